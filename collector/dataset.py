@@ -1,0 +1,206 @@
+"""Reading and writing datasets: a directory of runs, each one Parquet file or a journal.
+
+Reading never stops at one bad file: it is set aside with the reason, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from collector.errors import DatasetError, OutputError
+from collector.journal import SUFFIX, read_journal
+from collector.schema import (
+    MACHINE_METADATA_KEY,
+    RUN_METADATA_KEY,
+    SCHEMA,
+    SCHEMA_VERSION,
+    VERSION_METADATA_KEY,
+)
+
+
+@dataclass(frozen=True)
+class FileProblem:
+    """A file that was set aside."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """One run: where it lies, its machine's fingerprint, its summary, its number of rows."""
+
+    path: Path
+    run_id: str
+    machine: Mapping[str, Any]
+    run: Mapping[str, Any]
+    rows: int
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a path holds."""
+
+    parquet_files: tuple[Path, ...]
+    journal_tables: tuple[pa.Table, ...]
+    problems: tuple[FileProblem, ...]
+    runs: tuple[RunInfo, ...]
+
+
+def read_dataset(path: str | Path) -> Dataset:
+    """Look through a directory (with its subdirectories) or at one file.
+
+    Raises DatasetError if there is nothing at the path. A file that is damaged or newer is
+    listed in ``problems``; an empty directory gives an empty dataset.
+    """
+    root = Path(path)
+    if not root.exists():
+        raise DatasetError(
+            f"{root}: there is no such file or directory; give the path of a "
+            "dataset, such as data/runs"
+        )
+    files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
+    parquet_files: list[Path] = []
+    tables: list[pa.Table] = []
+    problems: list[FileProblem] = []
+    runs: list[RunInfo] = []
+    for file in files:
+        try:
+            if file.suffix == ".parquet":
+                runs.append(_inspect_parquet(file))
+                parquet_files.append(file)
+            elif file.suffix == SUFFIX:
+                info, table = _inspect_journal(file)
+                runs.append(info)
+                tables.append(table)
+            elif file == root:
+                raise DatasetError(f"{file}: neither a Parquet file nor a journal of a run")
+        except DatasetError as error:
+            reason = str(error).removeprefix(f"{file}: ")
+            problems.append(FileProblem(file, reason))
+    return Dataset(tuple(parquet_files), tuple(tables), tuple(problems), tuple(runs))
+
+
+def read_table(dataset: Dataset) -> pa.Table:
+    """All rows of a dataset in memory, in the order of its files."""
+    tables = [conform(pq.ParquetFile(file).read()) for file in dataset.parquet_files] + list(
+        dataset.journal_tables
+    )
+    return pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+
+
+def conform(table: pa.Table) -> pa.Table:
+    """The table with exactly this schema's columns; missing ones are null."""
+    columns = [
+        table[field.name].cast(field.type)
+        if field.name in table.column_names
+        else pa.nulls(len(table), field.type)
+        for field in SCHEMA
+    ]
+    return pa.table(columns, schema=SCHEMA)
+
+
+def rows_to_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Rows as dictionaries to a table; ``params`` and ``library_versions`` are mappings."""
+    ready = []
+    for row in rows:
+        ready.append(
+            {
+                name: sorted(value.items()) if isinstance(value, Mapping) else value
+                for name, value in row.items()
+            }
+        )
+    return pa.Table.from_pylist(ready, schema=SCHEMA)
+
+
+def write_run(
+    path: Path,
+    rows: Sequence[Mapping[str, Any]],
+    machine: Mapping[str, Any],
+    run: Mapping[str, Any],
+) -> None:
+    """Write a run's file so that it is there whole or not at all.
+
+    Raises OutputError where the place cannot be written.
+    """
+    table = rows_to_table(rows).replace_schema_metadata(
+        {
+            VERSION_METADATA_KEY: str(SCHEMA_VERSION).encode(),
+            MACHINE_METADATA_KEY: json.dumps(machine).encode(),
+            RUN_METADATA_KEY: json.dumps(run).encode(),
+        }
+    )
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as sink:
+            pq.write_table(table, sink, compression="zstd")
+            sink.flush()
+            os.fsync(sink.fileno())
+        temporary.replace(path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a rename durable, where the system can."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _inspect_parquet(path: Path) -> RunInfo:
+    try:
+        file = pq.ParquetFile(path)
+        metadata = file.schema_arrow.metadata or {}
+        version = int(metadata.get(VERSION_METADATA_KEY, b"0"))
+        machine = json.loads(metadata.get(MACHINE_METADATA_KEY, b"{}"))
+        run = json.loads(metadata.get(RUN_METADATA_KEY, b"{}"))
+    except (OSError, ValueError, pa.ArrowException) as error:
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise DatasetError(f"{path}: damaged: {first}") from error
+    if version > SCHEMA_VERSION:
+        raise DatasetError(
+            f"{path}: written by a newer collector (schema {version}, this one reads up to "
+            f"{SCHEMA_VERSION}); update Breakeven"
+        )
+    if version < 1:
+        raise DatasetError(f"{path}: not written by the collector (no schema version in it)")
+    present = dict(zip(file.schema_arrow.names, file.schema_arrow.types, strict=True))
+    for field in SCHEMA:
+        if field.name in present and not present[field.name].equals(field.type):
+            raise DatasetError(
+                f"{path}: column {field.name} is {present[field.name]}, expected {field.type}"
+            )
+    missing = {"run_id", "machine_id", "cell_id", "status", "median_s"} - set(present)
+    if missing:
+        raise DatasetError(f"{path}: column {min(missing)} is missing")
+    return RunInfo(
+        path, str(run.get("run_id", path.stem)), machine, run, file.metadata.num_rows, True
+    )
+
+
+def _inspect_journal(path: Path) -> tuple[RunInfo, pa.Table]:
+    contents = read_journal(path)
+    header = contents.header
+    try:
+        table = rows_to_table({**header["columns"], **row} for row in contents.rows)
+        info = RunInfo(
+            path, header["run"]["run_id"], header["machine"], header["run"], len(table), False
+        )
+    except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        raise DatasetError(f"{path}: damaged journal: {error}") from error
+    return info, table

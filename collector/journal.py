@@ -1,0 +1,107 @@
+"""The append-only journal of a run: one JSON object a line, on disk before the next cell begins.
+
+The first line is the header (run and machine columns, plan, fingerprint); each other line is
+one finished cell. A line that a crash cut short is the last one and is ignored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from collector.errors import DatasetError, OutputError
+from collector.schema import SCHEMA_VERSION
+
+SUFFIX = ".journal"
+
+
+@dataclass(frozen=True)
+class JournalContents:
+    """Header and finished cells of an unfinished run."""
+
+    header: dict[str, Any]
+    rows: list[dict[str, Any]]
+
+
+class Journal:
+    """An open journal. Each append is flushed and synced."""
+
+    def __init__(self, path: Path, header: dict[str, Any] | None) -> None:
+        """Create with a header, or reopen (header None) and cut a torn last line off."""
+        self.path = path
+        try:
+            if header is None:
+                data = path.read_bytes()
+                keep = data.rfind(b"\n") + 1
+                os.truncate(path, keep)
+                self._stream = open(path, "ab")  # noqa: SIM115 - closed by close()
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._stream = open(path, "xb")  # noqa: SIM115 - closed by close()
+                self._append({"header": header})
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {path}: {error.strerror}; choose another place with --out"
+            ) from error
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Add one finished cell. Raises OutputError when the disk is full."""
+        try:
+            self._append(row)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {self.path}: {error.strerror}; the cells finished so far are "
+                "kept there, free some space and go on with --resume"
+            ) from error
+
+    def _append(self, record: dict[str, Any]) -> None:
+        self._stream.write(json.dumps(record, default=_encode).encode() + b"\n")
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+
+    def close(self) -> None:
+        # the buffer of a failed write cannot be flushed either; what was synced stays
+        with contextlib.suppress(OSError):
+            self._stream.close()
+
+
+def read_journal(path: Path) -> JournalContents:
+    """Header and rows. Raises DatasetError where the header cannot be read or is newer."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error
+    records = []
+    for line in lines[:-1]:  # what follows the last newline was cut short
+        try:
+            records.append(json.loads(line, object_hook=_decode))
+        except ValueError:
+            if not records:
+                break
+            continue  # one torn line (a full disk) does not cost the others
+    if not records or "header" not in records[0]:
+        raise DatasetError(f"{path}: not a journal of the collector; move it away")
+    header = records[0]["header"]
+    if header.get("schema_version", 0) > SCHEMA_VERSION:
+        raise DatasetError(
+            f"{path}: written by a newer collector (schema {header['schema_version']}, this one "
+            f"reads up to {SCHEMA_VERSION}); update Breakeven"
+        )
+    return JournalContents(header, records[1:])
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return {"datetime": value.isoformat()}
+    raise TypeError(f"cannot store {type(value).__name__} in a journal")
+
+
+def _decode(value: dict[str, Any]) -> Any:
+    if set(value) == {"datetime"}:
+        return datetime.fromisoformat(value["datetime"])
+    return value

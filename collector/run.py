@@ -1,0 +1,282 @@
+"""A run: every task of a plan through worker processes into the journal, then into Parquet."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from collector import __version__
+from collector.backends import missing_reason
+from collector.cells import Cell, Task
+from collector.dataset import write_run
+from collector.errors import OutputError, WorkerError
+from collector.fingerprint import Machine
+from collector.journal import SUFFIX, Journal, read_journal
+from collector.planning import Plan
+from collector.progress import Progress
+from collector.sampling import StopRule, stop_rule
+from collector.schema import SCHEMA_VERSION
+from collector.telemetry import Telemetry
+from collector.worker_process import WorkerProcess
+
+_CELL_LIMIT_S = 120.0
+
+
+class Worker(Protocol):
+    """What a run needs of a worker; tests pass their own."""
+
+    blas: dict[str, Any]
+
+    def run(
+        self, operation: Any, modes: tuple[str, ...], rule: StopRule, seed: int, limit_s: float
+    ) -> Iterator[dict[str, Any]]: ...
+
+    def stop(self) -> None: ...
+
+
+StartWorker = Callable[[str, str, int], Worker]
+
+
+@dataclass
+class Outcome:
+    """What a run came to."""
+
+    path: Path
+    counts: Counter[str] = field(default_factory=Counter)
+    wall_s: float = 0.0
+    sampling_s: float = 0.0
+    interrupted: bool = False
+
+    @property
+    def sampling_share(self) -> float:
+        """Share of wall time inside workloads: warm-up and samples."""
+        return self.sampling_s / self.wall_s if self.wall_s > 0 else 0.0
+
+
+def run_plan(
+    plan: Plan,
+    machine: Machine,
+    out: Path,
+    resume: bool = False,
+    time_budget_s: float | None = None,
+    start_worker: StartWorker = WorkerProcess,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Measure a plan. Every finished cell is on disk before the next begins.
+
+    An interrupt (Ctrl-C) or a spent time budget ends the run early and keeps what is
+    finished. Raises OutputError where the place cannot be written.
+    """
+    started = time.monotonic()
+    journal, rows, header = _open_journal(plan, machine, out, resume)
+    finished = {row["cell_id"] for row in rows}
+    outcome = Outcome(journal.path.with_suffix(".parquet"))
+    progress = progress or Progress(plan.cell_count)
+    session = _Session(machine, plan.selection.suite, plan.selection.seed, start_worker)
+    order = len(rows)
+    try:
+        session.start_all(plan.worker_keys)
+        for task in plan.tasks:
+            modes = tuple(c.mode for c in task.cells if c.cell_id not in finished)
+            if not modes:
+                continue
+            if time_budget_s is not None and time.monotonic() - started > time_budget_s:
+                outcome.interrupted = True
+                break
+            for row in session.measure(Task(task.operation, modes)):
+                row = {**row, "order_index": order}
+                journal.append(row)
+                rows.append(row)
+                order += 1
+                progress.show(order, _describe(row))
+    except KeyboardInterrupt:
+        outcome.interrupted = True
+    finally:
+        session.close()
+        progress.close()
+        journal.close()
+    outcome.wall_s = time.monotonic() - started + header["run"].get("wall_s", 0.0)
+    outcome.counts = Counter(row["status"] for row in rows)
+    outcome.sampling_s = sum(_sampling_seconds(row) for row in rows)
+    if not rows:
+        journal.path.unlink(missing_ok=True)
+        return outcome
+    summary = {
+        **header["run"],
+        "cells_planned": plan.cell_count,
+        "cells_by_status": dict(outcome.counts),
+        "wall_s": outcome.wall_s,
+        "sampling_s": outcome.sampling_s,
+        "interrupted": outcome.interrupted,
+    }
+    write_run(
+        outcome.path, [{**header["columns"], **row} for row in rows], header["machine"], summary
+    )
+    journal.path.unlink(missing_ok=True)
+    return outcome
+
+
+class _Session:
+    """The workers that are alive, and the telemetry around each cell."""
+
+    def __init__(self, machine: Machine, suite: str, seed: int, start_worker: StartWorker) -> None:
+        self._suite, self._seed, self._start = suite, seed, start_worker
+        self._workers: dict[tuple[str, str, int], Worker] = {}
+        self._launches: Counter[tuple[str, str, int]] = Counter()
+        self._refused: dict[tuple[str, str, int], tuple[str, str]] = {}
+        self._telemetry = Telemetry(with_gpu=machine.gpu is not None)
+
+    def start_all(self, keys: Sequence[tuple[str, str, int]]) -> None:
+        """Start all workers side by side, so that imports are over before the first cell."""
+        wanted = [key for key in keys if self._refusal(key) is None]
+        with ThreadPoolExecutor(max_workers=max(1, len(wanted))) as pool:
+            list(pool.map(self._try_start, wanted))
+
+    def measure(self, task: Task) -> Iterator[dict[str, Any]]:
+        """One row for each mode of the task, whatever happens to the worker."""
+        pending = list(task.cells)
+        key = task.worker_key
+        while pending:
+            refusal = self._refusal(key)
+            if refusal is not None:
+                for cell in pending:
+                    yield _row(cell, status=refusal[0], error=refusal[1])
+                return
+            if key not in self._workers:
+                self._try_start(key)
+                continue
+            worker = self._workers[key]
+            columns = {"launch_index": self._launches[key] - 1, **worker.blas}
+            try:
+                self._telemetry.begin()
+                for event in worker.run(
+                    task.operation,
+                    tuple(cell.mode for cell in pending),
+                    stop_rule(self._suite, task.operation.device),
+                    self._seed,
+                    _CELL_LIMIT_S,
+                ):
+                    if event.pop("event") == "begin":
+                        continue
+                    quality = self._telemetry.end(task.operation.device)
+                    self._telemetry.begin()
+                    cell = next(c for c in pending if c.mode == event["mode"])
+                    pending.remove(cell)
+                    yield _row(cell, **columns, **quality, **event)
+                if pending:
+                    raise WorkerError("crashed", "the worker ended a task without a result")
+            except WorkerError as error:
+                self._drop(key)
+                if pending:  # the cell in flight is lost, the others get a new worker
+                    yield _row(pending.pop(0), **columns, status=error.status, error=str(error))
+
+    def close(self) -> None:
+        for key in list(self._workers):
+            self._drop(key)
+        self._telemetry.close()
+
+    def _refusal(self, key: tuple[str, str, int]) -> tuple[str, str] | None:
+        reason = missing_reason(key[0])
+        return ("unsupported", reason) if reason else self._refused.get(key)
+
+    def _try_start(self, key: tuple[str, str, int]) -> None:
+        try:
+            self._workers[key] = self._start(*key)
+            self._launches[key] += 1
+        except WorkerError as error:
+            self._refused[key] = (error.status, str(error))
+
+    def _drop(self, key: tuple[str, str, int]) -> None:
+        self._workers.pop(key).stop()
+
+
+def _open_journal(
+    plan: Plan, machine: Machine, out: Path, resume: bool
+) -> tuple[Journal, list[dict[str, Any]], dict[str, Any]]:
+    directory = out / machine.slug
+    if resume:
+        for path in sorted(directory.glob(f"*{SUFFIX}"), reverse=True):
+            contents = read_journal(path)
+            run = contents.header["run"]
+            if (run["suite"], run["seed"]) == (plan.selection.suite, plan.selection.seed):
+                return Journal(path, None), list(contents.rows), contents.header
+        raise OutputError(
+            f"{directory}: no unfinished run of suite {plan.selection.suite} with seed "
+            f"{plan.selection.seed} to resume; leave --resume out to start one"
+        )
+    now = datetime.now(UTC)
+    run_id = secrets.token_hex(6)
+    header = {
+        "schema_version": SCHEMA_VERSION,
+        "machine": machine.as_dict(),
+        "run": {
+            "run_id": run_id,
+            "started_at": now.isoformat(),
+            "collector_version": __version__,
+            "suite": plan.selection.suite,
+            "seed": plan.selection.seed,
+        },
+        "columns": {**_run_columns(plan, run_id, now), **machine_columns(machine)},
+    }
+    path = directory / f"{now:%Y%m%dT%H%M%SZ}-{run_id}{SUFFIX}"
+    return Journal(path, header), [], header
+
+
+def _run_columns(plan: Plan, run_id: str, now: datetime) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": run_id,
+        "started_at": now,
+        "collector_version": __version__,
+        "suite": plan.selection.suite,
+        "seed": plan.selection.seed,
+    }
+
+
+def machine_columns(machine: Machine) -> dict[str, Any]:
+    """The schema's machine columns; BLAS is known per worker."""
+    gpu = machine.gpu
+    return {
+        "machine_id": machine.machine_id,
+        "machine_type_id": machine.machine_type_id,
+        "label": machine.label,
+        "instance_type": machine.instance_type,
+        "cpu_model": machine.cpu.model,
+        "physical_cores": machine.cpu.physical_cores,
+        "logical_cores": machine.cpu.logical_cores,
+        "memory_bytes": machine.memory_bytes,
+        "gpu_model": gpu.model if gpu else None,
+        "gpu_count": gpu.count if gpu else 0,
+        "gpu_memory_bytes": gpu.memory_bytes if gpu else None,
+        "driver": gpu.driver if gpu else None,
+        "cuda": gpu.cuda if gpu else None,
+        "library_versions": machine.library_versions,
+    }
+
+
+def _row(cell: Cell, **columns: Any) -> dict[str, Any]:
+    work = cell.work
+    return {
+        "cell_id": cell.cell_id,
+        **vars(cell),
+        "params": dict(cell.params),
+        "size": cell.size,
+        **vars(work),
+        **columns,
+    }
+
+
+def _sampling_seconds(row: dict[str, Any]) -> float:
+    calls = row.get("calls_per_sample") or 0
+    return sum(row.get("samples_s") or ()) * calls + sum(row.get("warmup_s") or ())
+
+
+def _describe(row: dict[str, Any]) -> str:
+    return f"{row['backend']} {row['device']} {row['workload']} {row['case']} {row['mode']}"

@@ -1,0 +1,259 @@
+"""What a family of workloads must state: parameters, grid, inputs, operation, check, work.
+
+A module of this package imports numpy only; torch, cupy and numba are imported inside the
+functions that a worker process calls, so that listing and planning stay fast and need no GPU.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from collector.errors import SelectionError
+
+if TYPE_CHECKING:
+    from collector.backends.base import Backend
+
+Params = Mapping[str, int]
+Arrays = tuple[np.ndarray[Any, Any], ...]
+Function = Callable[..., Any]
+
+SUITES = ("quick", "standard", "full")
+LARGEST_PARAMETER = 2**40
+_DISTINCT_VALUES = 4_194_301
+_CHECKED_BLOCK = 2**16
+_CHECKED_BLOCKS = 48
+
+ITEM_BYTES = {
+    "float64": 8,
+    "float32": 4,
+    "float16": 2,
+    "bfloat16": 2,
+    "complex64": 8,
+    "complex128": 16,
+    "int64": 8,
+}
+
+#: Unit round-off of the arithmetic, half a unit in the last place (IEEE 754; for tf32 and
+#: bfloat16 from their 10 and 7 explicit mantissa bits).
+UNIT_ROUNDOFF = {
+    "float64": 2.0**-53,
+    "float32": 2.0**-24,
+    "tf32": 2.0**-11,
+    "float16": 2.0**-11,
+    "bfloat16": 2.0**-8,
+    "complex64": 2.0**-24,
+    "complex128": 2.0**-53,
+}
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one call of an operation does, counted by formula and not by measurement."""
+
+    flop_count: float
+    bytes_read: float
+    bytes_written: float
+    h2d_bytes: float = 0.0
+    d2h_bytes: float = 0.0
+    kernel_count: int = 1
+
+
+@dataclass(frozen=True)
+class GridPoint:
+    """One line of a suite's grid: one operation, to be measured in several modes."""
+
+    case: str
+    params: tuple[tuple[str, int], ...]
+    dtype: str
+    math_mode: str
+    modes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Check:
+    """Outcome of comparing an output with the float64 reference.
+
+    ``relative_error`` is None where an operation has no output to compare (an empty kernel).
+    """
+
+    relative_error: float | None
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """NaN never passes."""
+        return self.relative_error is None or self.relative_error <= self.tolerance
+
+
+class Workload(ABC):
+    """One family. Subclasses state the class attributes and the abstract methods."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    size_meaning: ClassVar[str]
+    #: case -> parameter -> default, None where the caller must give one
+    signatures: ClassVar[Mapping[str, Mapping[str, int | None]]]
+    #: (backend, device) -> element types with their math modes
+    support: ClassVar[Mapping[tuple[str, str], tuple[tuple[str, str], ...]]]
+    #: backends whose CPU code uses more than one thread for this family
+    threaded_backends: ClassVar[frozenset[str]] = frozenset({"torch"})
+    #: an operation that changes its own state (a training step) is built anew for each check
+    stateful: ClassVar[bool] = False
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        return tuple(self.signatures)
+
+    def supports(self, backend: str, device: str) -> bool:
+        return (backend, device) in self.support
+
+    def dtypes(self, backend: str, device: str) -> tuple[tuple[str, str], ...]:
+        """Element types and math modes, () where the backend has no form of this family."""
+        return self.support.get((backend, device), ())
+
+    def thread_counts(self, backend: str, device: str, physical_cores: int) -> tuple[int, ...]:
+        """Host threads worth measuring: 1, and all physical cores where the library uses them."""
+        if device == "cpu" and backend in self.threaded_backends and physical_cores > 1:
+            return (1, physical_cores)
+        return (1,)
+
+    def complete(self, case: str, params: Params) -> dict[str, int]:
+        """Canonical parameters, defaults filled in. Raises SelectionError on a wrong one."""
+        signature = self.signatures.get(case)
+        if signature is None:
+            raise SelectionError(
+                f"{self.name}: unknown case {case!r}; choose one of {', '.join(self.cases)}"
+            )
+        unknown = sorted(set(params) - set(signature))
+        if unknown:
+            raise SelectionError(
+                f"{self.name} {case}: unknown parameter {unknown[0]!r}; "
+                f"it takes {', '.join(signature) or 'none'}"
+            )
+        values = {name: params.get(name, default) for name, default in signature.items()}
+        for name, value in values.items():
+            if value is None:
+                raise SelectionError(f"{self.name} {case}: parameter {name!r} is missing")
+            if not 1 <= value <= LARGEST_PARAMETER:
+                raise SelectionError(
+                    f"{self.name} {case}: {name}={value} is outside 1 to {LARGEST_PARAMETER}"
+                )
+        return {name: int(value) for name, value in values.items() if value is not None}
+
+    def work(
+        self, case: str, params: Params, dtype: str, backend: str, device: str, mode: str
+    ) -> Work:
+        """Work of one call. Bus bytes count in mode end_to_end only."""
+        work = self.operation_work(case, self.complete(case, params), dtype, backend)
+        if device == "cuda" and mode == "end_to_end":
+            return work
+        return replace(work, h2d_bytes=0.0, d2h_bytes=0.0)
+
+    def memory_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
+        """Upper estimate of the memory that the operands, the result and temporaries take."""
+        work = self.operation_work(case, self.complete(case, params), dtype, backend)
+        return 1.5 * (work.bytes_read + work.bytes_written) + work.h2d_bytes
+
+    @abstractmethod
+    def size(self, case: str, params: Params) -> int:
+        """Principal size, as ``size_meaning`` says."""
+
+    @abstractmethod
+    def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
+        """What a suite measures on a backend and device."""
+
+    @abstractmethod
+    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+        """Work of one call including the bus bytes of its operands and result."""
+
+    @abstractmethod
+    def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
+        """Operands as numpy arrays, random and never zero; the same seed gives the same."""
+
+    @abstractmethod
+    def build(self, backend: Backend, case: str, params: Params, dtype: str) -> Function:
+        """The operation as a function of the operands on the device."""
+
+    @abstractmethod
+    def reference(self, inputs: Arrays, case: str, params: Params, dtype: str) -> Any:
+        """What ``check`` compares with, computed in float64; once for an operation."""
+
+    @abstractmethod
+    def check(
+        self,
+        reference: Any,
+        output: Any,
+        case: str,
+        params: Params,
+        dtype: str,
+        math_mode: str,
+    ) -> Check:
+        """Compare an output, as ``fetch`` brings it, with the reference."""
+
+    def fetch(self, backend: Backend, output: Any) -> Any:
+        """The part of an output that ``check`` needs, in main memory."""
+        return backend.to_numpy(output)
+
+
+def uniform(shape: int | Sequence[int], dtype: str, seed: int) -> np.ndarray[Any, Any]:
+    """Seeded values in [-1, 1) without exact zeros, representable in ``dtype``.
+
+    float16 and bfloat16 values come as float32 arrays that hold rounded values, so that a
+    reference computed from them sees what the device sees. Large arrays repeat a block of
+    4,194,301 values (a prime, so that no row of a matrix repeats another one's alignment).
+    """
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    generator = np.random.default_rng(seed)
+    base = np.float64 if dtype in ("float64", "complex128") else np.float32
+    count = math.prod(shape) * (2 if dtype.startswith("complex") else 1)
+    values: np.ndarray[Any, Any] = generator.random(min(count, _DISTINCT_VALUES), dtype=base)
+    values *= 2
+    values -= 1
+    values[values == 0] = 0.5
+    if dtype == "float16":
+        values = values.astype(np.float16).astype(np.float32)
+    elif dtype == "bfloat16":
+        bits = values.view(np.uint32)
+        bits += np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
+        bits &= np.uint32(0xFFFF0000)
+    values = np.resize(values, count)
+    return (values.view(dtype) if dtype.startswith("complex") else values).reshape(shape)
+
+
+def points(
+    case: str,
+    grid: Iterable[Mapping[str, int]],
+    dtypes: Iterable[tuple[str, str]],
+    modes: tuple[str, ...],
+) -> Iterator[GridPoint]:
+    """The product of parameter sets and element types, as grid points."""
+    for params, (dtype, math_mode) in itertools.product(list(grid), list(dtypes)):
+        yield GridPoint(case, tuple(sorted(params.items())), dtype, math_mode, modes)
+
+
+def sizes(name: str, values: Iterable[int]) -> list[dict[str, int]]:
+    """Parameter sets of one parameter."""
+    return [{name: value} for value in values]
+
+
+def checked_blocks(count: int) -> list[slice]:
+    """Which parts of a vector to check: all of a small one, else 48 blocks, both ends among them.
+
+    A kernel that leaves out a tail, a head or one of a few equal parts is caught.
+    """
+    if count <= _CHECKED_BLOCK * _CHECKED_BLOCKS:
+        return [slice(0, count)]
+    starts = np.linspace(0, count - _CHECKED_BLOCK, _CHECKED_BLOCKS).astype(np.int64)
+    return [slice(int(start), int(start) + _CHECKED_BLOCK) for start in starts]
+
+
+def relative_l2(actual: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> float:
+    """||actual - expected|| / ||expected||; NaN where anything is NaN."""
+    return float(np.linalg.norm(actual - expected) / np.linalg.norm(expected))

@@ -1,0 +1,170 @@
+"""Complex Fourier transforms: batches of one-dimensional ones, and two-dimensional ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from collector.workloads.base import (
+    ITEM_BYTES,
+    UNIT_ROUNDOFF,
+    Arrays,
+    Check,
+    Function,
+    GridPoint,
+    Params,
+    Work,
+    Workload,
+    points,
+    sizes,
+    uniform,
+)
+
+if TYPE_CHECKING:
+    from collector.backends.base import Backend
+
+_C64 = ("complex64", "ieee")
+_C128 = ("complex128", "ieee")
+
+# powers of two, products of small primes, and (1009, 2003, 10007) primes
+_CPU_1D = ((1, 1024), (64, 1024), (100, 1000), (16, 1009), (1, 65_536), (16, 65_536), (1, 100_000))
+_CPU_2D = (64, 100, 256, 500, 512, 1000, 1024)
+_CUDA_1D = (
+    *((64, 1024), (1000, 1000), (1024, 1024), (100, 1009), (16, 65_536), (10, 100_000)),
+    *((4096, 4096), (64, 262_144), (1, 4_194_304), (1, 10_000_000), (500, 2003)),
+)
+_CUDA_2D = (100, 256, 500, 512, 1000, 1024, 2000, 2048, 3000, 4096, 8192)
+
+
+class Fft(Workload):
+    """Transforms in the library's own normalisation (forward, unscaled)."""
+
+    name = "fft"
+    summary = "complex FFT, batched 1-D and 2-D, powers of two and not"
+    size_meaning = "points of all transforms together"
+    signatures = {"batched_1d": {"batch": None, "n": None}, "fft2": {"n": None}}
+    support = {
+        ("numpy", "cpu"): (_C64, _C128),
+        ("torch", "cpu"): (_C64, _C128),
+        ("torch", "cuda"): (_C64, _C128),
+        ("cupy", "cuda"): (_C64, _C128),
+    }
+
+    def size(self, case: str, params: Params) -> int:
+        p = self.complete(case, params)
+        return p["n"] ** 2 if case == "fft2" else p["batch"] * p["n"]
+
+    def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
+        dtypes = self.dtypes(backend, device)
+        if not dtypes:
+            return
+        if suite == "quick":
+            modes = ("hot",) if device == "cpu" else ("hot", "resident")
+            yield from points("fft2", sizes("n", (100, 512, 1000)), [_C64], modes)
+            return
+        cpu = device == "cpu"
+        batches = [{"batch": b, "n": n} for b, n in (_CPU_1D if cpu else _CUDA_1D)]
+        lengths = _CPU_2D if cpu else _CUDA_2D
+        if cpu:
+            yield from points("batched_1d", batches, [_C64], ("hot",))
+            yield from points("fft2", sizes("n", lengths), [_C64, _C128], ("hot",))
+            return
+        yield from points("batched_1d", batches, [_C64], ("hot",))
+        yield from points("fft2", sizes("n", lengths), [_C128], ("hot",))
+        yield from points("fft2", sizes("n", lengths), [_C64], ("hot", "resident"))
+        if backend == "torch":
+            yield from points("fft2", sizes("n", lengths[:-3]), [_C64], ("cold", "end_to_end"))
+
+    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+        """5 N log2 N FLOP for N points (Van Loan 1992); two passes over memory for 2-D.
+
+        The bytes are the least that any algorithm moves: each point read once and written
+        once per dimension.
+        """
+        n = params["n"]
+        transforms = 1 if case == "fft2" else params["batch"]
+        count = n * n if case == "fft2" else n
+        passes = 2 if case == "fft2" else 1
+        flop = 5.0 * transforms * count * math.log2(max(count, 2))
+        once = float(transforms * count * ITEM_BYTES[dtype])
+        return Work(flop, passes * once, passes * once, once, once, passes)
+
+    def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
+        n = params["n"]
+        return (uniform((n if case == "fft2" else params["batch"], n), dtype, seed),)
+
+    def build(self, backend: Backend, case: str, params: Params, dtype: str) -> Function:
+        fft = backend.module.fft
+        if case == "fft2":
+            return lambda x: fft.fft2(x)
+        return lambda x: fft.fft(x)
+
+    def reference(self, inputs: Arrays, case: str, params: Params, dtype: str) -> Any:
+        """Energy of each transform, and eight bins (row, column, value) by the defining sum."""
+        x = inputs[0]
+        rows, n = x.shape
+        axis = None if case == "fft2" else 1
+        generator = np.random.default_rng(11)
+        bins = []
+        for _ in range(8):
+            row, column = int(generator.integers(rows)), int(generator.integers(n))
+            if case == "fft2":
+                value = _twiddle(rows, row) @ (x @ _twiddle(n, column))
+            else:
+                value = x[row] @ _twiddle(n, column)
+            bins.append((row, column, value))
+        return x.shape, _energy(x, axis), bins
+
+    def check(
+        self,
+        reference: Any,
+        output: Any,
+        case: str,
+        params: Params,
+        dtype: str,
+        math_mode: str,
+    ) -> Check:
+        """Energy of every transform (Parseval) and eight bins.
+
+        Errors are relative to the root-mean-square bin; tolerance 4 log2(N) u, doubled for
+        lengths with a large prime factor (Bluestein's algorithm makes two longer ones).
+        """
+        shape, energy, bins = reference
+        if output.shape != shape:
+            return Check(math.inf, 0.0)
+        rows, n = shape
+        count = rows * n if case == "fft2" else n
+        energy_out = _energy(output, None if case == "fft2" else 1)
+        worst = float(np.max(np.abs(energy_out / (energy * count) - 1.0)))
+        for row, column, expected in bins:
+            own = energy if case == "fft2" else energy[row]
+            rms = math.sqrt(float(own))
+            worst = max(worst, float(abs(output[row, column] - expected)) / rms)
+        slack = 2 if _largest_prime_factor(n) > 127 else 1
+        return Check(worst, 4 * math.log2(max(count, 2)) * UNIT_ROUNDOFF[dtype] * slack)
+
+
+def _energy(x: np.ndarray[Any, Any], axis: int | None) -> Any:
+    """Sum of squared magnitudes in float64, without a float64 copy of the array."""
+    squares = x.real**2 + x.imag**2
+    return squares.sum(axis=axis, dtype=np.float64)
+
+
+def _twiddle(n: int, frequency: int) -> np.ndarray[Any, Any]:
+    """exp(-2 pi i j f / n) for j < n in complex128, the phase reduced before rounding."""
+    phase = (np.arange(n) * frequency) % n / n
+    twiddle: np.ndarray[Any, Any] = np.exp(-2j * np.pi * phase)
+    return twiddle
+
+
+def _largest_prime_factor(n: int) -> int:
+    factor, largest = 2, 1
+    while factor * factor <= n:
+        while n % factor == 0:
+            n //= factor
+            largest = factor
+        factor += 1
+    return max(largest, n)

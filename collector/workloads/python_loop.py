@@ -1,0 +1,165 @@
+"""A plain Python loop, Monte Carlo pi, against its numba, numpy, torch and cupy forms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from collector.workloads.base import (
+    Arrays,
+    Check,
+    Function,
+    GridPoint,
+    Params,
+    Work,
+    Workload,
+    points,
+    sizes,
+)
+
+if TYPE_CHECKING:
+    from collector.backends.base import Backend
+
+_F64 = ("float64", "ieee")
+
+_PYTHON_SIZES = (1000, 3000, 10_000, 30_000, 100_000, 300_000)
+_SIZES = (1000, 10_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
+_BLOCK = 256
+
+
+class PythonLoop(Workload):
+    """Counts the points of the unit square that lie in the quarter circle.
+
+    The points are given, so that each form computes the same number from the same data and
+    the time of a random generator stays out.
+    """
+
+    name = "python_loop"
+    summary = "Monte Carlo pi over given points: a Python loop and its array forms"
+    size_meaning = "points"
+    signatures = {"monte_carlo_pi": {"n": None}}
+    support = {
+        ("python", "cpu"): (_F64,),
+        ("numpy", "cpu"): (_F64,),
+        ("numba", "cpu"): (_F64,),
+        ("torch", "cpu"): (_F64,),
+        ("torch", "cuda"): (_F64,),
+        ("cupy", "cuda"): (_F64,),
+        ("numba", "cuda"): (_F64,),
+    }
+    threaded_backends = frozenset({"numba", "torch"})
+
+    def size(self, case: str, params: Params) -> int:
+        return self.complete(case, params)["n"]
+
+    def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
+        dtypes = self.dtypes(backend, device)
+        if not dtypes:
+            return
+        chosen: tuple[int, ...] = _PYTHON_SIZES if backend == "python" else _SIZES
+        if suite == "quick":
+            chosen = (10_000, 100_000) if backend == "python" else (10_000, 100_000, 1_000_000)
+        modes = ("hot",) if device == "cpu" else ("hot", "resident", "end_to_end")
+        yield from points("monte_carlo_pi", sizes("n", chosen), dtypes, modes)
+
+    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+        """4 FLOP a point (two squares, a sum, a comparison).
+
+        A loop reads each point once. The array form is five calls: two squares and a sum
+        with temporaries, a comparison that writes one byte a point, and a count.
+        """
+        n = float(params["n"])
+        operands = 16.0 * n
+        if backend in ("python", "numba"):
+            kernels = 2 if backend == "numba" else 1  # numba on a GPU clears its counter first
+            return Work(4 * n, operands, 8.0, operands, 8.0, kernels)
+        return Work(4 * n, 8 * 5 * n + n, 8 * 3 * n + n, operands, 8.0, 5)
+
+    def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
+        generator = np.random.default_rng(seed)
+        return generator.random(params["n"]), generator.random(params["n"])
+
+    def build(self, backend: Backend, case: str, params: Params, dtype: str) -> Function:
+        if backend.name == "python":
+            return _count_in_python
+        if backend.name == "numba":
+            return _numba_count(backend)
+        count_nonzero = backend.module.count_nonzero
+        return lambda x, y: count_nonzero(x * x + y * y <= 1.0)
+
+    def reference(self, inputs: Arrays, case: str, params: Params, dtype: str) -> Any:
+        x, y = inputs
+        return int(np.count_nonzero(x * x + y * y <= 1.0))
+
+    def check(
+        self,
+        reference: Any,
+        output: Any,
+        case: str,
+        params: Params,
+        dtype: str,
+        math_mode: str,
+    ) -> Check:
+        """The count may differ by points on the circle's edge only (fused multiply-add)."""
+        actual = float(np.ravel(output)[0])
+        return Check(abs(actual - reference) / params["n"], 2 / params["n"])
+
+
+def _count_in_python(x: list[float], y: list[float]) -> int:
+    inside = 0
+    for a, b in zip(x, y, strict=True):
+        if a * a + b * b <= 1.0:
+            inside += 1
+    return inside
+
+
+@cache
+def _numba_kernel(device: str) -> Any:
+    import numba
+
+    if device == "cpu":
+
+        @numba.njit(parallel=True)
+        def cpu_count(x, y):  # type: ignore[no-untyped-def]
+            inside = 0
+            for i in numba.prange(x.size):
+                if x[i] * x[i] + y[i] * y[i] <= 1.0:
+                    inside += 1
+            return inside
+
+        return cpu_count
+
+    from numba import cuda
+
+    @cuda.jit
+    def cuda_count(x, y, total):  # type: ignore[no-untyped-def]
+        inside = 0
+        for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):
+            if x[i] * x[i] + y[i] * y[i] <= 1.0:
+                inside += 1
+        cuda.atomic.add(total, 0, inside)
+
+    @cuda.jit
+    def clear(total):  # type: ignore[no-untyped-def]
+        total[0] = 0
+
+    return cuda_count, clear
+
+
+def _numba_count(backend: Backend) -> Function:
+    kernel = _numba_kernel(backend.device)
+    if backend.device == "cpu":
+        return lambda x, y: kernel(x, y)
+    count, clear = kernel
+    total = backend.empty(1, "int64")
+    cleared = clear[1, 1]
+
+    def call(x: Any, y: Any) -> Any:
+        cleared(total)
+        count[min(1024, (x.size + _BLOCK - 1) // _BLOCK), _BLOCK](x, y, total)
+        return total
+
+    return call

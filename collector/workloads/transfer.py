@@ -1,0 +1,131 @@
+"""Copies between host and device, and within the device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from collector.workloads.base import (
+    Arrays,
+    Check,
+    Function,
+    GridPoint,
+    Params,
+    Work,
+    Workload,
+    points,
+    sizes,
+)
+
+if TYPE_CHECKING:
+    from collector.backends.base import Backend
+
+_F32 = ("float32", "ieee")
+
+_KIB, _MIB = 2**10, 2**20
+_SIZES = (
+    *(4 * _KIB, 32 * _KIB, 64 * _KIB, 100_000, 256 * _KIB, 1_000_000, 2 * _MIB, 4 * _MIB),
+    *(10_000_000, 16 * _MIB, 32 * _MIB, 100_000_000, 128 * _MIB, 256 * _MIB),
+)
+
+
+class Transfer(Workload):
+    """Host copies are timed by the host's clock, to the moment when the copy is complete."""
+
+    name = "transfer"
+    summary = "copies host to device, device to host (pageable, pinned) and on the device"
+    size_meaning = "bytes copied"
+    signatures = {
+        "h2d_pageable": {"bytes": None},
+        "h2d_pinned": {"bytes": None},
+        "d2h_pageable": {"bytes": None},
+        "d2h_pinned": {"bytes": None},
+        "d2d": {"bytes": None},
+    }
+    support = {("torch", "cuda"): (_F32,), ("cupy", "cuda"): (_F32,)}
+
+    def complete(self, case: str, params: Params) -> dict[str, int]:
+        """Bytes, rounded down to whole float32 elements (at least one)."""
+        complete = super().complete(case, params)
+        return {"bytes": max(4, complete["bytes"] // 4 * 4)}
+
+    def size(self, case: str, params: Params) -> int:
+        return self.complete(case, params)["bytes"]
+
+    def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
+        dtypes = self.dtypes(backend, device)
+        if not dtypes:
+            return
+        cases: tuple[str, ...] = self.cases
+        chosen: tuple[int, ...] = _SIZES
+        if backend == "cupy":
+            cases, chosen = ("h2d_pageable", "d2h_pageable"), _SIZES[::3]
+        if suite == "quick":
+            chosen = (64 * _KIB, 4 * _MIB, 64 * _MIB)
+        for case in cases:
+            modes = ("hot",) if case == "d2d" else ("resident",)
+            yield from points(case, sizes("bytes", chosen), dtypes, modes)
+
+    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+        """The bytes cross the bus once; a copy on the device reads and writes them."""
+        count = float(params["bytes"])
+        if case == "d2d":
+            return Work(0.0, count, count)
+        if case.startswith("h2d"):
+            return Work(0.0, 0.0, 0.0, h2d_bytes=count)
+        return Work(0.0, 0.0, 0.0, d2h_bytes=count)
+
+    def work(
+        self, case: str, params: Params, dtype: str, backend: str, device: str, mode: str
+    ) -> Work:
+        """Bus bytes count in every mode: they are what this family does."""
+        return self.operation_work(case, self.complete(case, params), dtype, backend)
+
+    def memory_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
+        return 2.5 * params["bytes"]
+
+    def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
+        """Random bits: a pattern that a wrong or partial copy cannot match."""
+        count = params["bytes"] // 4
+        return (np.random.default_rng(seed).random(count, dtype=np.float32),)
+
+    def build(self, backend: Backend, case: str, params: Params, dtype: str) -> Function:
+        count = params["bytes"] // 4
+        if case == "d2d":
+            target = backend.empty(count, dtype)
+            return lambda source: backend.copy(target, source)
+        pinned = case.endswith("pinned")
+        staging = backend.empty_host(count, dtype, pinned)
+        if case.startswith("h2d"):
+            target = backend.empty(count, dtype)
+            filled = False
+
+            def upload(source: Any) -> Any:
+                # the operand arrives on the device; the first call brings it to the host
+                nonlocal filled
+                if not filled:
+                    backend.copy(staging, source)
+                    backend.synchronize()
+                    filled = True
+                return backend.copy(target, staging)
+
+            return upload
+        return lambda source: backend.copy(staging, source)
+
+    def reference(self, inputs: Arrays, case: str, params: Params, dtype: str) -> Any:
+        return inputs[0]
+
+    def check(
+        self,
+        reference: Any,
+        output: Any,
+        case: str,
+        params: Params,
+        dtype: str,
+        math_mode: str,
+    ) -> Check:
+        """Every element must be equal: the error is 0, or infinite."""
+        return Check(0.0 if np.array_equal(output, reference) else math.inf, 0.0)
