@@ -153,7 +153,8 @@ def _report(outcome: Outcome, plan: Plan) -> None:
         print(f"stopped early: {done} of {plan.cell_count} cells are kept", file=sys.stderr)
     print(
         f"{counts}; {format_seconds(outcome.wall_s)}, "
-        f"{outcome.sampling_share:.0%} of it inside workloads",
+        f"{outcome.operation_share:.0%} of it inside operations, "
+        f"{outcome.timing_share:.0%} in timing loops",
         file=sys.stderr,
     )
     print(outcome.path)

@@ -133,8 +133,10 @@ def measure_mode(
         call = _end_to_end_call(prepared, backend)
     else:
         call = _resident_call(prepared)
+    started = time.perf_counter()
     with _quiet_interpreter():
         warmup, samples = _sample(call, backend, mode, rule, prepared)
+    timing_s = time.perf_counter() - started
     summary = summarise(samples.samples_s)
     noisy = (
         summary.relative_half_width > rule.half_width
@@ -151,6 +153,7 @@ def measure_mode(
         "min_s": summary.minimum,
         "p95_s": summary.p95,
         "warmup_s": [prepared.first_call_s, *warmup],
+        "timing_s": timing_s,
         "noisy": noisy,
     }
 

@@ -51,13 +51,19 @@ class Outcome:
     path: Path
     counts: Counter[str] = field(default_factory=Counter)
     wall_s: float = 0.0
-    sampling_s: float = 0.0
+    operation_s: float = 0.0
+    timing_s: float = 0.0
     interrupted: bool = False
 
     @property
-    def sampling_share(self) -> float:
-        """Share of wall time inside workloads: warm-up and samples."""
-        return self.sampling_s / self.wall_s if self.wall_s > 0 else 0.0
+    def operation_share(self) -> float:
+        """Share of wall time inside the measured operations, warm-up included."""
+        return self.operation_s / self.wall_s if self.wall_s > 0 else 0.0
+
+    @property
+    def timing_share(self) -> float:
+        """Share of wall time in timing loops: operations, cache flushes, waits for the device."""
+        return self.timing_s / self.wall_s if self.wall_s > 0 else 0.0
 
 
 def run_plan(
@@ -104,7 +110,8 @@ def run_plan(
         journal.close()
     outcome.wall_s = time.monotonic() - started + header["run"].get("wall_s", 0.0)
     outcome.counts = Counter(row["status"] for row in rows)
-    outcome.sampling_s = sum(_sampling_seconds(row) for row in rows)
+    outcome.operation_s = sum(_operation_seconds(row) for row in rows)
+    outcome.timing_s = sum(row.get("timing_s") or 0.0 for row in rows)
     if not rows:
         journal.path.unlink(missing_ok=True)
         return outcome
@@ -113,7 +120,8 @@ def run_plan(
         "cells_planned": plan.cell_count,
         "cells_by_status": dict(outcome.counts),
         "wall_s": outcome.wall_s,
-        "sampling_s": outcome.sampling_s,
+        "operation_s": outcome.operation_s,
+        "timing_s": outcome.timing_s,
         "interrupted": outcome.interrupted,
     }
     write_run(
@@ -273,9 +281,11 @@ def _row(cell: Cell, **columns: Any) -> dict[str, Any]:
     }
 
 
-def _sampling_seconds(row: dict[str, Any]) -> float:
+def _operation_seconds(row: dict[str, Any]) -> float:
     calls = row.get("calls_per_sample") or 0
-    return sum(row.get("samples_s") or ()) * calls + sum(row.get("warmup_s") or ())
+    warmup = row.get("warmup_s") or ()
+    # the first call belongs to the operation: modes measured later did not repeat it
+    return float(sum(row.get("samples_s") or ()) * calls + sum(warmup[1:]))
 
 
 def _describe(row: dict[str, Any]) -> str:

@@ -106,6 +106,7 @@ RESULT_FIELDS = (
     _field("p95_s", _REAL, "s", "95th percentile of the samples"),
     _field("warmup_s", _REALS, "s", "every warm-up call, the first call first"),
     _field("stop_reason", _TEXT, "", "precise, plateau, max_samples or time_cap"),
+    _field("timing_s", _REAL, "s", "wall time of warm-up and sampling, flushes and waits included"),
     _field("cell_wall_s", _REAL, "s", "wall time spent on this cell, set-up and checks included"),
 )
 

@@ -86,14 +86,15 @@ class Matmul(Workload):
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         dtypes = self.dtypes(backend, device)
+        if not dtypes:
+            return
         if device == "cpu":
             yield from self._cpu_grid(suite, backend, dtypes)
-        elif dtypes:
+        else:
             yield from self._cuda_grid(suite, backend, dtypes)
-        if _F64 in dtypes:
-            modes = ("hot",) if device == "cpu" else ("hot", "resident", "end_to_end")
-            yield from points("dot_2000_float64", [{"n": 2000}], [_F64], modes)
-            yield from points("x_xt_1000_float32", [{"n": 1000}], [_F32], modes)
+        modes = ("hot",) if device == "cpu" else ("hot", "resident", "end_to_end")
+        yield from points("dot_2000_float64", [{"n": 2000}], [_F64], modes)
+        yield from points("x_xt_1000_float32", [{"n": 1000}], [_F32], modes)
 
     def _cpu_grid(
         self, suite: str, backend: str, dtypes: tuple[tuple[str, str], ...]
