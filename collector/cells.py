@@ -89,10 +89,10 @@ def make_tasks(
         for name in workloads:
             workload = get_workload(name)
             counts = workload.thread_counts(backend, device, physical_cores)
-            for point in workload.grid(suite, backend, device):
+            for index, point in enumerate(workload.grid(suite, backend, device)):
                 params = workload.complete(point.case, dict(point.params))
                 work = workload.operation_work(point.case, params, point.dtype, backend)
-                for threads in _worth_measuring(suite, counts, work):
+                for threads in _worth_measuring(suite, counts, index, work):
                     operation = Operation(
                         workload=name,
                         case=point.case,
@@ -111,8 +111,14 @@ def make_tasks(
 _ONE_THREAD_FLOP = 8e9
 
 
-def _worth_measuring(suite: str, counts: tuple[int, ...], work: Work) -> tuple[int, ...]:
-    """The quick suite measures a library as users find it, with all its threads."""
-    if suite == "quick" or (len(counts) > 1 and work.flop_count > _ONE_THREAD_FLOP):
+def _worth_measuring(
+    suite: str, counts: tuple[int, ...], index: int, work: Work
+) -> tuple[int, ...]:
+    """Thread counts for the grid's point number ``index``.
+
+    The quick suite measures a library as users find it, with all its threads. The standard
+    one adds one thread at every second point, the full one at each.
+    """
+    if suite == "quick" or work.flop_count > _ONE_THREAD_FLOP:
         return counts[-1:]
-    return counts
+    return counts if suite == "full" or index % 2 == 0 else counts[-1:]

@@ -41,7 +41,7 @@ def stop_rule(suite: str, device: str) -> StopRule:
     if suite == "quick":
         return StopRule(2 * half_width, min_time_s=0.05, max_time_s=0.25, warmup_time_s=0.15)
     if suite == "standard":
-        return StopRule(half_width, min_time_s=0.1, max_time_s=0.5, warmup_time_s=0.5)
+        return StopRule(half_width, min_time_s=0.1, max_time_s=0.5, warmup_time_s=0.3)
     return StopRule(half_width, max_time_s=3.0, warmup_time_s=5.0)
 
 

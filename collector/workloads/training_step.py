@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 _F32 = ("float32", "ieee")
 
-_BATCHES = (16, 64, 100, 256, 1000, 4096, 16_384)
-_MLP = ((64, 64), (64, 256), (256, 256), (1000, 250), (256, 1024), (1024, 1024), (4096, 1024))
+_BATCHES = (16, 64, 100, 1000, 16_384)
+_MLP = ((64, 64), (64, 256), (256, 256), (1000, 250), (256, 1024), (4096, 1024))
 _MLP_OUTPUTS = 10
 
 
@@ -175,7 +175,10 @@ class TrainingStep(Workload):
         """Loss, gradients and updated parameters of the first step against float64 numpy.
 
         Adam's first update is the learning rate times the sign of the gradient, so parameters
-        whose gradient is near zero are left out of the comparison of updates.
+        whose gradient is near zero are left out of the comparison of updates. Tolerance 1e-2:
+        among millions of activations a few lie so near zero that rounding moves them across
+        the ReLU's corner, each worth 1/sqrt(count) of a gradient's norm; a wrong optimizer,
+        layer or loss is off by a tenth or more.
         """
         (net, expected), (loss, pairs) = reference, output
         errors = [abs(loss - expected.loss) / expected.loss]
@@ -190,7 +193,7 @@ class TrainingStep(Workload):
             rounding = 2 * float(np.linalg.norm(before[clear])) * 2.0**-24
             difference = float(np.linalg.norm(step - true_step)) - rounding
             errors.append(max(difference, 0.0) / float(np.linalg.norm(true_step)))
-        return Check(float(max(errors)) if not np.isnan(errors).any() else math.nan, 1e-3)
+        return Check(float(max(errors)) if not np.isnan(errors).any() else math.nan, 1e-2)
 
 
 class _Result:
