@@ -178,9 +178,9 @@ class TrainingStep(Workload):
         Adam's first update is the learning rate times the sign of the gradient, so parameters
         whose gradient is near zero are left out of the comparison of updates.
 
-        Tolerance 1e-4 for the loss, 1e-2 for the rest: among millions of activations a few lie so near zero that rounding moves them across
-        the ReLU's corner, each worth 1/sqrt(count) of a gradient's norm; a wrong optimizer,
-        layer or loss is off by a tenth or more.
+        Tolerance 1e-4 for the loss, 1e-2 for the rest: among millions of activations a few lie
+        so near zero that rounding moves them across the ReLU's corner, each worth
+        1/sqrt(count) of a gradient's norm; a wrong optimizer or layer is off by a tenth or more.
         """
         (net, expected), (loss, pairs) = reference, output
         loss_error = abs(loss - expected.loss) / expected.loss
