@@ -98,6 +98,13 @@ def read_table(dataset: Dataset) -> pa.Table:
     return pa.concat_tables(tables) if tables else SCHEMA.empty_table()
 
 
+def read_run(path: Path) -> tuple[RunInfo, list[dict[str, Any]]]:
+    """One finished or interrupted run's file with its rows. Raises DatasetError."""
+    info = _inspect_parquet(path)
+    rows = conform(pq.ParquetFile(path).read()).to_pylist(maps_as_pydicts="strict")
+    return info, rows
+
+
 def conform(table: pa.Table) -> pa.Table:
     """The table with exactly this schema's columns; missing ones are null."""
     columns = [

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from collector import __version__
 from collector.backends import missing_reason
 from collector.cells import Cell, Task
 from collector.dataset import write_run
-from collector.errors import OutputError, WorkerError
+from collector.errors import WorkerError
 from collector.fingerprint import Machine
-from collector.journal import SUFFIX, Journal, read_journal
 from collector.planning import Plan
 from collector.progress import Progress
+from collector.run_files import resume_run, start_run
 from collector.sampling import StopRule, stop_rule
-from collector.schema import SCHEMA_VERSION
 from collector.telemetry import Telemetry
 from collector.worker_process import WorkerProcess
 
@@ -81,7 +77,8 @@ def run_plan(
     finished. Raises OutputError where the place cannot be written.
     """
     started = time.monotonic()
-    journal, rows, header = _open_journal(plan, machine, out, resume)
+    opened = resume_run(plan, machine, out) if resume else start_run(plan, machine, out)
+    journal, rows, header = opened.journal, list(opened.rows), opened.header
     finished = {row["cell_id"] for row in rows}
     outcome = Outcome(journal.path.with_suffix(".parquet"))
     progress = progress or Progress(plan.cell_count)
@@ -203,70 +200,6 @@ class _Session:
 
     def _drop(self, key: tuple[str, str, int]) -> None:
         self._workers.pop(key).stop()
-
-
-def _open_journal(
-    plan: Plan, machine: Machine, out: Path, resume: bool
-) -> tuple[Journal, list[dict[str, Any]], dict[str, Any]]:
-    directory = out / machine.slug
-    if resume:
-        for path in sorted(directory.glob(f"*{SUFFIX}"), reverse=True):
-            contents = read_journal(path)
-            run = contents.header["run"]
-            if (run["suite"], run["seed"]) == (plan.selection.suite, plan.selection.seed):
-                return Journal(path, None), list(contents.rows), contents.header
-        raise OutputError(
-            f"{directory}: no unfinished run of suite {plan.selection.suite} with seed "
-            f"{plan.selection.seed} to resume; leave --resume out to start one"
-        )
-    now = datetime.now(UTC)
-    run_id = secrets.token_hex(6)
-    header = {
-        "schema_version": SCHEMA_VERSION,
-        "machine": machine.as_dict(),
-        "run": {
-            "run_id": run_id,
-            "started_at": now.isoformat(),
-            "collector_version": __version__,
-            "suite": plan.selection.suite,
-            "seed": plan.selection.seed,
-        },
-        "columns": {**_run_columns(plan, run_id, now), **machine_columns(machine)},
-    }
-    path = directory / f"{now:%Y%m%dT%H%M%SZ}-{run_id}{SUFFIX}"
-    return Journal(path, header), [], header
-
-
-def _run_columns(plan: Plan, run_id: str, now: datetime) -> dict[str, Any]:
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "run_id": run_id,
-        "started_at": now,
-        "collector_version": __version__,
-        "suite": plan.selection.suite,
-        "seed": plan.selection.seed,
-    }
-
-
-def machine_columns(machine: Machine) -> dict[str, Any]:
-    """The schema's machine columns; BLAS is known per worker."""
-    gpu = machine.gpu
-    return {
-        "machine_id": machine.machine_id,
-        "machine_type_id": machine.machine_type_id,
-        "label": machine.label,
-        "instance_type": machine.instance_type,
-        "cpu_model": machine.cpu.model,
-        "physical_cores": machine.cpu.physical_cores,
-        "logical_cores": machine.cpu.logical_cores,
-        "memory_bytes": machine.memory_bytes,
-        "gpu_model": gpu.model if gpu else None,
-        "gpu_count": gpu.count if gpu else 0,
-        "gpu_memory_bytes": gpu.memory_bytes if gpu else None,
-        "driver": gpu.driver if gpu else None,
-        "cuda": gpu.cuda if gpu else None,
-        "library_versions": machine.library_versions,
-    }
 
 
 def _row(cell: Cell, **columns: Any) -> dict[str, Any]:
