@@ -44,7 +44,8 @@ def median_interval_ranks(n: int, confidence: float = 0.95) -> tuple[int, int] |
     """0-based ranks of the order statistics that enclose the median, None if n is too small.
 
     The interval (x[l], x[n-1-l]) covers the median with probability
-    1 - 2 P(Binomial(n, 1/2) <= l): the widest l that keeps the coverage is taken
+    1 - 2 P(Binomial(n, 1/2) <= l): the largest l, hence the narrowest interval, that keeps the
+    coverage is taken
     (David and Nagaraja 2003, Order Statistics, section 7.1). No distribution is assumed.
     """
     tail, below = 0.0, -1
