@@ -6,7 +6,6 @@ one finished cell. A line that a crash cut short is the last one and is ignored.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ class JournalContents:
 
 
 class Journal:
-    """An open journal. Each append is flushed and synced."""
+    """An open journal. Each append is written through and synced."""
 
     def __init__(self, path: Path, header: dict[str, Any] | None) -> None:
         """Create with a header, or reopen (header None) and cut a torn last line off."""
@@ -39,10 +38,10 @@ class Journal:
                 data = path.read_bytes()
                 keep = data.rfind(b"\n") + 1
                 os.truncate(path, keep)
-                self._stream = open(path, "ab")  # noqa: SIM115 - closed by close()
+                self._stream = open(path, "ab", buffering=0)  # noqa: SIM115 - closed by close()
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._stream = open(path, "xb")  # noqa: SIM115 - closed by close()
+                self._stream = open(path, "xb", buffering=0)  # noqa: SIM115 - closed by close()
                 self._append({"header": header})
         except OSError as error:
             raise OutputError(
@@ -60,14 +59,13 @@ class Journal:
             ) from error
 
     def _append(self, record: dict[str, Any]) -> None:
-        self._stream.write(json.dumps(record, default=_encode).encode() + b"\n")
-        self._stream.flush()
+        line = memoryview(json.dumps(record, default=_encode).encode() + b"\n")
+        while line:  # an unbuffered write may take a part
+            line = line[self._stream.write(line) :]
         os.fsync(self._stream.fileno())
 
     def close(self) -> None:
-        # the buffer of a failed write cannot be flushed either; what was synced stays
-        with contextlib.suppress(OSError):
-            self._stream.close()
+        self._stream.close()
 
 
 def read_journal(path: Path) -> JournalContents:
