@@ -30,6 +30,16 @@ def check_dataset(dataset: Dataset) -> list[Finding]:
         Finding("invalid", problem.path.name, problem.reason) for problem in dataset.problems
     ]
     for info in dataset.runs:
+        if info.run.get("ended", "complete") != "complete":
+            planned = info.run.get("cells_planned", "?")
+            findings.append(
+                Finding(
+                    "warning",
+                    info.run_id,
+                    f"ended early ({info.run['ended']}) with {info.rows} of {planned} cells; "
+                    "go on with --resume",
+                )
+            )
         if not info.finished:
             findings.append(
                 Finding("warning", info.run_id, f"unfinished run with {info.rows} cells")
@@ -59,7 +69,7 @@ def _invalid_rows(run_id: str, rows: list[dict[str, Any]]) -> list[Finding]:
             "confidence interval does not enclose the median",
             lambda row: (
                 row["ci95_low_s"] is not None
-                and not row["ci95_low_s"] <= row["median_s"] <= row["ci95_high_s"]
+                and not (row["ci95_low_s"] <= (row["median_s"] or -1.0) <= row["ci95_high_s"])
             ),
         ),
     )

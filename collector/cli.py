@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector import __version__
-from collector.errors import BreakevenError, SelectionError, UserError
+from collector.errors import BreakevenError, OutputError, SelectionError, UserError
 
 if TYPE_CHECKING:
     from collector.planning import Plan, Selection
@@ -127,6 +127,12 @@ def _run(arguments: argparse.Namespace) -> int:
     from collector.run import run_plan
 
     budget_s = _duration_s(arguments.time_budget) if arguments.time_budget else None
+    if "://" in str(arguments.out) or re.match(r"[a-z0-9]+:/", str(arguments.out)):
+        raise OutputError(
+            f"--out {arguments.out}: takes a directory, not a URL; copy the file there afterwards"
+        )
+    if arguments.label is not None and not arguments.label.isprintable():
+        raise SelectionError("--label: not printable text; give a short name for people")
     machine = read_machine(arguments.label)
     plan = make_plan(_selection(arguments), machine)
     print(
@@ -136,7 +142,7 @@ def _run(arguments: argparse.Namespace) -> int:
         plan, machine, arguments.out, resume=arguments.resume, time_budget_s=budget_s
     )
     _report(outcome, plan)
-    return _INTERRUPTED if outcome.interrupted and budget_s is None else 0
+    return _INTERRUPTED if outcome.ended == "interrupted" else 0
 
 
 def _report(outcome: Outcome, plan: Plan) -> None:
@@ -149,7 +155,7 @@ def _report(outcome: Outcome, plan: Plan) -> None:
         )
         return
     counts = ", ".join(f"{count} {status}" for status, count in outcome.counts.most_common())
-    if outcome.interrupted:
+    if outcome.ended != "complete":
         print(f"stopped early: {done} of {plan.cell_count} cells are kept", file=sys.stderr)
     print(
         f"{counts}; {format_seconds(outcome.wall_s)}, "

@@ -5,6 +5,7 @@ Reading never stops at one bad file: it is set aside with the reason, and the re
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -69,25 +70,33 @@ def read_dataset(path: str | Path) -> Dataset:
             "dataset, such as data/runs"
         )
     files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
-    parquet_files: list[Path] = []
-    tables: list[pa.Table] = []
+    finished: dict[Path, RunInfo] = {}
+    growing: dict[Path, tuple[RunInfo, pa.Table]] = {}
     problems: list[FileProblem] = []
-    runs: list[RunInfo] = []
     for file in files:
         try:
             if file.suffix == ".parquet":
-                runs.append(_inspect_parquet(file))
-                parquet_files.append(file)
+                finished[file] = _inspect_parquet(file)
             elif file.suffix == SUFFIX:
-                info, table = _inspect_journal(file)
-                runs.append(info)
-                tables.append(table)
+                if b"\n" in file.read_bytes():  # else killed before anything was measured
+                    growing[file.with_suffix(".parquet")] = _inspect_journal(file)
             elif file == root:
                 raise DatasetError(f"{file}: neither a Parquet file nor a journal of a run")
         except DatasetError as error:
             reason = str(error).removeprefix(f"{file}: ")
             problems.append(FileProblem(file, reason))
-    return Dataset(tuple(parquet_files), tuple(tables), tuple(problems), tuple(runs))
+    # A run that was killed while it changed form lies there twice: the fuller form counts.
+    for file in set(finished) & set(growing):
+        if finished[file].rows >= growing[file][0].rows:
+            del growing[file]
+        else:
+            del finished[file]
+    return Dataset(
+        parquet_files=tuple(finished),
+        journal_tables=tuple(table for _, table in growing.values()),
+        problems=tuple(problems),
+        runs=(*finished.values(), *(info for info, _ in growing.values())),
+    )
 
 
 def read_table(dataset: Dataset) -> pa.Table:
@@ -156,7 +165,8 @@ def write_run(
         temporary.replace(path)
         _sync_directory(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
@@ -170,12 +180,17 @@ def _sync_directory(directory: Path) -> None:
 
 
 def _inspect_parquet(path: Path) -> RunInfo:
+    """Footer, schema and every page: a file of a few MB takes milliseconds to read whole."""
     try:
         file = pq.ParquetFile(path)
+        for _ in file.iter_batches():
+            pass
         metadata = file.schema_arrow.metadata or {}
         version = int(metadata.get(VERSION_METADATA_KEY, b"0"))
         machine = json.loads(metadata.get(MACHINE_METADATA_KEY, b"{}"))
         run = json.loads(metadata.get(RUN_METADATA_KEY, b"{}"))
+        if not isinstance(machine, dict) or not isinstance(run, dict):
+            raise ValueError("its metadata are not JSON objects")
     except (OSError, ValueError, pa.ArrowException) as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise DatasetError(f"{path}: damaged: {first}") from error

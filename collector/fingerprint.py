@@ -22,13 +22,14 @@ _CUPY_PACKAGES = ("cupy-cuda13x", "cupy-cuda12x", "cupy-cuda11x", "cupy")
 
 @dataclass(frozen=True)
 class Cpu:
-    """The processor as this process may use it."""
+    """The processor as this process may use it; ``machine_cores`` whatever its affinity."""
 
     model: str
     family: int | None
     model_number: int | None
     physical_cores: int
     logical_cores: int
+    machine_cores: int
     quota_cores: float | None
     last_level_cache_bytes: int | None
     governor: str | None
@@ -70,7 +71,7 @@ class Machine:
     def slug(self) -> str:
         """Name of the machine's directory in a dataset."""
         words = re.sub(r"[^a-z0-9]+", "-", self.label.lower()).strip("-")
-        return f"{words[:40].strip('-')}-{self.machine_id[:8]}"
+        return "-".join(filter(None, [words[:40].strip("-"), self.machine_id[:8]]))
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -83,7 +84,7 @@ def read_machine(label: str | None = None) -> Machine:
         cpu.model,
         str(cpu.family),
         str(cpu.model_number),
-        str(cpu.physical_cores),
+        str(cpu.machine_cores),
         str(round(memory_bytes / 2**30)),
         *([gpu.model, str(gpu.count)] if gpu else []),
     ]
@@ -134,6 +135,7 @@ def read_cpu() -> Cpu:
         model_number=_integer(first.get("model")),
         physical_cores=min(len(cores) or len(usable), limit),
         logical_cores=min(len(usable), limit),
+        machine_cores=min(len(blocks) or len(usable), limit if quota else len(blocks) or 1),
         quota_cores=quota,
         last_level_cache_bytes=_last_level_cache_bytes(),
         governor=(_read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "").strip()

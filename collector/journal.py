@@ -6,6 +6,7 @@ one finished cell. A line that a crash cut short is the last one and is ignored.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from dataclasses import dataclass
@@ -34,19 +35,31 @@ class Journal:
         """Create with a header, or reopen (header None) and cut a torn last line off."""
         self.path = path
         try:
-            if header is None:
-                data = path.read_bytes()
-                keep = data.rfind(b"\n") + 1
-                os.truncate(path, keep)
-                self._stream = open(path, "ab", buffering=0)  # noqa: SIM115 - closed by close()
-            else:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._stream = open(path, "xb", buffering=0)  # noqa: SIM115 - closed by close()
-                self._append({"header": header})
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # the file must be there to go on with, and must not be there to begin
+            mode = "xb" if header is not None else "r+b"
+            self._stream = open(path, mode, buffering=0)  # noqa: SIM115 - closed by close()
         except OSError as error:
             raise OutputError(
                 f"cannot write {path}: {error.strerror}; choose another place with --out"
             ) from error
+        self._lock()
+        if header is not None:
+            self.append({"header": header})
+        else:
+            data = self._stream.read()
+            self._stream.truncate(data.rfind(b"\n") + 1)
+            self._stream.seek(0, os.SEEK_END)
+
+    def _lock(self) -> None:
+        """Two collectors must not go on with one run. The lock goes with the process."""
+        try:
+            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._stream.close()
+            raise OutputError(f"{self.path}: another collector is writing this run") from error
+        except OSError:
+            return  # a file system without locks: the user must take care
 
     def append(self, row: dict[str, Any]) -> None:
         """Add one finished cell. Raises OutputError when the disk is full."""

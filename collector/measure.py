@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from collector.backends.base import Array, Backend
+from collector.backends.base import Array, Backend, available_memory_bytes
 from collector.cells import Operation
 from collector.errors import WrongResultError
 from collector.sampling import Samples, StopRule, collect_samples, warm_up
@@ -52,10 +52,10 @@ def memory_shortage(workload: Workload, operation: Operation, backend: Backend) 
     needed = workload.memory_bytes(
         operation.case, dict(operation.params), operation.dtype, operation.backend
     )
-    free = backend.free_memory_bytes()
+    free = min(backend.free_memory_bytes(), available_memory_bytes())
     if needed > 0.9 * free:
         backend.release()
-        free = backend.free_memory_bytes()
+        free = min(backend.free_memory_bytes(), available_memory_bytes())
     if needed <= 0.9 * free:
         return None
     return f"needs about {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free"
@@ -87,6 +87,7 @@ def prepare(workload: Workload, operation: Operation, backend: Backend, seed: in
     )
     if not check.passed:
         raise WrongResultError(check.relative_error, check.tolerance, "before")
+    backend.poison(output)
     return Prepared(
         workload,
         operation,

@@ -117,6 +117,8 @@ def _check_names(selection: Selection) -> None:
         _check_known(option, given, known)
     for name in selection.workloads:
         get_workload(name)
+    if selection.seed < 0:
+        raise SelectionError(f"--seed {selection.seed}: must be 0 or more")
 
 
 def _check_known(option: str, given: Sequence[str], known: Sequence[str]) -> None:

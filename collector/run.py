@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from collector.backends import missing_reason
 from collector.cells import Cell, Task
 from collector.dataset import write_run
-from collector.errors import WorkerError
+from collector.errors import OutputError, WorkerError
 from collector.fingerprint import Machine
 from collector.planning import Plan
 from collector.progress import Progress
@@ -49,7 +49,7 @@ class Outcome:
     wall_s: float = 0.0
     operation_s: float = 0.0
     timing_s: float = 0.0
-    interrupted: bool = False
+    ended: Literal["complete", "interrupted", "time_budget"] = "complete"
 
     @property
     def operation_share(self) -> float:
@@ -91,7 +91,7 @@ def run_plan(
             if not modes:
                 continue
             if time_budget_s is not None and time.monotonic() - started > time_budget_s:
-                outcome.interrupted = True
+                outcome.ended = "time_budget"
                 break
             for row in session.measure(Task(task.operation, modes)):
                 row = {**row, "order_index": order}
@@ -100,7 +100,7 @@ def run_plan(
                 order += 1
                 progress.show(order, _describe(row))
     except KeyboardInterrupt:
-        outcome.interrupted = True
+        outcome.ended = "interrupted"
     finally:
         session.close()
         progress.close()
@@ -119,11 +119,13 @@ def run_plan(
         "wall_s": outcome.wall_s,
         "operation_s": outcome.operation_s,
         "timing_s": outcome.timing_s,
-        "interrupted": outcome.interrupted,
+        "ended": outcome.ended,
     }
-    write_run(
-        outcome.path, [{**header["columns"], **row} for row in rows], header["machine"], summary
-    )
+    complete_rows = [{**header["columns"], **row} for row in rows]
+    try:
+        write_run(outcome.path, complete_rows, header["machine"], summary)
+    except OutputError as error:
+        raise OutputError(f"{error}; the finished cells are kept in {journal.path}") from error
     journal.path.unlink(missing_ok=True)
     return outcome
 
@@ -148,17 +150,19 @@ class _Session:
         """One row for each mode of the task, whatever happens to the worker."""
         pending = list(task.cells)
         key = task.worker_key
+        idle_deaths = 0
         while pending:
             refusal = self._refusal(key)
             if refusal is not None:
-                for cell in pending:
-                    yield _row(cell, status=refusal[0], error=refusal[1])
+                for refused in pending:
+                    yield _row(refused, status=refusal[0], error=refusal[1])
                 return
             if key not in self._workers:
                 self._try_start(key)
                 continue
             worker = self._workers[key]
             columns = {"launch_index": self._launches[key] - 1, **worker.blas}
+            in_flight: Cell | None = None
             try:
                 self._telemetry.begin()
                 for event in worker.run(
@@ -168,19 +172,27 @@ class _Session:
                     self._seed,
                     _CELL_LIMIT_S,
                 ):
+                    cell = next((c for c in pending if c.mode == event.get("mode")), None)
+                    if cell is None:
+                        raise WorkerError("crashed", "the worker spoke of a mode not asked for")
                     if event.pop("event") == "begin":
+                        in_flight = cell
                         continue
                     quality = self._telemetry.end(task.operation.device)
                     self._telemetry.begin()
-                    cell = next(c for c in pending if c.mode == event["mode"])
                     pending.remove(cell)
+                    in_flight = None
                     yield _row(cell, **columns, **quality, **event)
                 if pending:
                     raise WorkerError("crashed", "the worker ended a task without a result")
             except WorkerError as error:
                 self._drop(key)
-                if pending:  # the cell in flight is lost, the others get a new worker
-                    yield _row(pending.pop(0), **columns, status=error.status, error=str(error))
+                idle_deaths += in_flight is None
+                if pending and in_flight is None and idle_deaths > 1:
+                    in_flight = pending[0]
+                if in_flight is not None:  # that cell is lost, the others get a new worker
+                    pending.remove(in_flight)
+                    yield _row(in_flight, **columns, status=error.status, error=str(error))
 
     def close(self) -> None:
         for key in list(self._workers):

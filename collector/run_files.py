@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,10 +40,11 @@ def start_run(plan: Plan, machine: Machine, out: Path) -> OpenRun:
         "suite": plan.selection.suite,
         "seed": plan.selection.seed,
     }
+    summary = {**run, "started_at": now.isoformat(), "selection": selection_of(plan)}
     header = {
         "schema_version": SCHEMA_VERSION,
         "machine": machine.as_dict(),
-        "run": {**run, "started_at": now.isoformat()},
+        "run": summary,
         "columns": {"schema_version": SCHEMA_VERSION, **run, **machine_columns(machine)},
     }
     path = out / machine.slug / f"{now:%Y%m%dT%H%M%SZ}-{run_id}{SUFFIX}"
@@ -52,42 +52,64 @@ def start_run(plan: Plan, machine: Machine, out: Path) -> OpenRun:
 
 
 def resume_run(plan: Plan, machine: Machine, out: Path) -> OpenRun:
-    """The newest run of this machine, suite and seed that was killed or interrupted.
+    """The newest run of this machine and this selection that was killed or interrupted.
 
-    Raises OutputError if there is none.
+    Raises OutputError if there is none, or if its collector is still alive.
     """
-    directory = out / machine.slug
-    wanted = (plan.selection.suite, plan.selection.seed)
-    for header, rows, path in _unfinished(directory):
-        if (header["run"]["suite"], header["run"]["seed"]) == wanted:
-            if path.suffix == SUFFIX:
-                return OpenRun(Journal(path, None), rows, header)
-            journal = Journal(path.with_suffix(SUFFIX), header)
-            for row in rows:
-                journal.append(row)
-            return OpenRun(journal, rows, header)
-    raise OutputError(
-        f"{directory}: no unfinished run of suite {wanted[0]} with seed {wanted[1]} to resume; "
-        "leave --resume out to start one"
-    )
-
-
-def _unfinished(
-    directory: Path,
-) -> Iterator[tuple[dict[str, Any], tuple[dict[str, Any], ...], Path]]:
-    """Header, rows and path of journals and of interrupted runs' files, the newest first."""
-    paths = [*directory.glob(f"*{SUFFIX}"), *directory.glob("*.parquet")]
-    for path in sorted(paths, reverse=True):
+    for path in _unfinished(out, machine):
         try:
             if path.suffix == SUFFIX:
                 contents = read_journal(path)
-                yield contents.header, tuple(contents.rows), path
-                continue
-            info, rows = read_run(path)
+                header, rows = contents.header, tuple(contents.rows)
+            else:
+                info, table_rows = read_run(path)
+                header = _header_of(info.machine, info.run, table_rows[0])
+                rows = tuple(map(_own, table_rows))
         except DatasetError:
             continue  # damaged or newer: not a run that this collector can go on with
-        if info.run.get("interrupted") and rows:
-            yield _header_of(info.machine, info.run, rows[0]), tuple(map(_own, rows)), path
+        if header["run"].get("selection") == selection_of(plan):
+            return OpenRun(_journal_of(path, header, rows), rows, header)
+    raise OutputError(
+        f"{out}: no unfinished run of this machine with this suite, seed and selection to "
+        "resume; leave --resume out to start one"
+    )
+
+
+def _unfinished(out: Path, machine: Machine) -> list[Path]:
+    """Journals and files of runs that ended early, newest first; one path a run."""
+    found: dict[Path, Path] = {}
+    for path in out.glob(f"*{machine.machine_id[:8]}/*.parquet"):
+        try:
+            info, rows = read_run(path)
+        except DatasetError:
+            continue
+        if info.run.get("ended", "complete") != "complete" and rows:
+            found[path.with_suffix("")] = path
+        else:
+            found.pop(path.with_suffix(""), None)
+    for path in out.glob(f"*{machine.machine_id[:8]}/*{SUFFIX}"):
+        finished = path.with_suffix(".parquet")
+        # beside a complete file a journal is what a kill left behind; beside an interrupted
+        # one it is the same run, already going on
+        if not finished.exists() or path.with_suffix("") in found:
+            found[path.with_suffix("")] = path
+    return sorted(found.values(), key=lambda path: path.name, reverse=True)
+
+
+def _journal_of(path: Path, header: dict[str, Any], rows: tuple[dict[str, Any], ...]) -> Journal:
+    """The journal to append to; an interrupted run's file becomes one in a single step."""
+    target = path.with_suffix(SUFFIX)
+    if path.suffix != SUFFIX:
+        temporary = path.with_name(f".{path.stem}.tmp")
+        temporary.unlink(missing_ok=True)
+        copy = Journal(temporary, header)
+        for row in rows:
+            copy.append(row)
+        copy.close()
+        temporary.replace(target)
+    journal = Journal(target, None)
+    path.with_suffix(".parquet").unlink(missing_ok=True)
+    return journal
 
 
 def _header_of(machine: Any, run: Any, row: dict[str, Any]) -> dict[str, Any]:
@@ -104,6 +126,12 @@ def _own(row: dict[str, Any]) -> dict[str, Any]:
     """A row without the columns that the header repeats for all rows."""
     shared = {field.name for field in (*RUN_FIELDS, *MACHINE_FIELDS)} - _ROW_COLUMNS
     return {name: value for name, value in row.items() if name not in shared}
+
+
+def selection_of(plan: Plan) -> dict[str, Any]:
+    """The selection as JSON gives it back: what must agree for a run to be resumed."""
+    fields = asdict(plan.selection).items()
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in fields}
 
 
 def machine_columns(machine: Machine) -> dict[str, Any]:

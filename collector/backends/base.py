@@ -43,6 +43,9 @@ class Backend(ABC):
     def to_numpy(self, array: Any) -> Array:
         """Contents as a numpy array; 16-bit floats come as float32."""
 
+    def poison(self, array: Any) -> None:
+        """Overwrite an output, so that what a later call leaves unwritten is seen as wrong."""
+
     @abstractmethod
     def empty(self, count: int, dtype: str) -> Any:
         """An uninitialised vector on the device."""

@@ -40,6 +40,10 @@ class CupyBackend(Backend):
         result: Array = self._cupy.asnumpy(array)
         return result.astype(np.float32) if result.dtype == np.float16 else result
 
+    def poison(self, array: Any) -> None:
+        if isinstance(array, np.ndarray | self._cupy.ndarray):
+            array.fill(np.nan if array.dtype.kind in "fc" else -1)
+
     def empty(self, count: int, dtype: str) -> Any:
         return self._cupy.ones(count, dtype)
 

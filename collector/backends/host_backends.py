@@ -27,6 +27,10 @@ class NumpyBackend(Backend):
     def to_numpy(self, array: Any) -> Array:
         return np.asarray(array)
 
+    def poison(self, array: Any) -> None:
+        if isinstance(array, np.ndarray):
+            array.fill(np.nan if array.dtype.kind in "fc" else -1)
+
     def empty(self, count: int, dtype: str) -> Any:
         return np.ones(count, dtype)
 

@@ -58,6 +58,11 @@ class NumbaCudaBackend(Backend):
         result: Array = array.copy_to_host()
         return result
 
+    def poison(self, array: Any) -> None:
+        if array is not None:
+            value = np.nan if array.dtype.kind in "fc" else -1
+            array.copy_to_device(np.full(array.shape, value, array.dtype))
+
     def empty(self, count: int, dtype: str) -> Any:
         return self._cuda.to_device(np.ones(count, dtype))
 

@@ -47,6 +47,11 @@ class TorchBackend(Backend):
         result: Array = tensor.numpy()
         return result
 
+    def poison(self, array: Any) -> None:
+        if isinstance(array, self._torch.Tensor):
+            floating = array.is_floating_point() or array.is_complex()
+            array.fill_(float("nan") if floating else -1)
+
     def empty(self, count: int, dtype: str) -> Any:
         return self._torch.ones(count, dtype=getattr(self._torch, dtype), device=self.device)
 

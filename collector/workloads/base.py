@@ -27,8 +27,8 @@ Function = Callable[..., Any]
 SUITES = ("quick", "standard", "full")
 LARGEST_PARAMETER = 2**40
 _DISTINCT_VALUES = 4_194_301
-_CHECKED_BLOCK = 2**16
-_CHECKED_BLOCKS = 48
+_CHECKED_PIECES = 2048
+_CHECKED_PIECE = 1024
 
 ITEM_BYTES = {
     "float64": 8,
@@ -141,6 +141,8 @@ class Workload(ABC):
         for name, value in values.items():
             if value is None:
                 raise SelectionError(f"{self.name} {case}: parameter {name!r} is missing")
+            if int(value) != value:
+                raise SelectionError(f"{self.name} {case}: {name}={value} is not a whole number")
             if not 1 <= value <= LARGEST_PARAMETER:
                 raise SelectionError(
                     f"{self.name} {case}: {name}={value} is outside 1 to {LARGEST_PARAMETER}"
@@ -203,7 +205,7 @@ class Workload(ABC):
 
 
 def uniform(shape: int | Sequence[int], dtype: str, seed: int) -> np.ndarray[Any, Any]:
-    """Seeded values in [-1, 1) without exact zeros, representable in ``dtype``.
+    """Seeded values in [-1, 1] without exact zeros, representable in ``dtype``.
 
     float16 and bfloat16 values come as float32 arrays that hold rounded values, so that a
     reference computed from them sees what the device sees. Large arrays repeat a block of
@@ -243,15 +245,18 @@ def sizes(name: str, values: Iterable[int]) -> list[dict[str, int]]:
     return [{name: value} for value in values]
 
 
-def checked_blocks(count: int) -> list[slice]:
-    """Which parts of a vector to check: all of a small one, else 48 blocks, both ends among them.
+def checked_parts(vector: Any) -> list[Any]:
+    """Parts of a vector (of any library) to check: all of a short one, else 2048 pieces, the end.
 
-    A kernel that leaves out a tail, a head or one of a few equal parts is caught.
+    Pieces of 1024 elements begin at equal distances, so that whatever contiguous part of a few
+    thousand elements an operation leaves out (a tail, a thread block's share) is seen.
     """
-    if count <= _CHECKED_BLOCK * _CHECKED_BLOCKS:
-        return [slice(0, count)]
-    starts = np.linspace(0, count - _CHECKED_BLOCK, _CHECKED_BLOCKS).astype(np.int64)
-    return [slice(int(start), int(start) + _CHECKED_BLOCK) for start in starts]
+    count = len(vector)
+    if count <= _CHECKED_PIECES * _CHECKED_PIECE:
+        return [vector]
+    stride = count // _CHECKED_PIECES
+    pieces = vector[: _CHECKED_PIECES * stride].reshape(_CHECKED_PIECES, stride)
+    return [pieces[:, :_CHECKED_PIECE], vector[count - _CHECKED_PIECE :]]
 
 
 def relative_l2(actual: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> float:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _F64 = ("float64", "ieee")
 
 _PYTHON_SIZES = (1000, 3000, 10_000, 30_000, 100_000, 300_000)
-_SIZES = (1000, 10_000, 100_000, 300_000, 1_000_000, 10_000_000)
+_SIZES = (1000, 10_000, 100_000, 300_001, 1_000_000, 10_000_000)
 _BLOCK = 256
 
 
@@ -61,7 +61,7 @@ class PythonLoop(Workload):
             return
         chosen: tuple[int, ...] = _PYTHON_SIZES if backend == "python" else _SIZES
         if suite == "quick":
-            chosen = (10_000, 100_000) if backend == "python" else (10_000, 100_000, 1_000_000)
+            chosen = (10_000, 100_000) if backend == "python" else (10_000, 100_000, 1_000_001)
         modes = ("hot",) if device == "cpu" else ("hot", "resident", "end_to_end")
         yield from points("monte_carlo_pi", sizes("n", chosen), dtypes, modes)
 
