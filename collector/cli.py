@@ -127,7 +127,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from collector.run import run_plan
 
     budget_s = _duration_s(arguments.time_budget) if arguments.time_budget else None
-    if "://" in str(arguments.out) or re.match(r"[a-z0-9]+:/", str(arguments.out)):
+    if re.match(r"\w+:/", str(arguments.out)):
         raise OutputError(
             f"--out {arguments.out}: takes a directory, not a URL; copy the file there afterwards"
         )

@@ -95,9 +95,9 @@ def read_journal(path: Path) -> JournalContents:
             if not records:
                 break
             continue  # one torn line (a full disk) does not cost the others
-    if not records or "header" not in records[0]:
+    header = records[0].get("header") if records and isinstance(records[0], dict) else None
+    if not isinstance(header, dict):
         raise DatasetError(f"{path}: not a journal of the collector; move it away")
-    header = records[0]["header"]
     if header.get("schema_version", 0) > SCHEMA_VERSION:
         raise DatasetError(
             f"{path}: written by a newer collector (schema {header['schema_version']}, this one "

@@ -117,8 +117,8 @@ def _check_names(selection: Selection) -> None:
         _check_known(option, given, known)
     for name in selection.workloads:
         get_workload(name)
-    if selection.seed < 0:
-        raise SelectionError(f"--seed {selection.seed}: must be 0 or more")
+    if not 0 <= selection.seed < 2**63:
+        raise SelectionError(f"--seed {selection.seed}: must be 0 or more, and below 2^63")
 
 
 def _check_known(option: str, given: Sequence[str], known: Sequence[str]) -> None:

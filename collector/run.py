@@ -95,8 +95,8 @@ def run_plan(
                 break
             for row in session.measure(Task(task.operation, modes)):
                 row = {**row, "order_index": order}
+                rows.append(row)  # first, so that an interrupt in the next line loses nothing
                 journal.append(row)
-                rows.append(row)
                 order += 1
                 progress.show(order, _describe(row))
     except KeyboardInterrupt:
@@ -181,7 +181,7 @@ class _Session:
                     quality = self._telemetry.end(task.operation.device)
                     self._telemetry.begin()
                     pending.remove(cell)
-                    in_flight = None
+                    in_flight, idle_deaths = None, 0
                     yield _row(cell, **columns, **quality, **event)
                 if pending:
                     raise WorkerError("crashed", "the worker ended a task without a result")

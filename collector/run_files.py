@@ -78,10 +78,12 @@ def resume_run(plan: Plan, machine: Machine, out: Path) -> OpenRun:
 def _unfinished(out: Path, machine: Machine) -> list[Path]:
     """Journals and files of runs that ended early, newest first; one path a run."""
     found: dict[Path, Path] = {}
+    damaged: set[Path] = set()
     for path in out.glob(f"*{machine.machine_id[:8]}/*.parquet"):
         try:
             info, rows = read_run(path)
         except DatasetError:
+            damaged.add(path)
             continue
         if info.run.get("ended", "complete") != "complete" and rows:
             found[path.with_suffix("")] = path
@@ -91,7 +93,8 @@ def _unfinished(out: Path, machine: Machine) -> list[Path]:
         finished = path.with_suffix(".parquet")
         # beside a complete file a journal is what a kill left behind; beside an interrupted
         # one it is the same run, already going on
-        if not finished.exists() or path.with_suffix("") in found:
+        going_on = path.with_suffix("") in found or finished in damaged
+        if going_on or not finished.exists():
             found[path.with_suffix("")] = path
     return sorted(found.values(), key=lambda path: path.name, reverse=True)
 

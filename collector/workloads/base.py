@@ -141,7 +141,7 @@ class Workload(ABC):
         for name, value in values.items():
             if value is None:
                 raise SelectionError(f"{self.name} {case}: parameter {name!r} is missing")
-            if int(value) != value:
+            if not math.isfinite(value) or int(value) != value:
                 raise SelectionError(f"{self.name} {case}: {name}={value} is not a whole number")
             if not 1 <= value <= LARGEST_PARAMETER:
                 raise SelectionError(
@@ -256,7 +256,7 @@ def checked_parts(vector: Any) -> list[Any]:
         return [vector]
     stride = count // _CHECKED_PIECES
     pieces = vector[: _CHECKED_PIECES * stride].reshape(_CHECKED_PIECES, stride)
-    return [pieces[:, :_CHECKED_PIECE], vector[count - _CHECKED_PIECE :]]
+    return [pieces[:, :_CHECKED_PIECE], vector[_CHECKED_PIECES * stride - _CHECKED_PIECE :]]
 
 
 def relative_l2(actual: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> float:
