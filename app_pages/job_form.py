@@ -1,0 +1,161 @@
+"""The job that the pages Estimate and Cost share: one case of a family with its parameters.
+
+Both pages bind the same keys, so a job set on one page is there on the other and in the URL.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, replace
+
+import pandas as pd
+import streamlit as st
+
+from app_pages import widgets
+from app_pages.text import dtype_name, escape, split_dtype
+from collector.errors import SelectionError
+from collector.workloads import FAMILIES, get_workload
+from collector.workloads.base import LARGEST_PARAMETER
+
+# Where a case has no default of its own: a size that takes a moment, not an hour.
+_START_VALUES = {"n": 4096, "m": 4096, "k": 4096, "batch": 64, "rows": 4096, "cols": 1024}
+_START_VALUES_BY_FAMILY = {
+    "elementwise": {"n": 10_000_000},
+    "reduction": {"n": 10_000_000},
+    "python_loop": {"n": 1_000_000},
+    "fft": {"n": 1024},
+    "transfer": {"bytes": 100_000_000},
+    "launch": {"length": 100},
+}
+_FALLBACK = 1024
+
+
+@dataclass(frozen=True)
+class Job:
+    """One operation to estimate, wherever it runs.
+
+    ``given`` are the parameters as the user set them, ``params`` the canonical ones.
+    """
+
+    workload: str
+    case: str
+    given: tuple[tuple[str, int], ...]
+    params: tuple[tuple[str, int], ...]
+    dtype: str
+    math_mode: str
+    end_to_end: bool
+
+    @property
+    def precision(self) -> str:
+        return dtype_name(self.dtype, self.math_mode)
+
+    @property
+    def size(self) -> int:
+        return get_workload(self.workload).size(self.case, dict(self.params))
+
+    @property
+    def text(self) -> str:
+        """One line for captions; plain, not Markdown."""
+        params = ", ".join(f"{name}={value:,}" for name, value in self.given)
+        return f"{self.workload} {self.case}" + (f" ({params})" if params else "")
+
+    @property
+    def gpu_mode(self) -> str:
+        """Mode of the GPU cells that answers the question."""
+        if (self.workload, self.case) == ("transfer", "d2d"):
+            return "hot"
+        return "end_to_end" if self.end_to_end else "resident"
+
+    def with_value(self, name: str, value: int) -> Job:
+        """The same job with one parameter changed. Raises SelectionError."""
+        given = dict(self.given) | {name: value}
+        complete = get_workload(self.workload).complete(self.case, given)
+        return replace(self, given=tuple(given.items()), params=tuple(sorted(complete.items())))
+
+    def command_arguments(self) -> str:
+        """The part of a command line that names this job."""
+        params = "".join(f" --param {name}={value}" for name, value in self.given)
+        dtype = shlex.quote(self.dtype)  # it comes from the dataset
+        return f"{self.workload} --case {self.case}{params} --dtype {dtype}"
+
+
+def job_form(groups: pd.DataFrame) -> Job:
+    """Widgets for the job; only families that the model was fitted to are offered."""
+    families = [name for name in FAMILIES if name in set(groups["workload"])]
+    if not families:
+        st.info("The model was fitted to no workload that this version knows. Measure one first.")
+        st.stop()
+    left, right = st.columns(2)
+    with left:
+        family = widgets.select(
+            "Workload",
+            families,
+            "job_workload",
+            "matmul",
+            names={name: f"{name}: {FAMILIES[name].summary}" for name in families},
+        )
+    workload = get_workload(family)
+    with right:
+        case = widgets.select("Case", list(workload.cases), "job_case")
+    params = _parameters(family, case)
+    left, right = st.columns(2)
+    with left:
+        precisions = _precisions(family, groups)
+        precision = widgets.choose("Element type", precisions, f"job_dtype_{family}", "float32")
+    with right:
+        end_to_end = _transfer_question(family)
+    dtype, math_mode = split_dtype(precision)
+    try:
+        complete = workload.complete(case, params)
+        workload.size(case, complete)
+    except SelectionError as error:
+        st.error(f"This job cannot be: {escape(error)}")
+        st.stop()
+    given = tuple(params.items())
+    canonical = tuple(sorted(complete.items()))
+    return Job(family, case, given, canonical, dtype, math_mode, end_to_end)
+
+
+def _parameters(family: str, case: str) -> dict[str, int]:
+    signature = get_workload(family).signatures[case]
+    if not signature:
+        return {}
+    params: dict[str, int] = {}
+    columns = st.columns(max(2, len(signature)))
+    for column, (name, default) in zip(columns, signature.items(), strict=False):
+        start = default or _START_VALUES_BY_FAMILY.get(family, {}).get(
+            name, _START_VALUES.get(name, _FALLBACK)
+        )
+        with column:
+            value = st.number_input(
+                f"Parameter {name}",
+                min_value=1,
+                max_value=LARGEST_PARAMETER,
+                value=start,
+                step=1,
+                key=f"job_{case}_{name}",
+                bind="query-params",
+            )
+        params[name] = int(value or start)
+    return params
+
+
+def _precisions(family: str, groups: pd.DataFrame) -> list[str]:
+    """Element types that were measured somewhere for this family."""
+    rows = groups[groups["workload"] == family]
+    pairs = zip(rows["dtype"], rows["math_mode"].fillna("ieee"), strict=True)
+    return sorted({dtype_name(dtype, mode) for dtype, mode in pairs})
+
+
+def _transfer_question(family: str) -> bool:
+    """Whether a GPU's time includes copying the operands there and the result back."""
+    if family == "transfer":
+        return False
+    chosen = widgets.choose(
+        "Where the data is",
+        ["resident", "end_to_end"],
+        "job_mode",
+        names={"resident": "already on the device", "end_to_end": "in host memory, both ways"},
+        help="Whether a GPU's time includes copying operands to it and the result back.",
+    )
+    return chosen == "end_to_end"

@@ -1,0 +1,247 @@
+"""What every page needs: the cached dataset and model, headers, captions, empty states."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+import estimator
+from app_pages import queries, widgets
+from app_pages.text import NO_VALUE, escape, unformula, unique_names
+from collector.dataset import Dataset, read_dataset
+from collector.errors import BreakevenError
+from estimator.dataset import Measurements
+from estimator.dataset import open_dataset as open_measurements
+
+DATA_VARIABLE = "BREAKEVEN_DATA"
+ROOT = Path(__file__).resolve().parents[1]
+DEFAULT_DATA = ROOT / "data" / "runs"
+_SUFFIXES = (".parquet", ".journal")
+_ADD_RUN = "python -m collector run --suite quick --out runs"
+
+logger = logging.getLogger(__name__)
+
+Stamp = tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The dataset as the pages use it."""
+
+    measurements: Measurements
+    fingerprint: str
+    paths: tuple[Path, ...]
+    machines: pd.DataFrame
+    totals: pd.Series
+
+    @property
+    def connection(self) -> Any:
+        return self.measurements.connection
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Machine id -> name for people, unique."""
+        return dict(zip(self.machines["machine_id"], self.machines["name"], strict=True))
+
+    @property
+    def machine_names(self) -> list[str]:
+        """All names in the order that fixes a machine's colour on every page."""
+        return list(self.machines["name"])
+
+    def machine(self, name: str) -> dict[str, Any]:
+        """Facts about the machine with this display name."""
+        found = self.machines[self.machines["name"] == name].to_dict("records")[0]
+        return {str(key): value for key, value in found.items()}
+
+    def machine_id(self, name: str) -> str:
+        """Id of the machine with this display name."""
+        return str(self.machine(name)["machine_id"])
+
+
+def dataset_paths() -> tuple[Path, ...]:
+    """Directories or files that the dashboard reads."""
+    setting = os.environ.get(DATA_VARIABLE) or str(DEFAULT_DATA)
+    return tuple(Path(part) for part in setting.split(os.pathsep) if part)
+
+
+def _stamp(paths: Iterable[Path]) -> Stamp:
+    """Name, time of change and size of every file: a new run makes a new stamp."""
+    files: list[tuple[str, int, int]] = []
+    for path in paths:
+        found = [path] if path.is_file() else sorted(path.rglob("*")) if path.is_dir() else []
+        for file in found:
+            if file.suffix in _SUFFIXES and file.is_file():
+                facts = file.stat()
+                files.append((str(file), facts.st_mtime_ns, facts.st_size))
+    return tuple(files)
+
+
+def _merged(datasets: list[Dataset]) -> Dataset:
+    """Several directories as one dataset."""
+    return Dataset(
+        *(
+            tuple(entry for dataset in datasets for entry in getattr(dataset, field.name))
+            for field in fields(Dataset)
+        )
+    )
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the dataset")
+def _read(paths: tuple[Path, ...], stamp: Stamp) -> Source:
+    measurements = open_measurements(_merged([read_dataset(path) for path in paths]))
+    machines = queries.machines(measurements.connection)
+    labels = dict(zip(machines["machine_id"], machines["label"], strict=True))
+    names = {key: unformula(name) for key, name in unique_names(labels).items()}
+    machines["name"] = machines["machine_id"].map(names)
+    machines = machines.sort_values("name", ignore_index=True)
+    return Source(
+        measurements,
+        str(measurements.fingerprint),
+        paths,
+        machines,
+        queries.totals(measurements.connection),
+    )
+
+
+@st.cache_resource(max_entries=2, show_spinner="Fitting the model to the measurements")
+def _fit(fingerprint: str, _measurements: Any) -> Any:
+    return estimator.fit(_measurements)
+
+
+def open_dataset(need_rows: bool = True) -> Source:
+    """The dataset, or a message that says what to do, and the page ends there."""
+    paths = dataset_paths()
+    present = tuple(path for path in paths if path.exists())
+    if not present:
+        listed = ", ".join(f"`{_code(path)}`" for path in paths)
+        st.warning(f"There is no dataset at {listed}.")
+        how_to_add_a_machine(expanded=True)
+        st.stop()
+    try:
+        source = _read(present, _stamp(present))
+    except BreakevenError as error:
+        st.error(f"The dataset cannot be read: {escape(error)}")
+        st.stop()
+    if need_rows and source.totals["ok"] == 0:
+        st.info("The dataset holds no measured time yet. Measure a machine to fill this page.")
+        show_problems(source)
+        how_to_add_a_machine(expanded=True)
+        st.stop()
+    return source
+
+
+def open_model(source: Source) -> Any:
+    """The model fitted to the dataset, or a message, and the page ends there."""
+    try:
+        return _fit(source.fingerprint, source.measurements)
+    except BreakevenError as error:
+        st.error(f"The model cannot be fitted: {escape(error)}")
+    except (ArithmeticError, ValueError, LookupError, TypeError):
+        # A dataset from elsewhere may hold what no test foresaw; the other pages still work.
+        logger.exception("fitting failed")
+        st.error("The model cannot be fitted to this dataset; the server's log says why.")
+    return st.stop()
+
+
+def header(title: str, question: str, method: str) -> None:
+    """Title, the one question that the page answers, and a popover with the method."""
+    left, right = st.columns([5, 1], vertical_alignment="bottom")
+    with left:
+        st.title(title, anchor=False)
+        st.markdown(question)
+    with right, st.popover("Method", width="stretch"):
+        st.markdown(method)
+
+
+def provenance(source: Source, note: str = "") -> None:
+    """Caption: which dataset, how much of it, from when to when (UTC)."""
+    total = source.totals
+    first, last = day(total["first_at"]), day(total["last_at"])
+    when = first if first == last else f"{first} to {last}"
+    parts = [
+        f"Dataset {escape(source.fingerprint[:8])}",
+        f"{plural(int(total['runs']), 'run')} on {plural(int(total['machines']), 'machine')}",
+        f"measured {when} (UTC)",
+        *([note] if note else []),
+    ]
+    st.caption(" · ".join(parts))
+
+
+def data_argument(source: Source) -> str:
+    """The ``--data`` of a command line that reads the same dataset; empty for the default."""
+    if len(source.paths) != 1 or source.paths[0].resolve() == DEFAULT_DATA:
+        return ""
+    return f" --data {shlex.quote(str(source.paths[0]))}"
+
+
+def day(moment: Any) -> str:
+    """Date of a timestamp, a dash where there is none."""
+    return NO_VALUE if pd.isna(moment) else f"{pd.Timestamp(moment):%Y-%m-%d}"
+
+
+def moment(when: Any) -> str:
+    """Date and time of a timestamp to the minute, a dash where there is none."""
+    return NO_VALUE if pd.isna(when) else f"{pd.Timestamp(when):%Y-%m-%d %H:%M}"
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def show_problems(source: Source) -> None:
+    """Files that were set aside, with the reason; nothing if there are none."""
+    problems = list(source.measurements.problems)
+    if not problems:
+        return
+    st.subheader("Files set aside", anchor=False)
+    st.warning(
+        f"{plural(len(problems), 'file')} could not be read. The rest of the dataset is shown; "
+        "repair, re-run or delete what is listed here."
+    )
+    rows = [(_short(problem.path, source.paths), str(problem.reason)) for problem in problems]
+    widgets.table(
+        pd.DataFrame(rows, columns=["File", "Reason"]),
+        "Dataset files that could not be read, with the reason",
+    )
+
+
+def how_to_add_a_machine(expanded: bool = False) -> None:
+    """The commands that put one more machine into the dataset."""
+    with st.expander("Add a machine", expanded=expanded):
+        st.markdown(
+            "Run the collector on it from a checkout. The quick suite takes about a minute; "
+            "`--suite standard` takes several and gives better estimates."
+        )
+        st.code(f"{_ADD_RUN} --label my-machine", language="bash")
+        st.markdown(
+            "Copy the directory that it wrote into this dataset. To show several datasets at "
+            f"once, list them in `{DATA_VARIABLE}`:"
+        )
+        st.code(
+            f"{DATA_VARIABLE}=data/runs{os.pathsep}runs python -m streamlit run dashboard.py",
+            language="bash",
+        )
+        st.caption("The page notices new files at the next click; no restart is needed.")
+
+
+def _code(path: Path) -> str:
+    shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+    return str(shown).replace("`", "'")
+
+
+def _short(path: Any, roots: tuple[Path, ...]) -> str:
+    for root in roots:
+        try:
+            return str(Path(path).resolve().relative_to(root.resolve()))
+        except ValueError:
+            continue
+    return str(path)

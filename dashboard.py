@@ -1,0 +1,51 @@
+"""Entry of the dashboard: page settings and navigation, nothing else.
+
+Start it with ``python -m streamlit run dashboard.py``. It reads the dataset that the environment
+variable BREAKEVEN_DATA names (several directories are separated as in PATH), else ``data/runs``.
+"""
+
+import streamlit as st
+
+st.set_page_config(page_title="Breakeven", page_icon="⚖️", layout="wide")
+
+PAGES = [
+    st.Page(
+        "app_pages/overview.py",
+        title="Overview",
+        url_path="overview",
+        default=True,
+        help="What was measured, on which machines, when, and what failed.",
+    ),
+    st.Page(
+        "app_pages/machines.py",
+        title="Machines",
+        url_path="machines",
+        help="What each machine is, how fast it gets at best, and whether it was quiet.",
+    ),
+    st.Page(
+        "app_pages/measurements.py",
+        title="Measurements",
+        url_path="measurements",
+        help="Time against size with its spread, ratios of two series, raw samples, export.",
+    ),
+    st.Page(
+        "app_pages/model.py",
+        title="Model",
+        url_path="model",
+        help="How far the fitted model is from what was measured, and its parameters.",
+    ),
+    st.Page(
+        "app_pages/estimate.py",
+        title="Estimate",
+        url_path="estimate",
+        help="The time of one operation on each measured machine, and whether a GPU pays.",
+    ),
+    st.Page(
+        "app_pages/cost.py",
+        title="Cost",
+        url_path="cost",
+        help="The price of one completed job on each cloud instance.",
+    ),
+]
+
+st.navigation(PAGES, position="top").run()

@@ -1,0 +1,247 @@
+"""Speed-up of one place over another, and the size from which the GPU is faster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import exp, hypot, log
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import brentq
+
+from collector.errors import EstimateError, SelectionError
+from collector.workloads import get_workload
+from estimator.features import operation
+
+if TYPE_CHECKING:
+    from estimator.model import Model
+
+Verdict = Literal["gpu", "cpu", "unclear"]
+
+_SIZES_EXAMINED = 97
+_SIZES_BETWEEN = 33
+_BEYOND_MEASURED = 16.0  # sizes are examined to so many times what was measured, both ways
+
+
+@dataclass(frozen=True)
+class Speedup:
+    """Time on the CPU divided by time on the GPU, with its 90 % interval.
+
+    ``verdict`` names the faster place where the interval leaves no doubt.
+    """
+
+    ratio_p5: float
+    ratio_p50: float
+    ratio_p95: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a family runs: a machine's CPU or GPU through a library.
+
+    ``threads`` None: the most that were measured. ``mode`` is read on a GPU only.
+    """
+
+    machine_id: str
+    backend: str
+    threads: int | None = None
+    mode: str = "end_to_end"
+
+
+@dataclass(frozen=True)
+class Breakeven:
+    """The size from which the GPU is faster up to the largest size examined.
+
+    ``size`` is in the units of ``Workload.size``, None where the two never change places;
+    ``low`` and ``high`` bound it (90 %): below ``low`` the CPU is surely faster, above ``high``
+    the GPU; None where that side is open. ``parameter`` is the one that was varied and
+    ``value`` its value at ``size``.
+    """
+
+    size: int | None
+    low: int | None
+    high: int | None
+    reason: str
+    parameter: str
+    value: int | None
+
+
+def speedup(model: Model, cpu: Mapping[str, Any], gpu: Mapping[str, Any]) -> Speedup:
+    """Compare two cells, each a mapping with the columns of ``Model.predict``'s input.
+
+    The errors of the two estimates are taken as independent.
+    """
+    rows = pd.DataFrame([dict(cpu), dict(gpu)])
+    estimate = model.predict(rows)
+    times = estimate[["seconds_p5", "seconds_p50", "seconds_p95"]].to_numpy(dtype=float)
+    return ratio_of_times(tuple(times[0].tolist()), tuple(times[1].tolist()))
+
+
+def ratio_of_times(slow: tuple[float, ...], fast: tuple[float, ...]) -> Speedup:
+    """Ratio of two times given as (p5, p50, p95), errors independent in logarithms."""
+    ratio = slow[1] / fast[1]
+    down = hypot(log(slow[1] / slow[0]), log(fast[2] / fast[1]))
+    up = hypot(log(slow[2] / slow[1]), log(fast[1] / fast[0]))
+    low, high = ratio * exp(-down), ratio * exp(up)
+    verdict: Verdict = "gpu" if low > 1.0 else "cpu" if high < 1.0 else "unclear"
+    return Speedup(low, ratio, high, verdict)
+
+
+def breakeven_size(
+    model: Model,
+    workload: str,
+    case: str,
+    dtype: str,
+    cpu: Place,
+    gpu: Place,
+    reuse: float = 1.0,
+    *,
+    params: Mapping[str, int] | None = None,
+    vary: str | None = None,
+    math_mode: str = "ieee",
+) -> Breakeven:
+    """Find where t_cpu = t_gpu + t_transfer / reuse as one parameter of the case grows.
+
+    ``reuse`` is the number of calls that share one transfer of the operands. ``params`` holds
+    the parameters that stay (by default those of the middle measured cell), ``vary`` names the
+    one that grows (by default the first that is not fixed). Raises SelectionError and
+    EstimateError as ``Model.predict`` does.
+    """
+    if not reuse >= 1.0:
+        raise SelectionError(f"reuse={reuse}: one transfer serves at least one call")
+    varied, fixed, smallest, largest = _range(model, workload, case, params, vary, cpu, gpu)
+
+    def cells(values: np.ndarray[Any, Any]) -> pd.DataFrame:
+        shared = {"workload": workload, "case": case, "dtype": dtype}
+        columns = {
+            "params": [{**fixed, varied: int(value)} for value in values],
+            **shared,
+        }
+        on_cpu = pd.DataFrame(columns).assign(
+            machine_id=cpu.machine_id,
+            backend=cpu.backend,
+            device="cpu",
+            threads=np.nan if cpu.threads is None else cpu.threads,
+            mode="hot",
+            math_mode="ieee",
+        )
+        on_gpu = pd.DataFrame(columns).assign(
+            machine_id=gpu.machine_id,
+            backend=gpu.backend,
+            device="cuda",
+            threads=np.nan if gpu.threads is None else gpu.threads,
+            mode=gpu.mode,
+            math_mode=math_mode,
+        )
+        return pd.concat([on_cpu, on_gpu], ignore_index=True)
+
+    def log_ratios(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """log(t_cpu / t_gpu) at each value: the estimate, its low and its high end, (n, 3)."""
+        estimate = model.predict(cells(values))
+        count = len(values)
+        seconds = estimate["seconds_p50"].to_numpy(dtype=float)
+        half = np.log(estimate["seconds_p95"].to_numpy(dtype=float) / seconds)
+        saved = estimate["transfer_s"].to_numpy(dtype=float)[count:] * (1.0 - 1.0 / reuse)
+        centre = np.log(seconds[:count] / (seconds[count:] - saved))
+        width = np.hypot(half[:count], half[count:])
+        return np.stack([centre, centre - width, centre + width], axis=1)
+
+    grid = np.unique(np.geomspace(smallest, largest, _SIZES_EXAMINED).round().astype("int64"))
+    ratios = log_ratios(grid)
+    crossings = [_last_crossing(grid, ratios, i, log_ratios) for i in range(3)]
+    family = get_workload(workload)
+
+    def size(value: float | None) -> int | None:
+        if value is None:
+            return None
+        return family.size(case, {**fixed, varied: round(value)})
+
+    ends = [family.size(case, {**fixed, varied: int(value)}) for value in grid[[0, -1]]]
+    value = crossings[0]
+    return Breakeven(
+        size=size(value),
+        low=size(crossings[2]),
+        high=size(crossings[1]),
+        reason=_reason(ratios[:, 0], value, ends),
+        parameter=varied,
+        value=None if value is None else round(value),
+    )
+
+
+def _last_crossing(
+    grid: np.ndarray[Any, Any],
+    ratios: np.ndarray[Any, Any],
+    column: int,
+    exact: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]],
+) -> float | None:
+    """Where a column of ``ratios`` last turns positive and stays so; None if it does not.
+
+    The bracket of the grid is filled with further sizes, and the root found on the curve
+    through them: sizes are whole numbers, so the curve is linear between them.
+    """
+    negative = np.flatnonzero(ratios[:, column] <= 0.0)
+    if not len(negative) or negative[-1] == len(grid) - 1:
+        return None
+    left, right = grid[negative[-1]], grid[negative[-1] + 1]
+    fine = np.unique(np.geomspace(left, right, _SIZES_BETWEEN).round().astype("int64"))
+    values = exact(fine)[:, column]
+    last = int(np.flatnonzero(values <= 0.0)[-1])
+    return float(brentq(lambda x: np.interp(x, fine, values), fine[last], fine[last + 1]))
+
+
+def _reason(ratio: np.ndarray[Any, Any], value: float | None, ends: list[int]) -> str:
+    span = f"sizes {ends[0]:,} to {ends[1]:,}"
+    if value is not None:
+        turns = int((np.diff(np.sign(ratio)) != 0).sum())
+        often = "" if turns == 1 else f"; the two change places {turns} times, the last one counts"
+        return f"the GPU is faster above this size ({span} examined{often})"
+    if ratio[-1] > 0.0:
+        return f"the GPU is faster at every one of {span}"
+    if (ratio > 0.0).any():
+        return f"the GPU is faster only in the middle of {span}, the CPU at the largest"
+    return f"the CPU is faster at every one of {span}"
+
+
+def _range(
+    model: Model,
+    workload: str,
+    case: str,
+    params: Mapping[str, int] | None,
+    vary: str | None,
+    cpu: Place,
+    gpu: Place,
+) -> tuple[str, dict[str, int], float, float]:
+    """The parameter to vary, the values of the others, and the smallest and largest value."""
+    family = get_workload(workload)
+    signature = family.signatures.get(case)
+    if signature is None:
+        family.complete(case, {})  # raises, and lists the cases
+        raise SelectionError(f"{workload}: unknown case {case!r}")
+    names = list(signature)
+    given = dict(params or {})
+    free = [name for name in names if name not in given]
+    varied = vary or (free[0] if free else names[0] if names else "")
+    if varied not in names:
+        takes = ", ".join(names) or "no parameters"
+        raise SelectionError(f"{workload} {case}: {vary!r} cannot be varied; it takes {takes}")
+    known = model.measured
+    same = [operation(workload, name) == operation(workload, case) for name in known["case"]]
+    places = known["machine_id"].isin([cpu.machine_id, gpu.machine_id])
+    rows = known[(known["workload"] == workload) & np.array(same, dtype=bool) & places]
+    measured = [dict(key) for key in rows["params_key"]]
+    values = sorted(row[varied] for row in measured if varied in row)
+    if not values:
+        raise EstimateError(
+            f"{workload} {case}: neither machine has measured it, so no break-even size"
+        )
+    fixed: dict[str, int] = {}
+    for name in names:
+        if name == varied:
+            continue
+        default = sorted(row[name] for row in measured)[len(measured) // 2]
+        fixed[name] = int(given.get(name, default))
+    smallest = max(1.0, values[0] / _BEYOND_MEASURED)
+    return varied, fixed, smallest, values[-1] * _BEYOND_MEASURED

@@ -1,0 +1,149 @@
+"""What a data sheet says of one GPU or one CPU, and the peak rates that follow from it.
+
+A figure that could not be established is None; an answer that needs it is refused with a reason
+instead of guessed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from collector.errors import EstimateError
+
+# Families whose operations run on matrix (tensor) units where the GPU has them for the dtype.
+MATRIX_WORKLOADS = frozenset({"matmul", "training_step"})
+
+# GPUs of these generations have no TF32 units: libraries then compute in IEEE float32.
+ARCHITECTURES_WITHOUT_TF32 = frozenset({"Pascal", "Volta", "Turing"})
+
+CLOCK_KINDS = ("all_core", "fixed", "max")
+
+
+@dataclass(frozen=True, slots=True)
+class GpuSpec:
+    """One GPU model by its data sheet. ``None``: not established, or the GPU has no such units.
+
+    Rates are dense (without sparsity) peaks in TFLOP/s; ``fp16``, ``bf16`` and ``tf32`` are those
+    of the matrix units with float32 accumulation. ``h2d_gb_per_s`` is the nominal rate of the
+    host link in one direction.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    architecture: str
+    memory_gib: float | None
+    memory_bandwidth_gb_per_s: float | None
+    fp64_tflops: float | None
+    fp64_tensor_tflops: float | None
+    fp32_tflops: float | None
+    tf32_tflops: float | None
+    fp16_tflops: float | None
+    bf16_tflops: float | None
+    last_level_cache_mib: float | None
+    sm_count: int | None
+    host_link: str
+    h2d_gb_per_s: float | None
+    tdp_w: float | None
+    source: str
+
+    @property
+    def device(self) -> str:
+        return "cuda"
+
+    def peak_flop_per_s(self, dtype: str, math_mode: str = "ieee", matrix: bool = True) -> float:
+        """Peak rate in FLOP/s for a dtype and math mode; EstimateError where it is not known.
+
+        ``matrix=False`` is for operations off the matrix units: 16-bit types then run at the
+        float32 rate, since the libraries convert to float32 in registers.
+        """
+        tflops: float | None
+        if dtype in ("float64", "complex128"):
+            on_tensor = matrix and dtype == "float64" and self.fp64_tensor_tflops is not None
+            tflops = self.fp64_tensor_tflops if on_tensor else self.fp64_tflops
+        elif dtype == "float32" and math_mode == "tf32" and matrix:
+            lacks_tf32 = self.architecture in ARCHITECTURES_WITHOUT_TF32
+            tflops = self.fp32_tflops if lacks_tf32 else self.tf32_tflops
+        elif dtype in ("float32", "complex64"):
+            tflops = self.fp32_tflops
+        elif dtype in ("float16", "bfloat16"):
+            on_units = self.fp16_tflops if dtype == "float16" else self.bf16_tflops
+            tflops = on_units if matrix else self.fp32_tflops
+        else:
+            tflops = None
+        if tflops is None:
+            raise EstimateError(f"{self.name}: no peak rate for {dtype} ({math_mode}) is known")
+        return tflops * 1e12
+
+    @property
+    def memory_bytes_per_s(self) -> float:
+        """Memory bandwidth in B/s; EstimateError where it is not known."""
+        return 1e9 * _known(self.memory_bandwidth_gb_per_s, self.name, "memory bandwidth")
+
+    @property
+    def h2d_bytes_per_s(self) -> float:
+        """Nominal rate of the host link in B/s, one direction; EstimateError if not known."""
+        return 1e9 * _known(self.h2d_gb_per_s, self.name, "host link")
+
+
+@dataclass(frozen=True, slots=True)
+class CpuSpec:
+    """One CPU of a cloud family, or of a host that hides its model, by its data sheet.
+
+    ``clock_kind`` says what ``clock_ghz`` is: ``all_core`` (sustained with all cores busy),
+    ``fixed``, or ``max`` (an upper limit: no sustained clock is published).
+    ``cores_per_socket`` counts the cores that the family's largest shape offers per socket;
+    bandwidth and last-level cache are of the whole socket. ``vcpus_per_core`` is 2 where a
+    vCPU is a hardware thread, 1 where it is a core.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    architecture: str
+    cpu_family: int | None
+    cpu_model_number: int | None
+    clock_ghz: float | None
+    clock_kind: str
+    fp64_flop_per_cycle: float | None
+    fp32_flop_per_cycle: float | None
+    cores_per_socket: int | None
+    vcpus_per_core: int | None
+    memory_bandwidth_gb_per_s: float | None
+    last_level_cache_mib: float | None
+    source: str
+
+    @property
+    def device(self) -> str:
+        return "cpu"
+
+    def core_flop_per_s(self, dtype: str, clock_ghz: float | None = None) -> float:
+        """Peak rate of one core in FLOP/s, at the given clock or else the catalogue's.
+
+        Raises EstimateError for a dtype without a known rate, or where no clock is known.
+        """
+        if dtype in ("float64", "complex128"):
+            per_cycle = self.fp64_flop_per_cycle
+        elif dtype in ("float32", "complex64"):
+            per_cycle = self.fp32_flop_per_cycle
+        else:
+            raise EstimateError(f"{self.name}: no peak rate for {dtype} is known on CPUs")
+        clock = clock_ghz if clock_ghz is not None else self.clock_ghz
+        return (
+            1e9
+            * _known(clock, self.name, "clock (pass the measured one)")
+            * _known(per_cycle, self.name, f"FLOP per cycle for {dtype}")
+        )
+
+    @property
+    def memory_bytes_per_s(self) -> float:
+        """Memory bandwidth of the socket in B/s; EstimateError where it is not known."""
+        return 1e9 * _known(self.memory_bandwidth_gb_per_s, self.name, "memory bandwidth")
+
+
+HardwareSpec: TypeAlias = GpuSpec | CpuSpec
+
+
+def _known(value: float | None, name: str, what: str) -> float:
+    if value is None:
+        raise EstimateError(f"{name}: the catalogue has no {what}; it cannot be scaled from specs")
+    return value

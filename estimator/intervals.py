@@ -1,0 +1,111 @@
+"""90 % intervals from held-out errors, apart for each regime.
+
+A held-out error is log(measured / predicted) of a cell that a fit did not see. Its regime is
+that of the question it stands for: between measured sizes, beyond them, or of a case that was
+not measured. The half-width of a prediction's interval is the 90 % quantile of the absolute
+errors of its family, device and regime, with the finite-sample rank of split conformal
+prediction (Vovk, Gammerman and Shafer 2005); families of few errors lean on their parents.
+Beyond the measured sizes errors grow with the distance, so they are divided by a growth
+before the quantile is taken and multiplied by it again.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.special import chdtri
+
+from estimator.kernel_model import Array
+
+REGIMES = ("interpolated", "extrapolated", "new_workload")
+LEVEL = 0.90
+NORMAL_95 = 1.645  # standard normal quantile: half-width of a 90 % interval per deviation
+
+#: Half-width where nothing was held out: what a plain roofline deserves. Those from data
+#: sheets err by 28 to 44 % on average on published kernel times (NeuSight, ASPLOS 2025); a
+#: log-normal error of mean absolute size 0.41 has a deviation of 0.51, which gives this.
+UNCALIBRATED = 0.84
+
+_PARENT_WEIGHT = 10  # a family's own quantile counts as much as its parent's at so many errors
+_ANY = "*"
+
+#: What a regime leans on while it has no errors of its own, and by what factor.
+_NARROWER = {"extrapolated": "interpolated", "new_workload": "extrapolated"}
+
+
+def growth(distance: Array) -> Array:
+    """Factor by which errors grow at a log distance outside the measured sizes."""
+    return 1.0 + distance / 2.0
+
+
+def calibrate(scores: pd.DataFrame) -> pd.DataFrame:
+    """Half-widths by device, workload and regime, with "*" for all devices or families.
+
+    ``scores`` has device, workload, regime and ``score`` (absolute log error over growth).
+    Result: columns device, workload, regime, n, half_width (log units, growth 1).
+    """
+    rows: list[tuple[str, str, str, int, float]] = []
+    for regime in REGIMES:
+        chosen = scores[scores["regime"] == regime]
+        overall = _quantile(chosen["score"])
+        rows.append((_ANY, _ANY, regime, len(chosen), overall))
+        for device, of_device in chosen.groupby("device"):
+            by_device = _blend(of_device["score"], overall)
+            rows.append((str(device), _ANY, regime, len(of_device), by_device))
+            for workload, of_family in of_device.groupby("workload"):
+                width = _blend(of_family["score"], by_device)
+                rows.append((str(device), str(workload), regime, len(of_family), width))
+    return pd.DataFrame(rows, columns=["device", "workload", "regime", "n", "half_width"])
+
+
+def half_widths(calibration: pd.DataFrame, cells: pd.DataFrame, distance: Array) -> Array:
+    """Half-width in log units of each cell, (n,). ``cells``: device, workload, regime."""
+    keys = zip(calibration["device"], calibration["workload"], calibration["regime"], strict=True)
+    table = dict(zip(keys, calibration["half_width"].astype(float), strict=True))
+    unique = cells[["device", "workload", "regime"]].astype(str)
+    codes = unique.groupby(list(unique.columns), sort=False).ngroup().to_numpy()
+    _, first = np.unique(codes, return_index=True)
+    widths = [_look_up(table, *row) for row in unique.iloc[first].itertuples(index=False)]
+    beyond = np.where(cells["regime"] == "interpolated", 1.0, growth(distance))
+    result: Array = np.array(widths, dtype=float)[codes] * beyond
+    return result
+
+
+def between_run_spread(spreads: pd.Series[float], runs: pd.Series[int]) -> float:
+    """Standard deviation between runs, from the deviations of cells of several runs each.
+
+    Robust: the median over the cells of each one's variance, divided by the median of the
+    chi-squared distribution that it has. 0 where no cell has two runs.
+    """
+    several = (runs > 1).to_numpy()
+    if not several.any():
+        return 0.0
+    freedom = runs.to_numpy(dtype=float)[several] - 1.0
+    variance = spreads.to_numpy(dtype=float)[several] ** 2
+    return float(np.sqrt(np.median(variance * freedom / chdtri(freedom, 0.5))))
+
+
+def _look_up(
+    table: dict[tuple[str, str, str], float], device: str, workload: str, regime: str
+) -> float:
+    """The nearest calibration: this family, this device, any; else a narrower regime doubled."""
+    for key in ((device, workload, regime), (device, _ANY, regime), (_ANY, _ANY, regime)):
+        if np.isfinite(table.get(key, np.nan)):
+            return table[key]
+    if regime in _NARROWER:
+        return min(UNCALIBRATED, 2.0 * _look_up(table, device, workload, _NARROWER[regime]))
+    return UNCALIBRATED
+
+
+def _quantile(scores: pd.Series[float]) -> float:
+    """Conformal quantile; NaN for no scores, the largest where there are too few."""
+    count = len(scores)
+    if count == 0:
+        return np.nan
+    rank = min(count, int(np.ceil((count + 1) * LEVEL)))
+    return float(np.sort(scores.to_numpy())[rank - 1])
+
+
+def _blend(scores: pd.Series[float], parent: float) -> float:
+    weight = len(scores) / (len(scores) + _PARENT_WEIGHT)
+    return weight * _quantile(scores) + (1.0 - weight) * parent

@@ -1,0 +1,134 @@
+"""Tables for the terminal, at most 100 columns wide. Pure: DataFrame in, text out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+_LONG = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
+_SMALLEST_PART = 1e-3  # of the time: a smaller part is not worth a line
+_SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
+
+
+def duration(seconds: float) -> str:
+    """Three digits and a unit: 12.3 ms; minutes, hours and days for what takes long."""
+    if not math.isfinite(seconds):
+        return "-"
+    for limit, unit in _LONG:
+        if seconds >= 2 * limit:
+            return f"{seconds / limit:.3g} {unit}"
+    for scale, unit in _SCALES:
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
+
+
+def dollars(amount: float) -> str:
+    """Three significant digits: $0.00123, $45.6."""
+    if not math.isfinite(amount):
+        return "-"
+    return f"${amount:,.0f}" if amount >= 1000 else f"${amount:.3g}"
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Left-aligned first column, right-aligned others, two spaces between."""
+    widths = [max(len(str(line[i])) for line in (header, *rows)) for i in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [cells[0].ljust(widths[0])]
+        padded += [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+        return "  ".join(padded).rstrip()
+
+    rule = "  ".join("-" * width for width in widths)
+    return "\n".join([line(header), rule, *(line(row) for row in rows)])
+
+
+def validation_report(table: pd.DataFrame) -> str:
+    """The table of ``validate``, percentages to one digit."""
+    header = (
+        "family",
+        "device",
+        "split",
+        "predictor",
+        "n",
+        "MAPE",
+        "median",
+        "p90",
+        "bias",
+        "cover",
+    )
+    rows = []
+    for row in table.to_dict("records"):
+        cover = row["coverage90"]
+        rows.append(
+            (
+                *(str(row[name]) for name in ("family", "device", "split", "predictor", "n")),
+                *(f"{row[name]:.1f}" for name in ("mape", "median_ape", "p90_ape")),
+                f"{row['bias']:+.1f}",
+                "-" if math.isnan(cover) else f"{100 * cover:.0f}",
+            )
+        )
+    return text_table(header, rows) + "\nerrors in %; cover: % inside the 90 % interval"
+
+
+def prediction_report(estimate: dict[str, Any], label: str) -> str:
+    """One estimate: time with its interval, parts, bound, basis, and the measurement."""
+    low, middle, high = (duration(estimate[f"seconds_{name}"]) for name in ("p5", "p50", "p95"))
+    lines = [
+        f"{label}: {middle}  (90 % interval {low} to {high})",
+        "parts: "
+        + ", ".join(
+            f"{name} {duration(estimate[f'{name}_s'])}"
+            for name in ("launch", "compute", "memory", "transfer")
+            if estimate[f"{name}_s"] > _SMALLEST_PART * estimate["seconds_p50"]
+        )
+        + f"; bound by {estimate['bound']}",
+        f"basis: {estimate['basis']}, from {estimate['n_fit']} measured cells of its group",
+    ]
+    if math.isfinite(estimate["measured_median_s"]):
+        lines.append(
+            f"measured: {duration(estimate['measured_median_s'])} "
+            f"(median of {estimate['measured_n']} samples)"
+        )
+    return "\n".join(lines)
+
+
+def cost_report(table: pd.DataFrame, priced: str, top: int = 0) -> str:
+    """One line per instance that can do the job, cheapest first, then who was left out and why.
+
+    ``top`` limits the lines (0: all of them).
+    """
+    able = table[table["excluded"] == ""]
+    count = len(able)
+    able = able.head(top) if top else able
+    header = ("instance", "GPU", "time", "$/job", "90 % interval", "basis", "priced")
+    rows = [
+        (
+            _short(f"{row['provider']}/{row['instance']}", 28),
+            _short(f"{row['gpu_count']}x{row['gpu']}" if row["gpu_count"] else "-", 10),
+            duration(row["wall_s_p50"]),
+            dollars(row["cost_usd_p50"]),
+            f"{dollars(row['cost_usd_p5'])}-{dollars(row['cost_usd_p95'])[1:]}",
+            str(row["basis"]),
+            _short(str(row["as_of"]), 7, ""),
+        )
+        for row in able.to_dict("records")
+    ]
+    lines = [text_table(header, rows) if rows else "no instance can do this job"]
+    if len(able) < count:
+        lines.append(f"... and {count - len(able)} dearer ones (--top 0 shows all)")
+    left_out = table[table["excluded"] != ""]
+    if len(left_out):
+        lines.append(f"\n{len(left_out)} instances left out:")
+        for reason, group in left_out.groupby("excluded"):
+            names = sorted({str(name) for name in group["instance"]})
+            shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if names[4:] else "")
+            lines.append(_short(f"  {reason}: {shown}", 100))
+    return "\n".join([*lines, priced])
+
+
+def _short(text: str, width: int, mark: str = "..") -> str:
+    return text if len(text) <= width else text[: width - len(mark)] + mark

@@ -1,0 +1,153 @@
+"""A fitted model as one plain JSON file: tables as columns of numbers and strings, no pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from collector.errors import DatasetError, OutputError
+from estimator.kernel_model import KERNEL_PARAMETERS
+from estimator.levels import Fit, Level
+from estimator.model import Model
+from estimator.transfer_model import TRANSFER_PARAMETERS
+
+FORMAT = "breakeven.model"
+VERSION = 1
+
+
+def write_model(model: Model, path: Path) -> None:
+    """Write atomically (temporary name, then rename). Raises OutputError."""
+    text = json.dumps(to_json(model), allow_nan=False, separators=(",", ":"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: the model cannot be written: {error.strerror}") from None
+
+
+def read_model(path: Path) -> Model:
+    """Read and check a model file. Raises DatasetError, which names the file and what to do."""
+    hint = "fit it anew with `python -m estimator fit`"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DatasetError(f"{path}: the model cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise DatasetError(f"{path}: not a model file (no JSON in it); {hint}") from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise DatasetError(f"{path}: not a model file of Breakeven; {hint}")
+    if document.get("version") != VERSION:
+        raise DatasetError(
+            f"{path}: model version {document.get('version')}, this reads {VERSION}; {hint}"
+        )
+    try:
+        return from_json(document)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise DatasetError(f"{path}: damaged model file ({error!r}); {hint}") from None
+
+
+def to_json(model: Model) -> dict[str, Any]:
+    """The model as JSON values; NaN and infinity become null and "inf"."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "fingerprint": model.fingerprint,
+        "machines": _table_to_json(model.machines),
+        "kernel_parameters": list(KERNEL_PARAMETERS),
+        "transfer_parameters": list(TRANSFER_PARAMETERS),
+        "dtype": _level_to_json(model.fit.dtype),
+        "case": _level_to_json(model.fit.case),
+        "group": _level_to_json(model.fit.group),
+        "launch_floors": _table_to_json(model.fit.launch_floors),
+        "bus": [_level_to_json(level) for level in model.fit.bus],
+        "calibration": _table_to_json(model.calibration),
+        "between": _table_to_json(model.between),
+        "measured": _table_to_json(model.measured),
+        "errors": _table_to_json(model.errors),
+    }
+
+
+def from_json(document: dict[str, Any]) -> Model:
+    """The inverse of ``to_json``. Raises KeyError, TypeError or ValueError on damage."""
+    names = (document["kernel_parameters"], document["transfer_parameters"])
+    if names != (list(KERNEL_PARAMETERS), list(TRANSFER_PARAMETERS)):
+        raise ValueError("its parameters are not those of this version")
+    return Model(
+        fingerprint=str(document["fingerprint"]),
+        machines=_table_from_json(document["machines"]),
+        fit=Fit(
+            _level_from_json(document["dtype"]),
+            _level_from_json(document["case"]),
+            _level_from_json(document["group"]),
+            _table_from_json(document["launch_floors"]),
+            tuple(_level_from_json(level) for level in document["bus"]),
+        ),
+        calibration=_table_from_json(document["calibration"]),
+        between=_table_from_json(document["between"]),
+        measured=_table_from_json(document["measured"]),
+        errors=_table_from_json(document["errors"]),
+    )
+
+
+def _level_to_json(level: Level) -> dict[str, Any]:
+    return {
+        "keys": list(level.keys),
+        "index": _table_to_json(level.index),
+        "theta": level.theta.tolist(),
+        "sensitivity": level.sensitivity.tolist(),
+    }
+
+
+def _level_from_json(document: dict[str, Any]) -> Level:
+    index = _table_from_json(document["index"])
+    theta = np.array(document["theta"], dtype=float)
+    sensitivity = np.array(document["sensitivity"], dtype=float)
+    if theta.ndim != 2 or theta.shape != sensitivity.shape or len(theta) != len(index):
+        raise ValueError("parameters and groups do not fit together")
+    if not np.isfinite(theta).all():
+        raise ValueError("a parameter is not a finite number")
+    return Level(tuple(document["keys"]), index, theta, sensitivity)
+
+
+def _table_to_json(table: pd.DataFrame) -> dict[str, Any]:
+    return {
+        str(name): {"kind": table[name].dtype.kind, "values": [_plain(v) for v in table[name]]}
+        for name in table.columns
+    }
+
+
+def _table_from_json(document: dict[str, Any]) -> pd.DataFrame:
+    columns: dict[str, Any] = {}
+    for name, column in document.items():
+        values, kind = column["values"], column["kind"]
+        if name == "params_key":
+            columns[name] = [tuple((str(k), int(v)) for k, v in pairs) for pairs in values]
+        elif kind == "f":
+            columns[name] = np.array(
+                [np.nan if value is None else float(value) for value in values], dtype=float
+            )
+        elif kind in "iu":
+            columns[name] = np.array([int(value) for value in values], dtype="int64")
+        else:
+            columns[name] = values
+    return pd.DataFrame(columns)
+
+
+def _plain(value: Any) -> Any:
+    """A JSON value; numpy's numbers become Python's, tuples lists."""
+    if isinstance(value, tuple):
+        return [list(pair) for pair in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None if np.isnan(value) else str(value)
+    return None if value is pd.NA or value is pd.NaT else value

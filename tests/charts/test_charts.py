@@ -1,0 +1,189 @@
+"""Every chart is valid Vega-Lite with a title or label for each axis, and knows no Streamlit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import altair as alt
+import pandas as pd
+import pytest
+
+from charts.ceilings import ceiling_bars
+from charts.coverage import coverage_heatmap
+from charts.crossing import crossing_chart
+from charts.estimate_intervals import estimate_intervals
+from charts.fit_curve import fit_curve
+from charts.pareto import pareto_chart
+from charts.parity import parity_chart
+from charts.parts import PARTS, part_shares
+from charts.ratio import ratio_chart
+from charts.residuals import residual_chart
+from charts.samples import sample_sequence
+from charts.size_sweep import size_sweep
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZES = [1, 10, 100]
+TIMES = [1e-6, 1e-5, 2e-4]
+BAND = {"seconds_p5": TIMES, "seconds_p50": TIMES, "seconds_p95": TIMES}
+
+
+def sweep() -> alt.LayerChart:
+    frame = pd.DataFrame(
+        {
+            "series": "a",
+            "size": SIZES,
+            "median_s": TIMES,
+            "ci95_low_s": TIMES,
+            "ci95_high_s": TIMES,
+            "n": 5,
+            "params": "n=1",
+        }
+    )
+    return size_sweep(frame, ["a"], "Size")
+
+
+def ratio() -> alt.LayerChart:
+    frame = pd.DataFrame(
+        {
+            "size": SIZES,
+            "ratio": [0.5, 1, 2],
+            "ratio_low": [0.4, 0.9, 1.9],
+            "ratio_high": [0.6, 1.1, 2.1],
+            "params": "n=1",
+        }
+    )
+    return ratio_chart(frame, "Size", "Ratio")
+
+
+def samples() -> alt.LayerChart:
+    frame = pd.DataFrame(
+        {"index": [1, 2], "value": [1.0, 2.0], "median": 1.5, "low": 1.0, "high": 2.0}
+    )
+    return sample_sequence(frame, "ms")
+
+
+def parity() -> alt.LayerChart:
+    return parity_chart(_errors(), "workload", ["matmul"])
+
+
+def residuals() -> alt.LayerChart:
+    return residual_chart(_errors(), "workload", ["matmul"])
+
+
+def _errors() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "measured_s": TIMES,
+            "predicted_s": TIMES,
+            "error": [0.0, 3.0, -0.5],
+            "cell": "c",
+            "workload": "matmul",
+        }
+    )
+
+
+def curve() -> alt.LayerChart:
+    points = pd.DataFrame({"size": SIZES, "median_s": TIMES, "n": 3, "params": "n=1"})
+    return fit_curve(pd.DataFrame({"size": SIZES, **BAND}), points, "Size")
+
+
+def intervals() -> alt.LayerChart:
+    frame = pd.DataFrame(
+        {
+            "option": ["a", "b", "c"],
+            "machine": "m",
+            **BAND,
+            "measured_median_s": [1e-6, None, None],
+            "basis": "measured",
+        }
+    )
+    return estimate_intervals(frame, ["a", "b", "c"], ["m"])
+
+
+def parts() -> alt.LayerChart:
+    frame = pd.DataFrame(
+        {"option": "a", "part": PARTS, "seconds": 1.0, "share": 0.25, "part_order": range(4)}
+    )
+    return part_shares(frame, ["a"])
+
+
+def crossing() -> alt.LayerChart:
+    frame = pd.DataFrame({"option": "a", "size": SIZES, **BAND})
+    return crossing_chart(frame, ["a"], "Size", 50.0, None)
+
+
+def pareto() -> alt.LayerChart:
+    frame = pd.DataFrame(
+        {
+            "name": "i",
+            "provider": "p",
+            "job_s": [60.0, 90.0],
+            "cost_usd": [2.0, 1.0],
+            "cost_low_usd": [1.5, 0.5],
+            "cost_high_usd": [3.0, 2.0],
+            "basis": "from data sheets",
+            "front": True,
+        }
+    )
+    return pareto_chart(frame, ["p"])
+
+
+def ceilings() -> alt.LayerChart:
+    frame = pd.DataFrame(
+        {
+            "machine": ["m", "n"],
+            "quantity": "cuda float32",
+            "measured": [1e12, 2e12],
+            "specified": [None, 3e12],
+            "detail": "d",
+        }
+    )
+    return ceiling_bars(frame, "FLOP/s", ["m", "n"])
+
+
+def coverage() -> alt.LayerChart:
+    frame = pd.DataFrame({"machine": ["m"], "workload": ["matmul"], "ok": [3], "failed": [0]})
+    return coverage_heatmap(frame, ["m"], ["matmul"])
+
+
+CHARTS = (
+    sweep,
+    ratio,
+    samples,
+    parity,
+    residuals,
+    curve,
+    intervals,
+    parts,
+    crossing,
+    pareto,
+    ceilings,
+    coverage,
+)
+
+
+@pytest.mark.parametrize("make", CHARTS)
+def test_chart_is_valid(make: Callable[[], alt.LayerChart]) -> None:
+    """Altair validates the chart against the Vega-Lite schema."""
+    spec = make().to_dict()
+    assert len(spec["layer"]) >= 2
+
+
+@pytest.mark.parametrize("make", CHARTS)
+def test_chart_fetches_nothing(make: Callable[[], alt.LayerChart]) -> None:
+    """No channel that turns a string of the data into a link or a picture is used."""
+    text = json.dumps(make().to_dict()["layer"])
+    for channel in ('"href"', '"url"', '"image"'):
+        assert channel not in text
+
+
+def test_charts_know_no_streamlit() -> None:
+    """Importing every chart leaves Streamlit unloaded."""
+    names = [f"charts.{path.stem}" for path in (ROOT / "charts").glob("*.py")]
+    code = f"import sys, importlib\nfor n in {names!r}: importlib.import_module(n)\n"
+    code += "sys.exit('streamlit' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -1,0 +1,48 @@
+"""The schema explains itself: each field has a unit and a description, units live in names."""
+
+import pytest
+
+from collector.cells import Cell
+from collector.schema import COLUMN_NAMES, RESULT_FIELDS, SCHEMA, VERSION_METADATA_KEY
+from collector.workloads import Work
+
+UNIT_OF_SUFFIX = {
+    "_s": "s",
+    "_w": "W",
+    "_j": "J",
+    "_bytes": "B",
+    "_mhz": "MHz",
+    "_c": "degC",
+    "_count": None,
+}
+
+
+@pytest.mark.parametrize("field", list(SCHEMA), ids=lambda field: field.name)
+def test_a_field_has_a_unit_and_a_description(field):
+    assert set(field.metadata) == {b"unit", b"description"}
+    assert len(field.metadata[b"description"]) > 5
+    is_number = str(field.type) in ("int64", "double", "list<item: double>")
+    assert bool(field.metadata[b"unit"]) == (is_number or field.name == "started_at")
+
+
+@pytest.mark.parametrize("field", list(SCHEMA), ids=lambda field: field.name)
+def test_the_unit_in_a_name_is_the_unit_of_the_field(field):
+    for suffix, unit in UNIT_OF_SUFFIX.items():
+        if unit and field.name.endswith(suffix):
+            assert field.metadata[b"unit"].decode() == unit
+    if field.metadata[b"unit"] == b"s":
+        assert field.name.endswith("_s")
+
+
+def test_no_column_occurs_twice():
+    assert len(set(COLUMN_NAMES)) == len(COLUMN_NAMES)
+
+
+def test_a_cell_and_its_work_are_columns():
+    assert set(Cell.__dataclass_fields__) <= set(COLUMN_NAMES)
+    assert set(Work.__dataclass_fields__) <= set(COLUMN_NAMES)
+    assert {field.name for field in RESULT_FIELDS} <= set(COLUMN_NAMES)
+
+
+def test_the_schema_carries_its_version():
+    assert SCHEMA.metadata == {VERSION_METADATA_KEY: b"1"}

@@ -1,0 +1,119 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from collector.errors import SelectionError
+from estimator.cost import CostOptions, Job
+from estimator.fitting import fit
+from estimator.instances import read_instances
+from estimator.job_timings import between_machines, instance_costs, instance_timings
+
+QUESTION = {"workload": "matmul", "case": "square", "params": {"n": 2048}, "dtype": "float32"}
+
+
+@pytest.fixture(scope="module")
+def known(measurements):
+    return fit(measurements)
+
+
+@pytest.fixture(scope="module")
+def instances():
+    return read_instances()
+
+
+@pytest.fixture(scope="module")
+def timings(known, instances):
+    return instance_timings(known, instances, QUESTION)
+
+
+def test_every_instance_has_a_row_with_a_time_or_a_reason(timings, instances):
+    assert list(timings["key"]) == [instance.key for instance in instances]
+    timed = timings["excluded"] == ""
+    assert np.isfinite(timings.loc[timed, "seconds_p50"].astype(float)).all()
+    assert timings.loc[~timed, "seconds_p50"].isna().all()
+    assert timed.sum() > len(instances) / 2
+
+
+def test_the_measured_gpu_answers_for_its_instances_and_scales_to_others(timings, known):
+    same = timings[timings["gpu"].str.startswith("H200")]
+    assert (same["basis"] == "measured").all()
+    others = timings[
+        (timings["device"] == "cuda")
+        & (timings["excluded"] == "")
+        & ~timings["gpu"].str.startswith("H200")
+    ]
+    assert (others["basis"] == "from_specs").all()
+    assert (timings.loc[timings["excluded"] == "", "machine"] == "made up").all()
+
+
+def test_another_machine_of_the_name_gets_a_wider_interval(known):
+    cell = {
+        **QUESTION,
+        "machine_id": "made",
+        "backend": "torch",
+        "device": "cuda",
+        "mode": "resident",
+    }
+    import pandas as pd
+
+    narrow = dict(known.predict(pd.DataFrame([cell])).iloc[0])
+    wide = between_machines(narrow)
+    assert wide["seconds_p50"] == narrow["seconds_p50"]
+    assert wide["seconds_p5"] < narrow["seconds_p5"]
+    assert wide["seconds_p95"] > narrow["seconds_p95"]
+
+
+def test_an_instance_whose_memory_is_too_small_is_left_out_with_the_reason(known, instances):
+    small = [replace(instances[0], gpu_memory_gib=0.001), instances[0]]
+    table = instance_timings(known, small, QUESTION)
+    assert "does not fit its memory" in table["excluded"].iloc[0]
+    assert table["excluded"].iloc[1] == ""
+
+
+def test_an_unknown_processor_is_left_out_with_the_reason(known, instances):
+    cpu = next(instance for instance in instances if instance.device == "cpu")
+    table = instance_timings(known, [replace(cpu, hardware="")], QUESTION)
+    assert "does not say which processor" in table["excluded"].iloc[0]
+
+
+def test_an_operation_that_nobody_measured_leaves_all_out(known, instances):
+    question = {"workload": "fft", "case": "fft2", "params": {"n": 64}, "dtype": "complex64"}
+    table = instance_timings(known, instances, question)
+    assert table["excluded"].str.startswith("no measured").all()
+
+
+def test_a_backend_is_the_fastest_or_the_asked_one(known, instances):
+    cpus = [instance for instance in instances if instance.hardware and instance.device == "cpu"]
+    fastest = instance_timings(known, cpus, QUESTION)
+    for backend in ("numpy", "torch"):
+        asked = instance_timings(known, cpus, {**QUESTION, "backend": backend})
+        timed = asked["excluded"] == ""
+        assert set(asked.loc[timed, "backend"]) == {backend}
+        both = timed & (fastest["excluded"] == "")
+        slower = asked.loc[both, "seconds_p50"].astype(float)
+        assert (slower >= fastest.loc[both, "seconds_p50"].astype(float) * (1 - 1e-9)).all()
+
+
+def test_costs_are_sorted_and_proportional_to_the_steps(timings, instances):
+    once = instance_costs(timings, instances, Job(steps=1e6))
+    twice = instance_costs(timings, instances, Job(steps=2e6))
+    priced = once["cost_usd_p50"].dropna()
+    assert list(priced) == sorted(priced)
+    assert len(once) == len(timings)
+    merged = once.merge(twice, on="key")
+    ratio = (merged["wall_s_p50_y"] / merged["wall_s_p50_x"]).dropna()
+    assert ratio.to_numpy() == pytest.approx(np.full(len(ratio), 2.0))
+
+
+def test_spot_without_a_spot_price_is_left_out_with_the_reason(timings, instances):
+    table = instance_costs(timings, instances, Job(steps=1.0), CostOptions(spot=True))
+    without = {instance.key for instance in instances if instance.spot_usd_per_h is None}
+    rows = table[table["key"].isin(without) & table["cost_usd_p50"].isna()]
+    assert len(rows) == len(table[table["key"].isin(without)])
+    assert rows["excluded"].ne("").all()
+
+
+def test_a_wrong_question_is_an_error(known, instances):
+    with pytest.raises(SelectionError):
+        instance_timings(known, instances, {**QUESTION, "params": {"x": 1}})

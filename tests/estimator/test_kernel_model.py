@@ -1,0 +1,181 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from estimator.kernel_model import (
+    KERNEL_PARAMETERS,
+    KernelWork,
+    kernel_log_seconds,
+    kernel_parts,
+    kernel_seconds,
+)
+
+# Ranges far wider than any machine: 1 to 1e16 FLOP/s, 1 ns to 10 s a launch, and so on.
+PARAMETERS = st.tuples(
+    st.floats(1e-12, 1.0),  # call_s
+    st.floats(1e-9, 10.0),  # launch_s
+    st.floats(1e-9, 1.0),  # fork_s
+    st.floats(1.0, 1e16),  # compute_flop_per_s
+    st.floats(1e-3, 1e9),  # width_half
+    st.floats(1e-3, 1e3),  # tile_half
+    st.floats(1e-3, 1e6),  # depth_half
+    st.floats(1.0, 1e14),  # memory_bytes_per_s
+    st.floats(1.0, 50.0),  # cache_gain
+    st.floats(1e3, 1e10),  # cache_bytes
+    st.floats(1.0, 50.0),  # inner_cache_gain
+    st.floats(1e3, 1e10),  # inner_cache_bytes
+    st.floats(1.0, 40.0),  # cache_steepness
+    st.floats(1e6, 1e12),  # fault_bytes_per_s
+    st.floats(1e4, 1e9),  # fault_block_bytes
+    st.floats(1.0, 8.0),  # exponent_p
+    st.floats(0.5, 50.0),  # awkward_factor
+)
+AMOUNTS = st.floats(0.0, 1e18)
+WORK = st.fixed_dictionaries(
+    {
+        "flop": AMOUNTS,
+        "bytes": AMOUNTS,
+        "footprint": AMOUNTS,
+        "fresh": AMOUNTS,
+        "block": AMOUNTS,
+        "launches": st.floats(1.0, 1e4),
+        "forks": st.sampled_from([0.0, 1.0]),
+        "share_floor": st.floats(0.0, 1.0),
+        "width": st.one_of(st.just(np.inf), st.floats(1.0, 1e12)),
+        "depth": st.one_of(st.just(np.inf), st.floats(1.0, 1e9)),
+        "awkward": st.floats(0.0, 1.0),
+        "waves": st.tuples(st.floats(1.0, 1e6), st.floats(1.0, 1e6)),
+        "tile": st.one_of(
+            st.just((np.inf, np.inf)), st.tuples(st.floats(1.0, 512.0), st.floats(1.0, 512.0))
+        ),
+    }
+)
+PLAIN = {
+    "flop": 0.0,
+    "bytes": 0.0,
+    "footprint": 0.0,
+    "fresh": 0.0,
+    "block": 0.0,
+    "launches": 1.0,
+    "forks": 0.0,
+    "share_floor": 0.0,
+    "width": np.inf,
+    "depth": np.inf,
+    "awkward": 0.0,
+    "waves": (1.0, 1.0),
+    "tile": (np.inf, np.inf),
+}
+
+
+def rows(*works):
+    return KernelWork(**{name: np.array([w[name] for w in works]) for name in works[0]})
+
+
+def logs(parameters, count=1):
+    return np.tile(np.log(parameters), (count, 1))
+
+
+@given(PARAMETERS, WORK)
+def test_a_time_is_positive_and_finite(parameters, work):
+    seconds = kernel_seconds(logs(parameters), rows(work))
+    assert np.isfinite(seconds).all()
+    assert (seconds > 0.0).all()
+
+
+@given(PARAMETERS, WORK)
+def test_the_parts_add_up_and_none_is_negative(parameters, work):
+    theta, work = logs(parameters), rows(work)
+    parts = kernel_parts(theta, work)
+    total = parts.launch_s + parts.compute_s + parts.memory_s
+    assert total == pytest.approx(kernel_seconds(theta, work))
+    assert min(parts.compute_s.min(), parts.memory_s.min()) >= 0.0
+    assert parts.launch_s.min() >= -1e-9 * total.max()
+
+
+@given(PARAMETERS, WORK, st.sampled_from(["flop", "bytes", "launches"]), st.floats(1.0, 1e3))
+def test_more_work_never_takes_less_time(parameters, work, name, factor):
+    more = {**work, name: work[name] * factor}
+    less_s, more_s = kernel_seconds(logs(parameters, 2), rows(work, more))
+    assert more_s >= less_s * (1.0 - 1e-9)
+
+
+@given(PARAMETERS, WORK, st.floats(1.0, 1e3))
+def test_a_larger_footprint_never_hits_the_cache_more(parameters, work, factor):
+    more = {**work, "footprint": work["footprint"] * factor}
+    less_s, more_s = kernel_seconds(logs(parameters, 2), rows(work, more))
+    assert more_s >= less_s * (1.0 - 1e-9)
+
+
+@given(PARAMETERS, WORK)
+def test_no_time_beats_the_plain_roofline(parameters, work):
+    theta, work = logs(parameters), rows({**work, "awkward": 0.0})
+    p = dict(zip(KERNEL_PARAMETERS, parameters, strict=True))
+    bound = max(
+        work.flop[0] / p["compute_flop_per_s"],
+        work.bytes[0] / (p["memory_bytes_per_s"] * p["cache_gain"] * p["inner_cache_gain"]),
+    )
+    assert kernel_seconds(theta, work)[0] >= bound * (1.0 - 1e-6)
+
+
+@given(PARAMETERS, WORK)
+def test_derivatives_agree_with_differences(parameters, work):
+    theta, work = (
+        logs(parameters),
+        rows({**work, "awkward": 1.0, "waves": (3.0, 3.0), "tile": (64.0, np.inf)}),
+    )
+    log_seconds, jacobian = kernel_log_seconds(theta, work)
+    for i in range(len(KERNEL_PARAMETERS)):
+        step = np.zeros_like(theta)
+        step[0, i] = 1e-5
+        high, low = (kernel_log_seconds(theta + sign * step, work)[0] for sign in (1, -1))
+        assert jacobian[0, i] == pytest.approx((high - low)[0] / 2e-5, abs=2e-4)
+    assert log_seconds == pytest.approx(np.log(kernel_seconds(theta, work)))
+
+
+def seconds_of(**changes):
+    """One operation under round parameters, with what differs from doing nothing."""
+    parameters = {
+        "call_s": 1e-12,
+        "launch_s": 2e-6,
+        "fork_s": 5e-6,
+        "compute_flop_per_s": 1e9,
+        "width_half": 1e3,
+        "tile_half": 32.0,
+        "depth_half": 64.0,
+        "memory_bytes_per_s": 1e10,
+        "cache_gain": 4.0,
+        "cache_bytes": 1e8,
+        "inner_cache_gain": 5.0,
+        "inner_cache_bytes": 1e6,
+        "cache_steepness": 20.0,
+        "fault_bytes_per_s": 2e9,
+        "fault_block_bytes": 1e7,
+        "exponent_p": 8.0,
+        "awkward_factor": 3.0,
+    }
+    theta = logs([parameters[name] for name in KERNEL_PARAMETERS])
+    return kernel_seconds(theta, rows({**PLAIN, **changes}))[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"launches": 5.0}, 5 * 2e-6),
+        ({"launches": 5.0, "forks": 1.0}, 5 * 7e-6),
+        ({"flop": 1e9}, 1.0),
+        ({"flop": 1e9, "awkward": 1.0}, 3.0),
+        ({"flop": 1e9, "depth": 64.0}, 2.0),
+        ({"flop": 1e9, "width": 1e3}, 2.0),
+        ({"flop": 1e9, "width": 1.0, "share_floor": 0.25}, 4.0),
+        ({"flop": 1e9, "waves": (4.0, 1.5), "tile": (np.inf, np.inf)}, 1.5),
+        ({"flop": 1e9, "waves": (1.0, 1.0), "tile": (128.0, 32.0)}, 1.25),
+        ({"bytes": 1e12, "footprint": 1e12}, 100.0),
+        ({"bytes": 1e12, "footprint": 1e7}, 25.0),
+        ({"bytes": 1e12, "footprint": 1e4}, 5.0),
+        ({"fresh": 1e9, "block": 1e6}, 0.0),
+        ({"fresh": 1e9, "block": 1e9}, 0.5),
+    ],
+)
+def test_limits_of_the_formula(changes, expected):
+    assert seconds_of(**changes) == pytest.approx(expected, rel=5e-3, abs=3e-6)

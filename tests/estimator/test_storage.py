@@ -1,0 +1,72 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from collector.errors import DatasetError, OutputError
+from estimator.model import Model
+
+
+@pytest.fixture
+def path(model, tmp_path):
+    path = tmp_path / "deep" / "model.json"
+    model.save(path)
+    return path
+
+
+def test_a_model_read_back_answers_the_same(model, path, cells):
+    again = Model.read(path)
+    pd.testing.assert_frame_equal(again.predict(cells), model.predict(cells))
+    pd.testing.assert_frame_equal(again.groups, model.groups)
+    assert again.fingerprint == model.fingerprint == "made up"
+    assert again.labels == model.labels
+
+
+def test_the_file_is_plain_json_without_nan(path):
+    def refuse(name):
+        raise AssertionError(name)
+
+    document = json.loads(path.read_text(), parse_constant=refuse)
+    assert document["format"] == "breakeven.model"
+
+
+def test_no_temporary_file_is_left(path):
+    assert [file.name for file in path.parent.iterdir()] == ["model.json"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda text: text[: len(text) // 2], "no JSON"),
+        (lambda text: "[]", "not a model file"),
+        (lambda text: text.replace('"version":1', '"version":99'), "model version 99"),
+        (lambda text: text.replace('"bus":[', '"buses":['), "damaged"),
+        (lambda text: text.replace('"launch_s"', '"lunch_s"', 1), "damaged"),
+        (lambda text: text.replace('"theta":[[', '"theta":[["x",', 1), "damaged"),
+    ],
+)
+def test_a_damaged_file_is_named(path, change, words):
+    path.write_text(change(path.read_text()))
+    with pytest.raises(DatasetError, match=words) as caught:
+        Model.read(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(DatasetError, match=r"none\.json"):
+        Model.read(tmp_path / "none.json")
+
+
+def test_a_place_that_cannot_be_written_is_named(model, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="file"):
+        model.save(tmp_path / "file" / "model.json")
+
+
+def test_infinite_shape_features_survive(model, path):
+    again = Model.read(path)
+    for name in ("width", "depth"):
+        assert np.array_equal(
+            again.fit.case.index[name].astype(float), model.fit.case.index[name].astype(float)
+        )

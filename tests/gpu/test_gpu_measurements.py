@@ -1,0 +1,142 @@
+"""Real measurements on a GPU: each family gives times, and the times agree with others'."""
+
+import pytest
+from operations import ALL, make_operation, name_of
+
+from collector.sampling import StopRule, stop_rule
+from collector.telemetry import GpuMonitor
+from collector.workloads import get_workload
+
+STEADY = StopRule(0.01, min_samples=20, min_time_s=0.1, max_time_s=1.0, warmup_time_s=0.5)
+
+
+@pytest.mark.parametrize(("operation", "modes"), ALL, ids=name_of)
+def test_the_smallest_operation_of_each_case_is_measured_in_all_its_modes(
+    operation, modes, measure
+):
+    rows = measure(operation, modes)
+    assert set(rows) == set(modes)
+    for mode, row in rows.items():
+        assert row["status"] == "ok", (mode, row.get("error"))
+        assert 0 < row["min_s"] <= row["median_s"] <= row["p95_s"]
+        assert row["n"] == len(row["samples_s"])
+        assert row["warmup_s"][0] > 0
+
+
+@pytest.mark.parametrize("backend", ["torch", "cupy"])
+def test_device_time_is_within_resident_time_and_that_within_end_to_end_time(backend, measure):
+    product = make_operation("matmul", "square", backend, n=3000)
+    rows = measure(product, ("hot", "resident", "end_to_end"), STEADY)
+    hot, resident, end_to_end = (
+        rows[mode]["median_s"] for mode in ("hot", "resident", "end_to_end")
+    )
+    assert hot <= 1.2 * resident
+    assert resident <= 1.2 * end_to_end
+
+
+def test_transfers_make_a_simple_map_much_slower_end_to_end(measure):
+    addition = make_operation("elementwise", "add", "torch", n=10_000_000)
+    rows = measure(addition, ("hot", "end_to_end"), STEADY)
+    assert rows["end_to_end"]["median_s"] > 5 * rows["hot"]["median_s"]
+
+
+def test_a_flushed_cache_never_makes_a_small_map_faster(measure):
+    addition = make_operation("elementwise", "add", "torch", n=1_000_000)
+    rows = measure(addition, ("hot", "cold"), STEADY)
+    assert rows["cold"]["median_s"] > 0.9 * rows["hot"]["median_s"]
+
+
+def test_tf32_is_faster_than_ieee_where_tensor_cores_are(gpu, measure):
+    if float(gpu.compute_capability) < 8:
+        pytest.skip("no tf32 before compute capability 8.0")
+    ieee, tf32 = (
+        measure(make_operation("matmul", "square", "torch", "float32", mode, n=4096), ("hot",))
+        for mode in ("ieee", "tf32")
+    )
+    assert tf32["hot"]["median_s"] < ieee["hot"]["median_s"]
+
+
+def test_the_time_of_a_large_copy_agrees_with_plain_events(measure):
+    torch = pytest.importorskip("torch")
+    count = 2**29
+    copy = make_operation("transfer", "d2d", "torch", bytes=count)
+    measured = measure(copy, ("hot",), STEADY)["hot"]["median_s"]
+    source = torch.rand(count // 4, device="cuda")
+    target = torch.empty_like(source)
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    seconds = []
+    for _ in range(20):
+        start.record()
+        target.copy_(source)
+        end.record()
+        torch.cuda.synchronize()
+        seconds.append(start.elapsed_time(end) * 1e-3)
+    reference = sorted(seconds)[len(seconds) // 2]
+    assert measured == pytest.approx(reference, rel=0.3)
+
+
+@pytest.mark.parametrize("backend", ["torch", "cupy"])
+def test_the_rate_of_a_large_copy_is_below_what_any_memory_offers(backend, measure):
+    """Times that are too short (events around nothing) would give absurd rates."""
+    addition = make_operation("elementwise", "add", backend, n=33_554_432)
+    row = measure(addition, ("hot",))["hot"]
+    bytes_moved = 3 * 4 * 33_554_432
+    assert 1e10 < bytes_moved / row["median_s"] < 2e13
+
+
+STEPS = [
+    ("simple_net_adam", {"batch": 100}),
+    ("linear_sgd", {"batch": 64}),
+    ("mlp_adam", {"batch": 256, "width": 256}),
+]
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(("case", "params"), STEPS, ids=lambda value: str(value))
+def test_the_formula_for_kernels_of_a_training_step_agrees_with_the_profiler(case, params):
+    torch = pytest.importorskip("torch")
+    from collector.backends import open_backend
+
+    backend, family = open_backend("torch", "cuda"), get_workload("training_step")
+    step = family.build(backend, case, params, "float32")
+    inputs = family.inputs(case, params, "float32", 0)
+    operands = [backend.upload(backend.host(array, "float32")) for array in inputs]
+    for _ in range(3):
+        step(*operands)
+    backend.synchronize()
+    steps = 4
+    activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profile:
+        for _ in range(steps):
+            step(*operands)
+        backend.synchronize()
+    # beside kernels the device's events are copies, fills and the ranges of named host code
+    kernels = [
+        event.name
+        for event in profile.events()
+        if event.device_type == torch.autograd.DeviceType.CUDA
+        and not event.name.startswith(("Memcpy", "Memset", "Optimizer.", "ProfilerStep"))
+    ]
+    if not kernels:
+        pytest.skip("the profiler sees no kernels on this machine")
+    counted = len(kernels) / steps
+    expected = family.work(case, params, "float32", "torch", "cuda", "hot").kernel_count
+    assert counted == pytest.approx(expected, rel=0.3), sorted(set(kernels))
+
+
+def test_the_suites_rules_are_met_by_a_large_product(measure):
+    product = make_operation("matmul", "square", "torch", n=4096)
+    row = measure(product, ("hot",), stop_rule("standard", "cuda"))["hot"]
+    assert row["stop_reason"] in ("precise", "plateau", "time_cap")
+    assert row["n"] >= 6
+
+
+def test_the_monitor_reads_clocks_power_and_temperature():
+    monitor = GpuMonitor()
+    monitor.begin()
+    columns = monitor.end()
+    monitor.close()
+    assert columns["sm_clock_mhz"] > 0
+    assert columns["temperature_c"] > 0
+    assert columns["power_w"] > 0
+    assert isinstance(columns["throttle_reasons"], str)

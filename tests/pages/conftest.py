@@ -1,0 +1,55 @@
+"""The dashboard on a made-up dataset, without a browser."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from tests.pages.made_up_runs import write_dataset
+
+ROOT = Path(__file__).resolve().parents[2]
+OpenPage = Callable[..., AppTest]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def empty_caches() -> Iterator[None]:
+    """Let go of the dashboard's cached connections before the interpreter ends."""
+    yield
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two machines, one of them with a GPU."""
+    return write_dataset(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def open_page(monkeypatch: pytest.MonkeyPatch, dataset: Path) -> OpenPage:
+    """Open one page on a dataset, with widgets set as a link would set them."""
+
+    def open_one(page: str, data: Path | str | None = None, **query: Any) -> AppTest:
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setenv("BREAKEVEN_DATA", str(dataset if data is None else data))
+        app = AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=60)
+        for key, value in query.items():
+            app.query_params[key] = str(value)
+        if page != "overview":
+            # The first run only registers the pages; an empty dataset makes it cheap.
+            app.switch_page(f"app_pages/{page}.py")
+        return app.run()
+
+    return open_one
+
+
+def chart_spec(app: AppTest, index: int = 0) -> dict[str, Any]:
+    """Specification of a chart on the page."""
+    spec: dict[str, Any] = json.loads(app.get("vega_lite_chart")[index].proto.spec)
+    return spec

@@ -1,0 +1,109 @@
+"""What holds for every page."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.pages.conftest import OpenPage
+from tests.pages.made_up_runs import DESK, HOSTILE, RACK, make_rows, write_run
+
+PAGES = ("overview", "machines", "measurements", "model", "estimate", "cost")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_opens_on_a_good_dataset(open_page: OpenPage, page: str) -> None:
+    """Every page shows its title, the dataset's caption and something of the data."""
+    app = open_page(page)
+    assert not app.exception
+    assert not app.error
+    assert page.capitalize() == app.title[0].value
+    assert "2 runs on 2 machines" in app.caption[0].value
+    assert app.get("vega_lite_chart") or app.dataframe
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_missing_dataset_says_what_to_do(open_page: OpenPage, page: str, tmp_path: Path) -> None:
+    """A path with nothing there is named, and the command that makes a dataset is given."""
+    app = open_page(page, tmp_path / "nowhere")
+    assert not app.exception
+    assert "nowhere" in app.warning[0].value
+    assert "collector run" in app.code[0].value
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_empty_dataset_says_what_to_do(open_page: OpenPage, page: str, tmp_path: Path) -> None:
+    """A directory without runs is no error: the page says how to measure."""
+    app = open_page(page, tmp_path)
+    assert not app.exception
+    assert app.info
+    assert "collector run" in app.code[0].value
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_damaged_file_does_not_stop_the_rest(
+    open_page: OpenPage, page: str, dataset: Path, tmp_path: Path
+) -> None:
+    """Beside a damaged file the good ones are shown."""
+    shutil.copytree(dataset, tmp_path / "runs")
+    (tmp_path / "runs" / "torn.parquet").write_bytes(b"PAR1 and then nothing")
+    app = open_page(page, tmp_path / "runs")
+    assert not app.exception
+    assert "2 runs on 2 machines" in app.caption[0].value
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_row_has_a_time(open_page: OpenPage, page: str, tmp_path: Path) -> None:
+    """A run in which everything failed leads to a message, not to an error."""
+    rows = [
+        row | {"status": "crashed", "median_s": None, "error": "worker died", "samples_s": []}
+        for row in make_rows(DESK, "failed")
+    ]
+    write_run(tmp_path, DESK, rows)
+    app = open_page(page, tmp_path)
+    assert not app.exception
+    assert app.info or page == "overview"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_hostile_label_stays_text(open_page: OpenPage, page: str, tmp_path: Path) -> None:
+    """No Markdown or HTML of a machine's label reaches a place that renders it."""
+    write_run(tmp_path, HOSTILE)
+    app = open_page(page, tmp_path)
+    assert not app.exception
+    rendered = [*app.markdown, *app.caption, *app.info, *app.warning, *app.success, *app.error]
+    for element in rendered:
+        assert "http://evil.invalid" not in element.value
+        assert "![x](" not in element.value
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_renders_html(page: str) -> None:
+    """No page asks Streamlit to trust HTML."""
+    source = (Path(__file__).resolve().parents[2] / "app_pages" / f"{page}.py").read_text()
+    assert "unsafe_allow_html" not in source
+    assert "st.html" not in source
+
+
+@pytest.mark.parametrize("page", PAGES[:3])
+@pytest.mark.parametrize("column", ["workload", "dtype", "started_at", "params", "samples_s"])
+def test_column_without_values_is_no_error(
+    open_page: OpenPage, page: str, column: str, tmp_path: Path
+) -> None:
+    """Rows that a foreign tool wrote with holes in them do not break what shows the rest."""
+    write_run(tmp_path, DESK, [row | {column: None} for row in make_rows(DESK, "holes")])
+    write_run(tmp_path, RACK)
+    app = open_page(page, tmp_path)
+    assert not app.exception
+
+
+def test_several_directories_are_one_dataset(open_page: OpenPage, tmp_path: Path) -> None:
+    """Directories that the variable lists as PATH does are read together."""
+    write_run(tmp_path / "a", DESK)
+    write_run(tmp_path / "b", HOSTILE)
+    app = open_page("overview", os.pathsep.join([str(tmp_path / "a"), str(tmp_path / "b")]))
+    assert not app.exception
+    assert "2 runs on 2 machines" in app.caption[0].value

@@ -1,0 +1,74 @@
+"""Overview: what was measured and what failed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.pages.conftest import OpenPage, chart_spec
+from tests.pages.made_up_runs import DESK, RACK, write_journal
+
+
+def test_counts_and_machines(open_page: OpenPage) -> None:
+    """The figures count machines, runs and cells; the table has one row per machine."""
+    app = open_page("overview")
+    figures = {metric.label: metric.value for metric in app.metric}
+    assert figures == {
+        "Machines": "2",
+        "Runs": "2",
+        "Cells with a time": "146",
+        "Cells without a time": "4",
+    }
+    assert list(app.dataframe[0].value["Machine"]) == [DESK.label, RACK.label]
+
+
+def test_coverage_covers_every_machine(open_page: OpenPage) -> None:
+    """The heat map has a row for each machine."""
+    spec = chart_spec(open_page("overview"))
+    assert spec["layer"][0]["encoding"]["y"]["scale"]["domain"] == [DESK.label, RACK.label]
+
+
+def test_failures_are_listed_with_reason(open_page: OpenPage) -> None:
+    """The cells without a time come with what went wrong, real failures before unsupported ones."""
+    app = open_page("overview")
+    failures = app.dataframe[3].value
+    assert list(failures["Error"]) == ["stopped after 60 s"] * 2 + ["no such library"] * 2
+
+
+def test_set_aside_file_is_named(open_page: OpenPage, dataset: Path, tmp_path: Path) -> None:
+    """A damaged file is listed by its path inside the dataset, with the reason."""
+    shutil.copytree(dataset, tmp_path / "runs")
+    (tmp_path / "runs" / "torn.parquet").write_bytes(b"PAR1 and then nothing")
+    app = open_page("overview", tmp_path / "runs")
+    listed = app.dataframe[-1].value
+    assert list(listed["File"]) == ["torn.parquet"]
+    assert listed["Reason"].iloc[0]
+
+
+def test_this_machine_is_recognised(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine that runs the dashboard is pointed out if it is in the data."""
+    import collector.fingerprint
+
+    class Here:
+        machine_id = DESK.machine_id
+
+    import streamlit as st
+
+    st.cache_data.clear()
+    monkeypatch.setattr(collector.fingerprint, "read_machine", lambda: Here)
+    app = open_page("overview")
+    assert DESK.label in app.success[0].value
+    assert list(app.dataframe[0].value["Here"]) == [True, False]
+    st.cache_data.clear()
+
+
+def test_killed_run_counts_as_far_as_it_got(open_page: OpenPage, tmp_path: Path) -> None:
+    """The journal of an unfinished run is read, and the page says how to go on."""
+    write_journal(tmp_path, DESK, finished_cells=10)
+    app = open_page("overview", tmp_path)
+    assert not app.exception
+    assert app.metric[2].value == "8"
+    assert any("did not finish" in info.value for info in app.info)
+    assert not app.dataframe[1].value["Complete"].any()
