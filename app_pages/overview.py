@@ -118,7 +118,7 @@ def show_runs(source: shared.Source) -> None:
     rows = []
     for run in source.measurements.runs:
         started = pd.to_datetime(str(run.run.get("started_at")), utc=True, errors="coerce")
-        complete = run.finished and not run.run.get("interrupted", False)
+        complete = run.finished and run.run.get("ended", "complete") == "complete"
         rows.append(
             {
                 "Started (UTC)": started,

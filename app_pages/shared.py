@@ -6,7 +6,7 @@ import logging
 import os
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import streamlit as st
 import estimator
 from app_pages import queries, widgets
 from app_pages.text import NO_VALUE, escape, unformula, unique_names
-from collector.dataset import Dataset, read_dataset
+from collector.dataset import merge_datasets, read_dataset
 from collector.errors import BreakevenError
 from estimator.dataset import Measurements
 from estimator.dataset import open_dataset as open_measurements
@@ -84,19 +84,9 @@ def _stamp(paths: Iterable[Path]) -> Stamp:
     return tuple(files)
 
 
-def _merged(datasets: list[Dataset]) -> Dataset:
-    """Several directories as one dataset."""
-    return Dataset(
-        *(
-            tuple(entry for dataset in datasets for entry in getattr(dataset, field.name))
-            for field in fields(Dataset)
-        )
-    )
-
-
 @st.cache_resource(max_entries=2, show_spinner="Reading the dataset")
 def _read(paths: tuple[Path, ...], stamp: Stamp) -> Source:
-    measurements = open_measurements(_merged([read_dataset(path) for path in paths]))
+    measurements = open_measurements(merge_datasets(read_dataset(path) for path in paths))
     machines = queries.machines(measurements.connection)
     labels = dict(zip(machines["machine_id"], machines["label"], strict=True))
     names = {key: unformula(name) for key, name in unique_names(labels).items()}
@@ -177,9 +167,9 @@ def provenance(source: Source, note: str = "") -> None:
 
 def data_argument(source: Source) -> str:
     """The ``--data`` of a command line that reads the same dataset; empty for the default."""
-    if len(source.paths) != 1 or source.paths[0].resolve() == DEFAULT_DATA:
+    if len(source.paths) == 1 and source.paths[0].resolve() == DEFAULT_DATA:
         return ""
-    return f" --data {shlex.quote(str(source.paths[0]))}"
+    return "".join(f" --data {shlex.quote(str(path))}" for path in source.paths)
 
 
 def day(moment: Any) -> str:

@@ -99,6 +99,17 @@ def read_dataset(path: str | Path) -> Dataset:
     )
 
 
+def merge_datasets(datasets: Iterable[Dataset]) -> Dataset:
+    """Several paths as one dataset."""
+    parts = list(datasets)
+    return Dataset(
+        parquet_files=tuple(file for part in parts for file in part.parquet_files),
+        journal_tables=tuple(table for part in parts for table in part.journal_tables),
+        problems=tuple(problem for part in parts for problem in part.problems),
+        runs=tuple(info for part in parts for info in part.runs),
+    )
+
+
 def read_table(dataset: Dataset) -> pa.Table:
     """All rows of a dataset in memory, in the order of its files."""
     tables = [conform(pq.ParquetFile(file).read()) for file in dataset.parquet_files] + list(

@@ -108,9 +108,9 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         type=Path,
-        default=_DATA,
+        action="append",
         metavar="PATH",
-        help=f"directory of runs, or one file (default: {_DATA})",
+        help=f"directory of runs, or one file; repeatable (default: {_DATA})",
     )
     parser.add_argument("--json", action="store_true", help="JSON on standard output")
 
@@ -137,7 +137,7 @@ def _add_question(parser: argparse.ArgumentParser) -> None:
 
 
 def _fit(arguments: argparse.Namespace) -> None:
-    model = _model(arguments.data)
+    model = _model(arguments)
     model.save(arguments.out)
     summary = {
         "model": str(arguments.out),
@@ -156,7 +156,7 @@ def _validate(arguments: argparse.Namespace) -> None:
     from estimator.report import validation_report
     from estimator.validation import validate
 
-    measurements = load(arguments.data)
+    measurements = load(*(arguments.data or [_DATA]))
     _warn(measurements.problems)
     table = validate(measurements)
     if arguments.json:
@@ -171,7 +171,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     from estimator.report import prediction_report
 
     question = _question(arguments)
-    model = _model(arguments.data)
+    model = _model(arguments)
     machine = _machine(model, arguments.machine, arguments.device)
     question |= {
         "machine_id": machine,
@@ -195,7 +195,7 @@ def _cost(arguments: argparse.Namespace) -> None:
     question = _question(arguments) | {"backend": arguments.backend}
     job = Job(steps=arguments.steps, jobs=arguments.jobs, set_up_s=arguments.set_up)
     instances = read_instances(arguments.instances or INSTANCES_PATH)
-    model = _model(arguments.data)
+    model = _model(arguments)
     timings = instance_timings(model, instances, question)
     table = instance_costs(timings, instances, job, CostOptions(spot=arguments.spot))
     if arguments.json:
@@ -206,11 +206,11 @@ def _cost(arguments: argparse.Namespace) -> None:
         print(cost_report(table, notes, arguments.top))
 
 
-def _model(data: Path) -> Model:
+def _model(arguments: argparse.Namespace) -> Model:
     from estimator.dataset import load
     from estimator.fitting import fit
 
-    measurements = load(data)
+    measurements = load(*(arguments.data or [_DATA]))
     _warn(measurements.problems)
     return fit(measurements)
 

@@ -13,9 +13,10 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
-from collector.dataset import Dataset, FileProblem, RunInfo, read_dataset
+from collector.dataset import Dataset, FileProblem, RunInfo, merge_datasets, read_dataset
 from collector.errors import EstimateError
 from collector.schema import SCHEMA
+from collector.workloads import FAMILIES
 from estimator.hardware import match_gpu
 
 VIEW = "measurements"
@@ -141,13 +142,13 @@ class Measurements:
         return table.assign(label=table["label"].fillna(table["machine_id"]))
 
 
-def load(path: str | Path) -> Measurements:
-    """Open a dataset: a directory of runs (searched recursively) or one file.
+def load(*paths: str | Path) -> Measurements:
+    """Open a dataset: directories of runs (searched recursively), or files of runs.
 
     Damaged and newer files are named in ``problems`` and left out. Raises DatasetError where
-    the path does not exist.
+    a path does not exist.
     """
-    return open_dataset(read_dataset(path))
+    return open_dataset(merge_datasets(read_dataset(path) for path in paths))
 
 
 def open_dataset(dataset: Dataset) -> Measurements:
@@ -185,6 +186,10 @@ def measured_cells(measurements: Measurements) -> pd.DataFrame:
     """
     keys = ", ".join(f'"{name}"' for name in (*CELL_COLUMNS, "cell_id"))
     work = ", ".join(f"any_value({name}) as {name}" for name in ("params", *WORK_COLUMNS))
+    # a row without a key, or of a family that a newer collector knows, cannot enter a fit
+    families = ", ".join(_quoted(name) for name in FAMILIES)
+    complete = " and ".join(f'"{name}" is not null' for name in (*CELL_COLUMNS, "params"))
+    complete += f" and workload in ({families})"
     query = f"""
         select {keys}, {work},
             median(ln(median_s)) as log_seconds,
@@ -194,6 +199,7 @@ def measured_cells(measurements: Measurements) -> pd.DataFrame:
             cast(sum(n) as bigint) as samples
         from {VIEW}
         where status = 'ok' and median_s > 0 and isfinite(median_s)
+            and {complete}
         group by {keys}
         order by {keys}
     """

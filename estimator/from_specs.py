@@ -96,6 +96,9 @@ def nearest_gpu(known: Sequence[Donor], target: GpuSpec) -> Donor:
         raise EstimateError(
             "no machine with a GPU of data/hardware.csv has been measured, so none to scale from"
         )
+    able = [donor for donor in able if donor.gpu and _is_amd(donor.gpu) == _is_amd(target)]
+    if not able:
+        raise EstimateError("no GPU of its vendor has been measured, and libraries differ")
 
     def unlikeness(donor: Donor) -> tuple[bool, bool, float]:
         gpu = donor.gpu
@@ -105,6 +108,10 @@ def nearest_gpu(known: Sequence[Donor], target: GpuSpec) -> Donor:
         return gpu.name != target.name, gpu.architecture != target.architecture, float(far)
 
     return min(able, key=unlikeness)
+
+
+def _is_amd(gpu: GpuSpec) -> bool:
+    return gpu.architecture.startswith("CDNA")
 
 
 def predict_from_specs(model: Model, cells: pd.DataFrame) -> pd.DataFrame:

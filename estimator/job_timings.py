@@ -161,9 +161,14 @@ def _estimates(
         except (EstimateError, SelectionError):
             continue  # this library does not answer here; another one may
         best = found.get((machine, device))
-        if best is None or estimate["seconds_p50"] < best[1]["seconds_p50"]:
+        if best is None or _preference(estimate) < _preference(best[1]):
             found[machine, device] = (backend, estimate)
     return found
+
+
+def _preference(estimate: Mapping[str, Any]) -> tuple[bool, float]:
+    """The fastest library, but one that was measured at such sizes before one that was not."""
+    return estimate["basis"] not in ("measured", "interpolated"), float(estimate["seconds_p50"])
 
 
 def _answer(

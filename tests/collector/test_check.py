@@ -1,13 +1,13 @@
 """Each thing that can be wrong with a dataset is found and named."""
 
 import pytest
-from doubles import make_operation, make_row
 
 from collector.cells import Cell
 from collector.check import check_dataset
 from collector.dataset import read_dataset, write_run
 from collector.journal import Journal
 from collector.schema import SCHEMA_VERSION
+from tests.collector.doubles import make_operation, make_row
 
 
 def cell(index):

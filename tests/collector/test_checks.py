@@ -194,7 +194,6 @@ def test_a_hole_in_a_large_vector_is_caught(start, large_addition):
     assert not passes_with_hole(large_addition, start)
 
 
-@pytest.mark.xfail(strict=True, reason="4498 elements between the last two parts are not checked")
 def test_a_hole_just_before_the_end_of_a_large_vector_is_caught(large_addition):
     assert not passes_with_hole(large_addition, 9_994_600)
 

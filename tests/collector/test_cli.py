@@ -112,10 +112,7 @@ def test_a_negative_seed_is_a_mistake(tmp_path):
     [
         "s3://bucket/runs",
         "https://example.org/x",
-        pytest.param(
-            "S3://bucket",
-            marks=pytest.mark.xfail(strict=True, reason="capital letters make it a directory"),
-        ),
+        "S3://bucket",
     ],
 )
 def test_a_url_is_no_place_for_a_run(tmp_path, url):

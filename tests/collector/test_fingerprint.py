@@ -8,7 +8,6 @@ import uuid
 from dataclasses import replace
 
 import pytest
-from doubles import GPU, make_machine
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from collector.fingerprint import (
     read_machine,
     read_memory_bytes,
 )
+from tests.collector.doubles import GPU, make_machine
 
 MACHINE_ID_FILE = "0123456789abcdef0123456789abcdef"
 

@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 import pytest
-from doubles import make_operation
 
 from collector.backends import missing_reason, open_backend
 from collector.backends.host_backends import NumpyBackend
@@ -15,6 +14,7 @@ from collector.sampling import StopRule
 from collector.schema import RESULT_FIELDS, STOP_REASONS
 from collector.workloads import get_workload
 from collector.workloads.elementwise import Elementwise
+from tests.collector.doubles import make_operation
 
 RULE = StopRule(0.5, min_samples=6, min_time_s=0.0, max_time_s=0.02, warmup_time_s=0.01)
 CACHE_BYTES = 100_000

@@ -3,13 +3,13 @@
 import itertools
 
 import pytest
-from doubles import FakeClock, Script
 from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.sampling import StopRule, collect_samples, stop_rule, warm_up
 from collector.schema import STOP_REASONS
 from collector.statistics import SMALLEST_SAMPLE_WITH_INTERVAL, summarise
+from tests.collector.doubles import FakeClock, Script
 
 RULE = StopRule(half_width=0.01)
 

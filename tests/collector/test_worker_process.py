@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
-from doubles import make_operation
 
 from collector.backends import missing_reason
 from collector.cells import Operation
 from collector.errors import WorkerError
 from collector.sampling import StopRule
 from collector.worker_process import WorkerProcess
+from tests.collector.doubles import make_operation
 
 ROOT = Path(__file__).resolve().parents[2]
 RULE = StopRule(0.5, min_samples=6, min_time_s=0.0, max_time_s=0.02, warmup_time_s=0.01)

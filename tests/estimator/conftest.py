@@ -1,10 +1,10 @@
 """A fitted model and a dataset on disk, made up, shared by the tests of the estimator."""
 
-import made_up
 import pytest
 
 from estimator.dataset import load
 from estimator.fitting import fit_table
+from tests.estimator import made_up
 
 FACTS = {
     "gpu_model": "NVIDIA H200",

@@ -1,4 +1,3 @@
-import made_up
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +7,7 @@ from scipy.optimize import brentq
 
 from collector.errors import EstimateError, SelectionError
 from estimator.breakeven import Place, breakeven_size, ratio_of_times, speedup
+from tests.estimator import made_up
 
 CPU = Place("made", "torch")
 GPU = Place("made", "torch")

@@ -1,5 +1,4 @@
 import duckdb
-import made_up
 import numpy as np
 import pytest
 
@@ -7,6 +6,7 @@ from collector.errors import DatasetError, EstimateError
 from collector.schema import COLUMN_NAMES
 from estimator.dataset import load, measured_cells
 from estimator.features import params_key
+from tests.estimator import made_up
 
 
 def test_all_rows_of_all_runs_are_in_the_view(measurements, stored):

@@ -1,6 +1,5 @@
 """The fit finds the parameters that made the measurements, and keeps few rows in check."""
 
-import made_up
 import numpy as np
 import pytest
 
@@ -8,6 +7,7 @@ from collector.errors import EstimateError
 from estimator.dataset import load
 from estimator.fitting import fit, fit_table
 from estimator.kernel_model import KERNEL_PARAMETERS
+from tests.estimator import made_up
 
 ONE_THREAD = {"machine_id": "made", "backend": "numpy", "threads": 1, "device": "cpu"}
 

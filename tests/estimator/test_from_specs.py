@@ -1,13 +1,13 @@
-import made_up
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import FACTS
 
 from collector.errors import EstimateError, SelectionError
 from estimator.fitting import fit
 from estimator.from_specs import donors, nearest_gpu
 from estimator.hardware import match_gpu
+from tests.estimator import made_up
+from tests.estimator.conftest import FACTS
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,10 @@
-import made_up
 import numpy as np
 import pandas as pd
 import pytest
 
 from collector.errors import EstimateError, SelectionError
 from estimator.model import BASES, BOUNDS, PREDICTION_COLUMNS
+from tests.estimator import made_up
 
 PARTS = ["launch_s", "compute_s", "memory_s", "transfer_s"]
 

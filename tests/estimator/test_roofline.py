@@ -1,8 +1,8 @@
-import made_up
 import numpy as np
 import pytest
 
 from estimator.roofline import nearest_seconds, roofline_seconds
+from tests.estimator import made_up
 
 
 def split(table):

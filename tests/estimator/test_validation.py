@@ -1,10 +1,10 @@
-import made_up
 import numpy as np
 import pandas as pd
 import pytest
 
 from estimator.dataset import load
 from estimator.validation import PREDICTORS, held_out, summarise, validate
+from tests.estimator import made_up
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,12 @@
 """Tests that measure on an NVIDIA GPU; without one they are skipped."""
 
 import pytest
-from operations import LIMIT_S, RULE
 
 from collector.backends import missing_reason
 from collector.errors import WorkerError
 from collector.fingerprint import read_gpu
 from collector.worker_process import WorkerProcess
+from tests.gpu.operations import LIMIT_S, RULE
 
 
 @pytest.fixture(scope="session", autouse=True)

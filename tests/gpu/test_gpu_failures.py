@@ -1,11 +1,11 @@
 """What goes wrong on a GPU costs one cell: too large an operation, a poisoned context."""
 
 import pytest
-from operations import LIMIT_S, RULE, make_operation
 
 from collector.backends import missing_reason
 from collector.errors import WorkerError
 from collector.worker_process import WorkerProcess
+from tests.gpu.operations import LIMIT_S, RULE, make_operation
 
 TOO_LARGE = {"n": 300_000}  # three matrices of 335 GiB
 

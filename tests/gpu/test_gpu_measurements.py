@@ -1,11 +1,11 @@
 """Real measurements on a GPU: each family gives times, and the times agree with others'."""
 
 import pytest
-from operations import ALL, make_operation, name_of
 
 from collector.sampling import StopRule, stop_rule
 from collector.telemetry import GpuMonitor
 from collector.workloads import get_workload
+from tests.gpu.operations import ALL, make_operation, name_of
 
 STEADY = StopRule(0.01, min_samples=20, min_time_s=0.1, max_time_s=1.0, warmup_time_s=0.5)
 
