@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -135,6 +136,10 @@ def _run(arguments: argparse.Namespace) -> int:
         raise SelectionError("--label: not printable text; give a short name for people")
     machine = read_machine(arguments.label)
     plan = make_plan(_selection(arguments), machine)
+    # also where a shell started this in the background, with interrupts ignored, and for the
+    # polite signal of schedulers
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.default_int_handler)
     print(
         f"{machine.label} (machine {machine.machine_id}): {plan.cell_count} cells", file=sys.stderr
     )

@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--backend", default="torch", help="library (default: torch)")
     predict.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
     predict.add_argument(
-        "--machine", metavar="NAME", help="id or part of the label (default: the only machine)"
+        "--machine", metavar="NAME", help="id or part of the label (default: all that measured it)"
     )
     predict.add_argument(
         "--threads",
@@ -172,18 +172,24 @@ def _predict(arguments: argparse.Namespace) -> None:
 
     question = _question(arguments)
     model = _model(arguments)
-    machine = _machine(model, arguments.machine, arguments.device)
-    question |= {
-        "machine_id": machine,
-        "device": arguments.device,
-        "backend": arguments.backend,
-        "threads": arguments.threads,
-    }
-    estimate = dict(model.predict(pd.DataFrame([question])).iloc[0])
+    answers = []
+    for machine in _machines(model, arguments.machine, arguments.device, question["workload"]):
+        asked = question | {
+            "machine_id": machine,
+            "device": arguments.device,
+            "backend": arguments.backend,
+            "threads": arguments.threads,
+        }
+        answers.append((asked, dict(model.predict(pd.DataFrame([asked])).iloc[0])))
     if arguments.json:
-        _print_json({**question, **estimate})
-    else:
-        print(prediction_report(estimate, model.labels.get(machine, machine)))
+        objects = [{**asked, **estimate} for asked, estimate in answers]
+        _print_json(objects[0] if len(objects) == 1 else objects)
+        return
+    reports = [
+        prediction_report(estimate, model.labels.get(asked["machine_id"], asked["machine_id"]))
+        for asked, estimate in answers
+    ]
+    print("\n\n".join(reports))
 
 
 def _cost(arguments: argparse.Namespace) -> None:
@@ -253,22 +259,25 @@ def _question(arguments: argparse.Namespace) -> dict[str, Any]:
     return question if arguments.mode is None else question | {"mode": arguments.mode}
 
 
-def _machine(model: Model, name: str | None, device: str) -> str:
-    """machine_id, or the name of a GPU that a data sheet describes. Raises SelectionError."""
+def _machines(model: Model, name: str | None, device: str, workload: str) -> list[str]:
+    """The machine of that name (or a GPU that a data sheet describes), or all that can answer.
+
+    Raises SelectionError.
+    """
     if name is not None:
         try:
-            return model.find_machine(name)
+            return [model.find_machine(name)]
         except SelectionError:
             from estimator.hardware import match_gpu
 
             if device == "cuda" and match_gpu(name) is not None:
-                return name
+                return [name]
             raise
-    machines = sorted(set(model.fit.group.index["machine_id"]))
-    if len(machines) == 1:
-        return str(machines[0])
-    listed = ", ".join(f"{machine} ({model.labels[machine]})" for machine in machines)
-    raise SelectionError(f"several machines are measured; give --machine, one of {listed}")
+    index = model.fit.group.index
+    able = index[(index["device"] == device) & (index["workload"] == workload)]
+    if able.empty:
+        able = index  # the model says what each of them has instead
+    return sorted({str(machine) for machine in able["machine_id"]})
 
 
 def _print_json(value: Any) -> None:
