@@ -15,7 +15,7 @@ REQUIREMENTS := $(if $(shell command -v nvidia-smi 2>/dev/null),requirements-gpu
 
 run: install ## measure this machine (once), then open the dashboard on it
 	@$(BIN)/python -m collector info
-	@ls runs/*/*.parquet >/dev/null 2>&1 || $(BIN)/python -m collector run --suite $(SUITE) --out runs
+	@$(BIN)/python -m collector run --once --suite $(SUITE) --out runs
 	@$(MAKE) --no-print-directory dashboard
 
 collect: install ## measure this machine again: make collect SUITE=standard

@@ -11,6 +11,7 @@ from app_pages.job_form import Job
 from app_pages.shared import plural
 from app_pages.text import with_params
 from collector.errors import BreakevenError
+from estimator.memory import memory_shortage
 
 THREADS = {"most": "all cores", "one": "one thread", "both": "both"}
 PLACE = ["machine_id", "device", "backend", "threads"]
@@ -49,7 +50,15 @@ def estimates(model: Any, table: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple
     """The places with the model's columns, fastest first, and (option, reason) of the refused."""
     if table.empty:
         return table, []
-    refused: list[tuple[str, str]] = []
+    shortages = [memory_shortage(model, row) for row in table.to_dict("records")]
+    refused = [
+        (str(option), f"does not fit: {shortage}")
+        for option, shortage in zip(table["option"], shortages, strict=True)
+        if shortage is not None
+    ]
+    table = table[[shortage is None for shortage in shortages]].reset_index(drop=True)
+    if table.empty:
+        return table, refused
     try:
         answers = [model.predict(table)]
     except BreakevenError:  # one place cannot answer: ask each on its own

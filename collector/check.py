@@ -36,8 +36,7 @@ def check_dataset(dataset: Dataset) -> list[Finding]:
                 Finding(
                     "warning",
                     info.run_id,
-                    f"ended early ({info.run['ended']}) with {info.rows} of {planned} cells; "
-                    "go on with --resume",
+                    f"ended early ({info.run['ended']}) with {info.rows} of {planned} cells",
                 )
             )
         if not info.finished:

@@ -67,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="go on with the newest unfinished run of this suite and seed",
     )
+    run.add_argument(
+        "--once", action="store_true", help="do nothing if DIR holds a whole run of this machine"
+    )
     run.set_defaults(command=_run)
 
     plan = commands.add_parser("plan", help="show what would run, how long, how much memory")
@@ -136,6 +139,9 @@ def _run(arguments: argparse.Namespace) -> int:
         raise SelectionError("--label: not printable text; give a short name for people")
     machine = read_machine(arguments.label)
     plan = make_plan(_selection(arguments), machine)
+    if arguments.once and _is_measured(arguments.out, machine.machine_id):
+        print(f"{machine.label} is measured in {arguments.out} already", file=sys.stderr)
+        return 0
     # also where a shell started this in the background, with interrupts ignored, and for the
     # polite signal of schedulers
     for stop in (signal.SIGINT, signal.SIGTERM):
@@ -148,6 +154,17 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     _report(outcome, plan)
     return _INTERRUPTED if outcome.ended == "interrupted" else 0
+
+
+def _is_measured(out: Path, machine_id: str) -> bool:
+    from collector.dataset import read_dataset
+
+    return out.exists() and any(
+        info.finished
+        and info.machine.get("machine_id") == machine_id
+        and info.run.get("ended") == "complete"
+        for info in read_dataset(out).runs
+    )
 
 
 def _report(outcome: Outcome, plan: Plan) -> None:

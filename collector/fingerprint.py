@@ -151,10 +151,12 @@ def read_gpu() -> Gpu | None:
         nvml.nvmlInit()
     except Exception:  # noqa: BLE001 - no binding, no driver, no permission: no GPU to measure
         return None
+    index = measured_gpu_index()
     try:
         handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
-        if not handles:
+        if index is None or index >= len(handles):
             return None
+        handles.insert(0, handles.pop(index))
         names = [_text(nvml.nvmlDeviceGetName(handle)) for handle in handles]
         same = [handle for handle, name in zip(handles, names, strict=True) if name == names[0]]
         cuda = nvml.nvmlSystemGetCudaDriverVersion_v2()
@@ -175,6 +177,21 @@ def read_gpu() -> Gpu | None:
         )
     finally:
         nvml.nvmlShutdown()
+
+
+def measured_gpu_index() -> int | None:
+    """NVML index of the GPU that workers see as their first; None if all GPUs are hidden.
+
+    Workers count GPUs in bus order, as NVML does. A GPU hidden by UUID is not looked up: then
+    the first one's facts are told.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return 0
+    first = visible.split(",")[0].strip()
+    if first in ("", "-1"):
+        return None
+    return int(first) if first.isdigit() else 0
 
 
 def read_memory_bytes() -> int:

@@ -14,7 +14,7 @@ from collector.backends import missing_reason
 from collector.cells import Cell, Task
 from collector.dataset import write_run
 from collector.errors import OutputError, WorkerError
-from collector.fingerprint import Machine
+from collector.fingerprint import Machine, measured_gpu_index
 from collector.planning import Plan
 from collector.progress import Progress
 from collector.run_files import resume_run, start_run
@@ -82,7 +82,7 @@ def run_plan(
     finished = {row["cell_id"] for row in rows}
     outcome = Outcome(journal.path.with_suffix(".parquet"))
     progress = progress or Progress(plan.cell_count)
-    session = _Session(machine, plan.selection.suite, plan.selection.seed, start_worker)
+    session = _WorkerPool(machine, plan.selection.suite, plan.selection.seed, start_worker)
     order = len(rows)
     try:
         session.start_all(plan.worker_keys)
@@ -130,7 +130,7 @@ def run_plan(
     return outcome
 
 
-class _Session:
+class _WorkerPool:
     """The workers that are alive, and the telemetry around each cell."""
 
     def __init__(self, machine: Machine, suite: str, seed: int, start_worker: StartWorker) -> None:
@@ -138,7 +138,7 @@ class _Session:
         self._workers: dict[tuple[str, str, int], Worker] = {}
         self._launches: Counter[tuple[str, str, int]] = Counter()
         self._refused: dict[tuple[str, str, int], tuple[str, str]] = {}
-        self._telemetry = Telemetry(with_gpu=machine.gpu is not None)
+        self._telemetry = Telemetry(gpu_index=measured_gpu_index() if machine.gpu else None)
 
     def start_all(self, keys: Sequence[tuple[str, str, int]]) -> None:
         """Start all workers side by side, so that imports are over before the first cell."""

@@ -67,11 +67,16 @@ def resume_run(plan: Plan, machine: Machine, out: Path) -> OpenRun:
                 rows = tuple(map(_own, table_rows))
         except DatasetError:
             continue  # damaged or newer: not a run that this collector can go on with
-        if header["run"].get("selection") == selection_of(plan):
+        same_place = header["columns"].get("collector_version") == __version__ and all(
+            header["columns"].get(name) == value
+            for name, value in machine_columns(machine).items()
+            if name != "label"
+        )
+        if header["run"].get("selection") == selection_of(plan) and same_place:
             return OpenRun(_journal_of(path, header, rows), rows, header)
     raise OutputError(
-        f"{out}: no unfinished run of this machine with this suite, seed and selection to "
-        "resume; leave --resume out to start one"
+        f"{out}: no unfinished run of this machine with this suite, seed, selection and these "
+        "library versions to resume; leave --resume out to start one"
     )
 
 

@@ -146,8 +146,8 @@ def summarise_readings(readings: list[GpuReading]) -> dict[str, Any]:
 class Telemetry:
     """Everything that is read around a cell, CPU and, where there is one, GPU."""
 
-    def __init__(self, with_gpu: bool) -> None:
-        self._gpu = GpuMonitor() if with_gpu else None
+    def __init__(self, gpu_index: int | None) -> None:
+        self._gpu = None if gpu_index is None else GpuMonitor(gpu_index)
         self._cpu = read_cpu_times()
         self._began = time.monotonic()
 

@@ -150,6 +150,7 @@ def _environment(threads: int) -> dict[str, str]:
     environment = dict(os.environ)
     environment.update({name: str(threads) for name in _THREAD_VARIABLES})
     environment["PYTHONUNBUFFERED"] = "1"
+    environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # NVML's order, so that telemetry fits
     environment["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
     root = str(Path(__file__).resolve().parent.parent)
     paths = [root, *filter(None, [environment.get("PYTHONPATH")])]

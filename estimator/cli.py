@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from collector.errors import BreakevenError, SelectionError
+from collector.errors import BreakevenError, EstimateError, SelectionError
 
 if TYPE_CHECKING:
     from estimator.model import Model
@@ -168,6 +168,7 @@ def _validate(arguments: argparse.Namespace) -> None:
 def _predict(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
+    from estimator.memory import check_memory
     from estimator.report import prediction_report
 
     question = _question(arguments)
@@ -180,6 +181,7 @@ def _predict(arguments: argparse.Namespace) -> None:
             "backend": arguments.backend,
             "threads": arguments.threads,
         }
+        check_memory(model, asked)
         answers.append((asked, dict(model.predict(pd.DataFrame([asked])).iloc[0])))
     if arguments.json:
         objects = [{**asked, **estimate} for asked, estimate in answers]
@@ -198,17 +200,25 @@ def _cost(arguments: argparse.Namespace) -> None:
     from estimator.job_timings import instance_costs, instance_timings
     from estimator.report import cost_report
 
+    if arguments.steps == 0:
+        raise EstimateError("steps is 0; a job has at least one")
     question = _question(arguments) | {"backend": arguments.backend}
     job = Job(steps=arguments.steps, jobs=arguments.jobs, set_up_s=arguments.set_up)
     instances = read_instances(arguments.instances or INSTANCES_PATH)
     model = _model(arguments)
     timings = instance_timings(model, instances, question)
     table = instance_costs(timings, instances, job, CostOptions(spot=arguments.spot))
+    if not (table["excluded"] == "").any():
+        reason = table["excluded"].mode().iloc[0]
+        raise EstimateError(f"no instance can do this job: {reason}")
     if arguments.json:
         _print_json(table.to_dict("records"))
     else:
         kind = "spot" if arguments.spot else "on-demand"
-        notes = f"{kind} prices; start-up, storage and egress not included"
+        notes = (
+            f"{kind} prices, billed by the second: start-up, a provider's minimum charge, storage "
+            "and egress are not included"
+        )
         print(cost_report(table, notes, arguments.top))
 
 

@@ -16,7 +16,7 @@ from estimator.kernel_model import Array, KernelWork
 from estimator.shapes import ParamsKey, Question, Shape, shape_of
 from estimator.tiles import TILES, harmonic_sides, waves
 
-#: Programs of the seeds that are an operation of another case at one size: (workload, case)
+#: Programs at their own size that are an operation of another case: (workload, case)
 #: -> the case whose measurements describe the same operation. Not so for NumPy's X X^T, which
 #: calls a symmetric product of half the work.
 SAME_OPERATION: Mapping[tuple[str, str], str] = {
@@ -44,7 +44,7 @@ def params_key(params: Any) -> ParamsKey:
 
 
 def operation(workload: str, case: str, backend: str = "") -> str:
-    """The case whose measurements describe the same operation (itself, but for the seeds')."""
+    """The case whose measurements describe the same operation (itself, but for those programs)."""
     if (case, backend) in _OF_ITS_OWN:
         return case
     return SAME_OPERATION.get((workload, case), case)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -86,7 +87,8 @@ def prediction_report(estimate: dict[str, Any], label: str) -> str:
             if estimate[f"{name}_s"] > _SMALLEST_PART * estimate["seconds_p50"]
         )
         + f"; bound by {estimate['bound']}",
-        f"basis: {estimate['basis']}, from {estimate['n_fit']} measured cells of its group",
+        f"basis: {_BASIS.get(estimate['basis'], estimate['basis'])}; the fit of its group saw "
+        f"{estimate['n_fit']} cells",
     ]
     if math.isfinite(estimate["measured_median_s"]):
         lines.append(
@@ -94,6 +96,16 @@ def prediction_report(estimate: dict[str, Any], label: str) -> str:
             f"(median of {estimate['measured_n']} samples)"
         )
     return "\n".join(lines)
+
+
+#: what stands behind the model's time, in words
+_BASIS = {
+    "measured": "model of this machine, this very cell was measured too",
+    "interpolated": "model of this machine, between measured sizes",
+    "extrapolated": "model of this machine, beyond measured sizes",
+    "new_workload": "model of this machine, no cell like this was measured",
+    "from_specs": "from specs: a measured machine scaled by data sheets",
+}
 
 
 def cost_report(table: pd.DataFrame, priced: str, top: int = 0) -> str:
@@ -112,12 +124,12 @@ def cost_report(table: pd.DataFrame, priced: str, top: int = 0) -> str:
             duration(row["wall_s_p50"]),
             dollars(row["cost_usd_p50"]),
             f"{dollars(row['cost_usd_p5'])}-{dollars(row['cost_usd_p95'])[1:]}",
-            str(row["basis"]),
+            "from specs" if row["basis"] == "from_specs" else "same GPU",
             _short(str(row["as_of"]), 7, ""),
         )
         for row in able.to_dict("records")
     ]
-    lines = [text_table(header, rows) if rows else "no instance can do this job"]
+    lines = [text_table(header, rows)] if rows else []
     if len(able) < count:
         lines.append(f"... and {count - len(able)} dearer ones (--top 0 shows all)")
     left_out = table[table["excluded"] != ""]
@@ -126,8 +138,12 @@ def cost_report(table: pd.DataFrame, priced: str, top: int = 0) -> str:
         for reason, group in left_out.groupby("excluded"):
             names = sorted({str(name) for name in group["instance"]})
             shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if names[4:] else "")
-            lines.append(_short(f"  {reason}: {shown}", 100))
-    return "\n".join([*lines, priced])
+            lines.append(
+                textwrap.fill(
+                    f"{reason}: {shown}", 100, initial_indent="  ", subsequent_indent="    "
+                )
+            )
+    return "\n".join([*lines, textwrap.fill(priced, 100)])
 
 
 def _short(text: str, width: int, mark: str = "..") -> str:

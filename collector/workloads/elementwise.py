@@ -1,4 +1,4 @@
-"""Elementwise maps over a vector: add, triad, the seeds' polynomial, tanh."""
+"""Elementwise maps over a vector: add, triad, polynomial, tanh."""
 
 from __future__ import annotations
 

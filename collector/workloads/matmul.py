@@ -49,7 +49,7 @@ _BATCHED = ((256, 64), (64, 250), (32, 512), (1024, 32))
 
 
 class Matmul(Workload):
-    """Square, skinny, long-K and batched products, and the seeds' two programs."""
+    """Square, skinny, long-K and batched products, and two programs at their own sizes."""
 
     name = "matmul"
     summary = "matrix product, square, skinny, long inner dimension and batched"

@@ -1,4 +1,4 @@
-"""One training step of small networks: the seeds' two linear ones, and an MLP."""
+"""One training step of small networks: two linear ones, and an MLP."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class TrainingStep(Workload):
     """zero_grad, forward, mean squared error, backward, optimizer step, in eager PyTorch."""
 
     name = "training_step"
-    summary = "one training step of the seeds' two linear nets and of an MLP"
+    summary = "one training step of two small linear nets and of an MLP"
     size_meaning = "samples in the batch"
     signatures = {
         "simple_net_adam": {"batch": 100},

@@ -128,7 +128,7 @@ def test_a_run_that_ended_early_is_a_warning(tmp_path, ended):
     write_run(tmp_path / "a.parquet", [make_row()], {}, run)
     (finding,) = check_dataset(read_dataset(tmp_path))
     assert (finding.severity, finding.run_id) == ("warning", "run1")
-    assert finding.reason == f"ended early ({ended}) with 1 of 200 cells; go on with --resume"
+    assert finding.reason == f"ended early ({ended}) with 1 of 200 cells"
 
 
 def test_a_complete_run_is_no_finding(tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from collector import __version__
-from collector.dataset import read_dataset, read_table
+from collector.dataset import read_dataset, read_run, read_table, write_run
 from collector.errors import SelectionError
 from collector.fingerprint import read_gpu
 from collector.workloads import FAMILIES
@@ -149,7 +149,7 @@ def test_resuming_nothing_is_a_mistake(tmp_path):
     result = collector("run", *SMALL, "--resume", "--out", tmp_path)
     assert (result.returncode, result.stdout) == (2, "")
     assert "error: " in result.stderr
-    assert "no unfinished run of this machine with this suite, seed and" in result.stderr
+    assert "no unfinished run of this machine with this suite, seed, selection" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -401,3 +401,22 @@ def test_what_is_no_duration_is_not_guessed_at(text):
 
     with pytest.raises(SelectionError, match="not a duration"):
         _duration_s(text)
+
+
+def test_a_machine_that_is_measured_already_is_not_measured_again_when_asked_for_once(small_run):
+    out, _ = small_run
+    result = collector("run", *SMALL, "--once", "--out", out)
+    assert result.returncode == 0
+    assert "is measured in" in result.stderr
+    assert result.stdout == ""
+
+
+def test_the_runs_of_another_machine_do_not_count_for_once(small_run, tmp_path):
+    out, _ = small_run
+    (source,) = out.rglob("*.parquet")
+    info, rows = read_run(source)
+    other = {**info.machine, "machine_id": "0123456789abcdef"}
+    write_run(tmp_path / "other" / source.name, rows, other, dict(info.run))
+    result = collector("run", *SMALL, "--once", "--out", tmp_path)
+    assert result.returncode == 0
+    assert Path(result.stdout.strip()).exists()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from collector import fingerprint
 from collector.fingerprint import (
+    measured_gpu_index,
     read_cpu,
     read_instance_type,
     read_machine,
@@ -186,3 +187,13 @@ def test_the_directory_of_any_label_is_a_safe_name(label):
 
 def test_no_directory_looks_like_an_option():
     assert not replace(make_machine(), label="\u6a5f\u68b0").slug.startswith("-")
+
+
+@pytest.mark.parametrize(
+    ("visible", "index"), [(None, 0), ("", None), ("-1", None), ("2,3", 2), ("GPU-1d1b", 0)]
+)
+def test_the_gpu_that_workers_see_first_is_the_one_that_is_told(monkeypatch, visible, index):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert measured_gpu_index() == index

@@ -207,7 +207,7 @@ def test_a_run_of_another_selection_is_not_resumed(tmp_path):
     interrupted(plan, tmp_path, after=1)
     for changes in ({"workloads": ("fft",)}, {"backends": ("numpy",)}, {"threads": (1,)}):
         other = Plan(Selection(suite="quick", **changes), plan.tasks)
-        with pytest.raises(OutputError, match="with this suite, seed and selection"):
+        with pytest.raises(OutputError, match="with this suite, seed, selection"):
             run(other, tmp_path, resume=True)
 
 
@@ -265,3 +265,11 @@ def test_resume_looks_past_a_journal_that_cannot_be_read(tmp_path):
     journal = cut_off(additions(2), tmp_path, after=1)
     (journal.parent / "99999999T000000Z-empty.journal").write_bytes(b"")
     assert run(additions(2), tmp_path, resume=True).counts == {"ok": 2}
+
+
+def test_a_run_of_other_library_versions_is_not_resumed(tmp_path):
+    """Rows of two versions under one header would name the wrong one."""
+    cut_off(additions(2), tmp_path, after=1)
+    updated = replace(MACHINE, library_versions={"numpy": "99.0"})
+    with pytest.raises(OutputError, match="these library versions"):
+        run_plan(additions(2), updated, tmp_path, start_worker=Workers(), resume=True)

@@ -81,7 +81,7 @@ def test_heat_and_failing_power_are_throttling_and_a_power_cap_is_not():
 
 
 def test_without_a_gpu_there_are_cpu_columns_only():
-    telemetry = Telemetry(with_gpu=False)
+    telemetry = Telemetry(gpu_index=None)
     telemetry.begin()
     assert set(telemetry.end("cpu")) == {"steal_fraction", "cpu_mhz"}
     telemetry.close()

@@ -29,7 +29,7 @@ def test_predict_names_time_parts_and_basis(capsys, dataset):
     code, out, err = run(capsys, "predict", *SQUARE, "--data", dataset)
     assert code == 0
     assert "90 % interval" in out
-    assert "basis: interpolated" in out
+    assert "basis: model of this machine, between measured sizes" in out
     assert "broken.parquet" in err
     assert max(map(len, out.splitlines())) <= 100
 
@@ -67,7 +67,7 @@ def test_predict_on_a_gpu_known_by_its_data_sheet(capsys, dataset):
     )
     assert code == 0
     assert out.startswith("L4: ")
-    assert "basis: from_specs" in out
+    assert "basis: from specs" in out
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,22 @@ def test_cost_is_a_narrow_table_cheapest_first(capsys, dataset):
     code, out, _ = run(capsys, "cost", *SQUARE, "--steps", "1e6", "--top", "5", "--data", dataset)
     assert code == 0
     assert max(map(len, out.splitlines())) <= 100
-    assert "from_specs" in out
+    assert "from specs" in out
+
+
+def test_a_job_without_steps_or_one_that_fits_nowhere_is_a_mistake(capsys, dataset):
+    asked = ("cost", "matmul", "--data", dataset)
+    code, _, err = run(capsys, *asked, "--param", "n=1000", "--steps", "0")
+    assert (code, err) == (2, "error: steps is 0; a job has at least one\n")
+    code, _, err = run(capsys, *asked, "--param", "n=10000000", "--steps", "1")
+    assert code == 2
+    assert "error: no instance can do this job: does not fit its memory" in err
+
+
+def test_predict_refuses_what_does_not_fit_the_machine(capsys, dataset):
+    code, out, err = run(capsys, "predict", "matmul", "--param", "n=10000000", "--data", dataset)
+    assert (code, out) == (2, "")
+    assert "does not fit" in err
 
 
 def test_cost_as_json_has_every_instance(capsys, dataset):

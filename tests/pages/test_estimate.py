@@ -56,11 +56,18 @@ def test_impossible_job_is_refused_in_words(open_page: OpenPage) -> None:
     assert not app.exception
 
 
-def test_absurdly_large_job_still_answers(open_page: OpenPage) -> None:
-    """The largest parameter gives an extrapolation, not an error."""
-    app = open_page("estimate", job_square_n=2**40)
+def test_large_job_is_an_extrapolation(open_page: OpenPage) -> None:
+    """A size that fits the memory but was not reached says so."""
+    app = open_page("estimate", job_square_n=20_000)
     assert not app.exception
     assert "beyond measured sizes" in set(app.dataframe[0].value["Basis"])
+
+
+def test_absurdly_large_job_does_not_fit(open_page: OpenPage) -> None:
+    """The largest parameter gets a reason and no time."""
+    app = open_page("estimate", job_square_n=2**40)
+    assert not app.exception
+    assert any("does not fit" in text.value for text in app.text)
 
 
 def test_without_a_gpu_the_page_says_what_to_add(open_page: OpenPage) -> None:
