@@ -50,7 +50,9 @@ def estimates(model: Any, table: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple
     """The places with the model's columns, fastest first, and (option, reason) of the refused."""
     if table.empty:
         return table, []
-    questions = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+    questions = [
+        {str(key): value for key, value in row.items()} for row in table.to_dict("records")
+    ]
     shortages = [memory_shortage(model, question) for question in questions]
     refused = [
         (str(option), f"does not fit: {shortage}")
