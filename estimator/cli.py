@@ -212,6 +212,9 @@ def _cost(arguments: argparse.Namespace) -> None:
         reason = table["excluded"].mode().iloc[0]
         raise EstimateError(f"no instance can do this job: {reason}")
     if arguments.json:
+        # nobody measured these instances: at best a machine with the same GPU was
+        same = table["basis"].isin(["measured", "interpolated", "extrapolated", "new_workload"])
+        table["basis"] = table["basis"].where(~same, "same_gpu_" + table["basis"])
         _print_json(table.to_dict("records"))
     else:
         kind = "spot" if arguments.spot else "on-demand"

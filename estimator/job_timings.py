@@ -64,7 +64,8 @@ def instance_timings(
     Columns: key, provider, instance, region, gpu, gpu_count, vcpu, as_of, device, backend,
     machine (label of the machine whose measurements answer), note, excluded ("" or why the
     instance cannot be timed), and the columns of ``Model.predict``. On an instance of a
-    measured machine's GPU the interval is widened by the spread between machines of one name.
+    measured machine's GPU the basis is that machine's, and the interval is widened by the
+    spread between machines of one name.
     Raises SelectionError for an unknown workload, case or parameter.
     """
     family = get_workload(str(question["workload"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,9 +51,12 @@ def _is_streamlits_probe(path: str) -> bool:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """One Chromium for all tests; they are skipped where there is none."""
+    """One Chromium for all tests; skipped where there is none, but for CI."""
     if not Path(CHROMIUM).exists():
-        pytest.skip(f"no browser at {CHROMIUM}; set BREAKEVEN_CHROMIUM")
+        message = f"no browser at {CHROMIUM}; set BREAKEVEN_CHROMIUM"
+        if os.environ.get("CI"):
+            pytest.fail(message)  # a green run without a browser would hide a missing install
+        pytest.skip(message)
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
         yield opened

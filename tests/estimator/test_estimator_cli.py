@@ -144,6 +144,9 @@ def test_cost_as_json_has_every_instance(capsys, dataset):
     priced = [row["cost_usd_p50"] for row in rows if not row["excluded"]]
     assert priced == sorted(priced)
     assert any("no spot price" in row["excluded"] for row in rows)
+    bases = {row["basis"] for row in rows if not row["excluded"]}
+    assert "from_specs" in bases
+    assert all(basis == "from_specs" or basis.startswith("same_gpu_") for basis in bases)
 
 
 def test_fit_saves_a_model(capsys, small_dataset, tmp_path):
