@@ -169,7 +169,10 @@ def show_ceilings(source: shared.Source, chosen: list[str]) -> None:
     facts = facts_by_id(source)
     sources = datasheet.sources(facts[source.machine_id(name)] for name in order)
     if sources:
-        st.caption("Data sheets (dense rates, without sparsity; CPUs: all physical cores):")
+        st.caption(
+            "Data sheets (dense rates, without sparsity; CPU arithmetic: all physical cores; CPU "
+            "memory: the whole socket, of which a virtual machine has a share):"
+        )
         for line in sources:
             st.caption(escape(line))
     else:
