@@ -16,18 +16,35 @@ from app_pages.text import dtype_name, escape, split_dtype
 from collector.errors import SelectionError
 from collector.workloads import FAMILIES, get_workload
 from collector.workloads.base import LARGEST_PARAMETER
+from estimator.dataset import UNFITTED_WORKLOADS
+from estimator.features import case_of, operation
 
 # Where a case has no default of its own: a size that takes a moment, not an hour.
 _START_VALUES = {"n": 4096, "m": 4096, "k": 4096, "batch": 64, "rows": 4096, "cols": 1024}
 _START_VALUES_BY_FAMILY = {
+    "conv2d": {
+        **{"batch": 16, "channels": 96, "channels_in": 64, "channels_out": 64},
+        **{"image": 56, "kernel": 3},
+    },
+    "dense_layer": {"batch": 256, "inputs": 1024, "outputs": 1024},
+    "attention": {"batch": 8, "heads": 8, "sequence": 512, "head_dim": 64},
     "elementwise": {"n": 10_000_000},
     "reduction": {"n": 10_000_000},
+    "sort": {"n": 1_000_000},
+    "gather": {"rows": 1_000_000, "width": 64, "count": 100_000},
+    "scatter_add": {"rows": 100_000, "width": 64, "count": 1_000_000, "bins": 10_000},
+    "spmm": {"rows": 100_000, "nonzeros_per_row": 10, "width": 64},
+    "random": {"n": 10_000_000},
     "python_loop": {"n": 1_000_000},
     "fft": {"n": 1024},
+    "image_pipeline": {"batch": 16, "image": 224},
     "transfer": {"bytes": 100_000_000},
-    "launch": {"length": 100},
+    "launch": {"length": 100, "tensors": 100},
+    "training_step": {"width": 1024, "sequence": 128},
+    "inference_step": {"width": 1024, "sequence": 128},
 }
 _FALLBACK = 1024
+_FIELDS_IN_A_ROW = 3
 
 
 @dataclass(frozen=True)
@@ -81,7 +98,8 @@ class Job:
 
 def job_form(groups: pd.DataFrame) -> Job:
     """Widgets for the job; only families that the model was fitted to are offered."""
-    families = [name for name in FAMILIES if name in set(groups["workload"])]
+    measured = set(groups["workload"]) - set(UNFITTED_WORKLOADS)
+    families = [name for name in FAMILIES if name in measured]
     if not families:
         st.info("The model was fitted to no workload that this version knows. Measure one first.")
         st.stop()
@@ -100,7 +118,7 @@ def job_form(groups: pd.DataFrame) -> Job:
     params = _parameters(family, case)
     left, right = st.columns(2)
     with left:
-        precisions = _precisions(family, groups)
+        precisions = _precisions(family, case, groups)
         precision = widgets.choose("Element type", precisions, f"job_dtype_{family}", "float32")
     with right:
         end_to_end = _transfer_question(family)
@@ -121,7 +139,9 @@ def _parameters(family: str, case: str) -> dict[str, int]:
     if not signature:
         return {}
     params: dict[str, int] = {}
-    columns = st.columns(max(2, len(signature)))
+    in_a_row = max(2, min(_FIELDS_IN_A_ROW, len(signature)))
+    rows = [st.columns(in_a_row) for _ in range(0, len(signature), in_a_row)]
+    columns = [column for row in rows for column in row]
     for column, (name, default) in zip(columns, signature.items(), strict=False):
         start = default or _START_VALUES_BY_FAMILY.get(family, {}).get(
             name, _START_VALUES.get(name, _FALLBACK)
@@ -133,16 +153,24 @@ def _parameters(family: str, case: str) -> dict[str, int]:
                 max_value=LARGEST_PARAMETER,
                 value=start,
                 step=1,
-                key=f"job_{case}_{name}",
+                key=_key(family, case, name),
                 bind="query-params",
             )
         params[name] = int(value or start)
     return params
 
 
-def _precisions(family: str, groups: pd.DataFrame) -> list[str]:
-    """Element types that were measured somewhere for this family."""
+def _key(family: str, case: str, name: str) -> str:
+    """Name in the URL: with the family's where another family has a case of that name."""
+    namesakes = [one for one in FAMILIES.values() if case in one.signatures]
+    return f"job_{case}_{name}" if len(namesakes) < 2 else f"job_{family}_{case}_{name}"
+
+
+def _precisions(family: str, case: str, groups: pd.DataFrame) -> list[str]:
+    """Element types that were measured somewhere for this case, else for its family."""
     rows = groups[groups["workload"] == family]
+    same = rows["case"].map(case_of) == case_of(operation(family, case))
+    rows = rows[same] if same.any() else rows
     pairs = zip(rows["dtype"], rows["math_mode"].fillna("ieee"), strict=True)
     return sorted({dtype_name(dtype, mode) for dtype, mode in pairs})
 

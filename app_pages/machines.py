@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app_pages import datasheet, queries, shared, widgets
+from app_pages import datasheet, health_queries, queries, shared, widgets
 from app_pages.ceilings import LEAST_BYTES, bandwidth_frame, facts_by_id, matmul_frame
-from app_pages.text import NO_VALUE, escape, gibibytes, is_known, si
+from app_pages.drift import show_drift
+from app_pages.text import NO_VALUE, escape, gibibytes, is_known, reasons_text, si
 from charts.ceilings import ceiling_bars
 
 NOBODY = "no comparison"
@@ -24,8 +25,10 @@ measured median, so an operation that moves more bytes than it must shows a lowe
 measurement does not reach is normal, one that it passes points at a wrong match.
 
 **Health.** *Noisy*: the interval of the median stayed wider than its target, or the samples
-spread by more than 10 %. *Stolen*: share of processor time that the hypervisor gave to others.
-*Throttled*: the driver named a reason to lower the clock while the cell ran.
+spread by more than 10 %, or another sign of disturbance was seen; the reasons stand below.
+*Stolen*: share of processor time that the hypervisor gave to others.
+*Throttled*: the driver named a reason to lower the clock while the cell ran. *Drift*: one
+operation is repeated along each run; a machine that holds its speed shows a flat line.
 """
 
 
@@ -182,7 +185,7 @@ def show_ceilings(source: shared.Source, chosen: list[str]) -> None:
 def show_health(source: shared.Source, chosen: list[str]) -> None:
     """Signs of disturbance per machine, then per workload."""
     st.subheader("Was it quiet and unthrottled?", anchor=False)
-    frame = queries.health(source.connection)
+    frame = health_queries.health(source.connection)
     frame["machine"] = frame["machine_id"].map(source.names)
     frame = frame[frame["machine"].isin(chosen)]
     percent = st.column_config.NumberColumn(format="%.1f %%")
@@ -210,16 +213,13 @@ def show_health(source: shared.Source, chosen: list[str]) -> None:
         },
         alt="Noise, stolen time, throttling, temperature and clock per machine",
     )
-    reasons = queries.throttling(source.connection)
-    reasons["Machine"] = reasons["machine_id"].map(source.names)
-    reasons = reasons[reasons["Machine"].isin(chosen)]
-    if len(reasons):
-        st.markdown("**Reasons that the driver gave for a lower clock**")
-        widgets.table(
-            reasons[["Machine", "reason", "cells"]].rename(columns=str.capitalize),
-            alt="Throttle reasons with the number of cells",
-        )
-    noise = queries.noise_by_workload(source.connection)
+    reasons = health_queries.throttling(source.connection)
+    _show_reasons(source, reasons, chosen, "Reasons that the driver gave for a lower clock")
+    reasons = health_queries.noise_reasons(source.connection)
+    reasons["reason"] = reasons["reason"].map(reasons_text)
+    _show_reasons(source, reasons, chosen, "Why cells are flagged noisy")
+    show_drift(source, chosen)
+    noise = health_queries.noise_by_workload(source.connection)
     noise["Machine"] = noise["machine_id"].map(source.names)
     noise = noise[noise["Machine"].isin(chosen)]
     with st.expander("Noise by workload"):
@@ -237,6 +237,20 @@ def show_health(source: shared.Source, chosen: list[str]) -> None:
             columns={"Noisy": percent, "Median spread": percent},
             alt="Share of noisy cells per workload",
         )
+
+
+def _show_reasons(
+    source: shared.Source, reasons: pd.DataFrame, chosen: list[str], title: str
+) -> None:
+    reasons = reasons.assign(Machine=reasons["machine_id"].map(source.names))
+    reasons = reasons[reasons["Machine"].isin(chosen)]
+    if reasons.empty:
+        return
+    st.markdown(f"**{title}**")
+    widgets.table(
+        reasons[["Machine", "reason", "cells"]].rename(columns=str.capitalize),
+        alt=f"{title}, with the number of cells",
+    )
 
 
 source = shared.open_dataset()

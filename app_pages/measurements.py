@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from app_pages import queries, shared, widgets
+from app_pages.measured_table import is_first, show_table
 from app_pages.text import (
     MODE_NAMES,
     NO_VALUE,
@@ -16,8 +16,8 @@ from app_pages.text import (
     escape,
     is_known,
     params_text,
+    reasons_text,
     seconds,
-    spreadsheet_safe,
     time_unit,
 )
 from charts.ratio import ratio_chart
@@ -37,6 +37,8 @@ dot is the median over the runs and the band reaches from the lowest to the high
 two events. *Cold caches*: the same with the caches emptied before each call. *Data on the
 device*: wall time on the host, from the call until the device has finished. *With transfers*:
 operands copied to the device, the result copied back. On a CPU the last two are the call itself.
+*First call*: the call that also loads libraries, compiles and fills caches; there is one in a
+process, so it is a single sample without an interval, and it enters no estimate.
 
 **Ratio.** Time of the first series over time of the second at the same parameters; its band takes
 the extremes of both intervals, so it is wider than 95 %.
@@ -47,6 +49,7 @@ QUESTIONS = {
     "cold": ("cold caches", {"cpu": "cold", "cuda": "cold"}),
     "resident": ("data on the device", {"cpu": "hot", "cuda": "resident"}),
     "transfers": ("with transfers", {"cpu": "hot", "cuda": "end_to_end"}),
+    "first": ("first call", {"cpu": "first_call", "cuda": "first_call"}),
 }
 
 
@@ -68,13 +71,13 @@ def pick_rows(source: shared.Source) -> tuple[pd.DataFrame, str]:
         known = FAMILIES[workload].cases if workload in FAMILIES else ()
         named.sort(key=lambda name: (known.index(name) if name in known else len(known), name))
         case = widgets.select("Case", named, "measurements_case")
-    frame = queries.cells(source.connection, workload, case)
+    frame = queries.cells(source.connection, workload, case, first_calls=True)
     frame["machine"] = frame["machine_id"].map(source.names)
     frame["precision"] = [
         dtype_name(*pair) for pair in zip(frame["dtype"], frame["math_mode"], strict=True)
     ]
     frame["params"] = frame["params"].map(params_text)
-    precisions = sorted(frame["precision"].unique())
+    precisions = sorted(frame.loc[~is_first(frame), "precision"].unique())
     left, middle = st.columns(2)
     with left:
         precision = widgets.choose("Element type", precisions, "measurements_dtype", "float32")
@@ -122,13 +125,16 @@ def show_sweep(frame: pd.DataFrame, size_meaning: str) -> pd.DataFrame:
     columns = ["series", "size", "median_s", "ci95_low_s", "ci95_high_s", "n", "params"]
     domain = [name for name in everything if name in kept]
     st.altair_chart(
-        size_sweep(shown[columns], domain, "Size (log scale)"),
+        size_sweep(shown[columns], domain, "Size (log scale)", interval=not is_first(shown).any()),
         alt=f"Measured median time against size for {len(domain)} series",
     )
     noisy = int(shown["noisy"].sum())
+    what = "Measured medians with 95 % intervals"
+    if is_first(shown).any():
+        what = "First calls: one sample in each run, no interval"
     st.caption(
-        f"Measured medians with 95 % intervals · {shared.plural(len(shown), 'cell')} · "
-        f"{_span(shown['n'])} samples each · "
+        f"{what} · {shared.plural(len(shown), 'cell')} · "
+        f"{_span(shown['n'])} each · "
         f"{noisy} flagged noisy · size: {size_meaning}"
     )
     return shown
@@ -140,7 +146,7 @@ def _whole(value: Any) -> str:
 
 def _span(counts: pd.Series) -> str:
     low, high = int(counts.min()), int(counts.max())
-    return f"{low}" if low == high else f"{low} to {high}"
+    return shared.plural(low, "sample") if low == high else f"{low} to {high:,} samples"
 
 
 def show_ratio(frame: pd.DataFrame) -> None:
@@ -185,58 +191,6 @@ def show_ratio(frame: pd.DataFrame) -> None:
     )
 
 
-def show_table(frame: pd.DataFrame, workload: str) -> None:
-    """Table of the chosen cells, and the same as files."""
-    st.subheader("Table", anchor=False)
-    factor, unit = time_unit(frame["median_s"])
-    table = pd.DataFrame(
-        {
-            "Series": frame["series"],
-            "Parameters": frame["params"],
-            "Samples": frame["n"],
-            f"Median ({unit})": frame["median_s"] * factor,
-            f"95 % from ({unit})": frame["ci95_low_s"] * factor,
-            f"95 % to ({unit})": frame["ci95_high_s"] * factor,
-            "Spread": 100 * frame["spread"],
-            "Noisy": frame["noisy"],
-            "Measured": frame["started_at"],
-        }
-    )
-    number = st.column_config.NumberColumn(format="%.4g")
-    widgets.table(
-        table,
-        columns={
-            **{name: number for name in table.columns if name.endswith(f"({unit})")},
-            "Spread": st.column_config.NumberColumn(
-                format="%.2g %%", help="Standard deviation of the samples over their mean"
-            ),
-            "Measured": st.column_config.DatetimeColumn(
-                "Measured (UTC)", format="YYYY-MM-DD HH:mm", timezone="UTC"
-            ),
-        },
-        alt="Measured cells with samples, median, interval and spread",
-    )
-    export = frame.drop(columns=["precision", "machine"]).rename(columns={"series": "series_name"})
-    buffer = io.BytesIO()
-    export.to_parquet(buffer, index=False)
-    with st.container(horizontal=True):
-        st.download_button(
-            "Download CSV",
-            spreadsheet_safe(export).to_csv(index=False).encode("utf-8"),
-            file_name=f"breakeven-{workload}.csv",
-            mime="text/csv",
-            on_click="ignore",
-        )
-        st.download_button(
-            "Download Parquet",
-            buffer.getvalue(),
-            file_name=f"breakeven-{workload}.parquet",
-            mime="application/vnd.apache.parquet",
-            on_click="ignore",
-        )
-    st.caption("Times in the files are in seconds. Text that a spreadsheet would run is quoted.")
-
-
 def show_samples(source: shared.Source, frame: pd.DataFrame) -> None:
     """Raw samples of one cell, launch by launch."""
     st.subheader("Raw samples of one cell", anchor=False)
@@ -270,8 +224,8 @@ def show_samples(source: shared.Source, frame: pd.DataFrame) -> None:
             "index": range(1, len(values) + 1),
             "value": values * factor,
             "median": launch["median_s"] * factor,
-            "low": launch["ci95_low_s"] * factor,
-            "high": launch["ci95_high_s"] * factor,
+            "low": _or(launch["ci95_low_s"], launch["median_s"]) * factor,
+            "high": _or(launch["ci95_high_s"], launch["median_s"]) * factor,
         }
     )
     st.altair_chart(
@@ -279,13 +233,25 @@ def show_samples(source: shared.Source, frame: pd.DataFrame) -> None:
         alt=f"{len(points)} raw samples of one cell in the order taken",
     )
     warmup = launch["warmup_s"]
-    first = f" · first call {seconds(float(warmup[0]))}" if len(warmup) else ""
+    first = f" · first call {seconds(float(warmup[0]))}" if _count(warmup) else ""
+    interval = "no interval"
+    if is_known(launch["ci95_low_s"]):
+        interval = f"{seconds(launch['ci95_low_s'])} to {seconds(launch['ci95_high_s'])}"
+    reasons = reasons_text(launch["noise_reasons"])
+    noise = f" · noisy: {escape(reasons)}" if reasons else ""
     st.caption(
-        f"n = {len(points)} · median {seconds(launch['median_s'])} "
-        f"({seconds(launch['ci95_low_s'])} to {seconds(launch['ci95_high_s'])}) · "
+        f"n = {len(points)} · median {seconds(launch['median_s'])} ({interval}) · "
         f"{_whole(launch['calls_per_sample'])} calls a sample · stopped because: "
-        f"{escape(launch['stop_reason'])}{first}"
+        f"{escape(launch['stop_reason'])}{first}{noise}"
     )
+
+
+def _or(value: Any, other: Any) -> float:
+    return float(value if is_known(value) else other)
+
+
+def _count(values: Any) -> int:
+    return 0 if values is None else len(values)
 
 
 source = shared.open_dataset()

@@ -16,6 +16,7 @@ from charts.parity import parity_chart
 from charts.residuals import residual_chart
 from collector.errors import BreakevenError
 from collector.workloads import FAMILIES, get_workload
+from estimator.features import case_of, operation
 
 ALL = "all"
 MOST_DOTS = 4000
@@ -63,6 +64,9 @@ UNITS = {
 def compare(fingerprint: str, _source: shared.Source, _model: Any) -> pd.DataFrame:
     """Every measured cell with the model's time and its relative error."""
     cells = queries.cells(_source.connection)
+    known = zip(cells["workload"].astype(str), cells["case"].astype(str), strict=True)
+    # a newer collector may know families and cases that this version does not
+    cells = cells[[one in FAMILIES and case in FAMILIES[one].cases for one, case in known]]
     cells = with_params(cells, [dict(params) for params in cells["params"]])
     predicted = _model.predict(cells[PREDICT_COLUMNS])
     cells["predicted_s"] = predicted["seconds_p50"].to_numpy()
@@ -225,7 +229,13 @@ def show_curve(source: shared.Source, model: Any, groups: pd.DataFrame) -> None:
     group = groups[groups["group"] == widgets.select("Group", names, "model_group", default)].iloc[
         0
     ]
-    cells = queries.cells(source.connection, group["workload"], group["case"])
+    case = case_of(group["case"])
+    cells = queries.cells(source.connection, group["workload"], case)
+    same = [
+        operation(group["workload"], case, group["backend"], dict(params)) == group["case"]
+        for params in cells["params"]
+    ]
+    cells = cells[same]
     for column in ("machine_id", "dtype", "math_mode", "backend", "device", "threads", "mode"):
         cells = cells[cells[column] == group[column]]
     if cells.empty or group["workload"] not in FAMILIES:
@@ -233,20 +243,21 @@ def show_curve(source: shared.Source, model: Any, groups: pd.DataFrame) -> None:
         return
     workload = get_workload(group["workload"])
     measured = [dict(params) for params in cells["params"]]
-    signature = workload.signatures[group["case"]]
+    signature = workload.signatures[case]
     grid = measured
     if len(signature) == 1:
         name = next(iter(signature))
         known = [params[name] for params in measured]
         steps = np.geomspace(max(1, min(known) / 2), max(known) * 4, CURVE_POINTS)
         grid = [
-            workload.complete(group["case"], {name: int(step)})
+            workload.complete(case, {name: int(step)})
             for step in sorted({round(step) for step in steps})
         ]
-    question = pd.DataFrame([{column: group[column] for column in GROUP_KEY}] * len(grid))
+    asked = {column: group[column] for column in GROUP_KEY} | {"case": case}
+    question = pd.DataFrame([asked] * len(grid))
     question = with_params(question, grid)
     curve = model.predict(question[PREDICT_COLUMNS]).reset_index(drop=True)
-    curve["size"] = [workload.size(group["case"], params) for params in grid]
+    curve["size"] = [workload.size(case, params) for params in grid]
     curve = curve.dropna(subset=["seconds_p50"]).sort_values("size")
     points = cells.assign(params=[params_text(params) for params in measured])
     st.altair_chart(

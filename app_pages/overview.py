@@ -8,11 +8,13 @@ import streamlit as st
 from app_pages import queries, shared, widgets
 from app_pages.text import escape, params_text, seconds
 from charts.coverage import coverage_heatmap
+from collector.workloads import FAMILIES
 
 METHOD = """
 **A cell** is one operation with its parameters, element type, library, device and mode.
 Each cell is measured in one launch of a worker process: warm-up, then samples until the 95 %
-interval of the median is narrow enough or the time is up.
+interval of the median is narrow enough or the time is up. First calls, and the operation that is
+repeated along a run to show drift, are not counted here.
 
 **A row with a status other than ok has no time** and enters no fit: a wrong result, a timeout,
 too little memory, a crash, or a library that is not there (unsupported).
@@ -142,11 +144,13 @@ def show_runs(source: shared.Source) -> None:
 
 
 def show_coverage(source: shared.Source) -> None:
-    """Heat map machine against workload."""
+    """Heat map workload against machine."""
     st.subheader("Coverage", anchor=False)
     frame = queries.coverage(source.connection)
     frame["machine"] = frame["machine_id"].map(source.names)
-    workloads = sorted(frame["workload"].unique())
+    found = set(frame["workload"])
+    known = [name for name in FAMILIES if name in found]
+    workloads = [*known, *sorted(found - set(known))]
     chart = coverage_heatmap(
         frame[["machine", "workload", "ok", "failed"]], source.machine_names, workloads
     )

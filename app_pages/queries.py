@@ -12,15 +12,22 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-# Rows that have a time and say what it is the time of; the others are counted, not shown.
+# Rows that have a time and say what it is the time of; the others are counted, not shown. First
+# calls are single samples that also load and compile, and anchors repeat one operation to show
+# drift: only the queries that are about them read them.
 _USABLE = """
-WITH usable AS (
+WITH regular AS (
+    SELECT * FROM measurements
+    WHERE mode IS DISTINCT FROM 'first_call' AND workload IS DISTINCT FROM 'anchor'
+),
+timed AS (
     SELECT * FROM measurements
     WHERE status = 'ok' AND median_s > 0 AND isfinite(median_s)
           AND workload IS NOT NULL AND "case" IS NOT NULL AND params IS NOT NULL
           AND dtype IS NOT NULL AND backend IS NOT NULL AND device IS NOT NULL
-          AND mode IS NOT NULL
-)
+          AND mode IS NOT NULL AND workload <> 'anchor'
+),
+usable AS (SELECT * FROM timed WHERE mode <> 'first_call')
 """
 
 # One row per cell and machine. Where a cell was measured in several launches or runs, the
@@ -37,11 +44,13 @@ SELECT machine_id, workload, "case", params, any_value(size) AS size, dtype,
        median(std_s / nullif(mean_s, 0)) AS spread,
        CAST(sum(n) AS BIGINT) AS n, count(*) AS launches,
        coalesce(bool_or(noisy), false) AS noisy,
+       string_agg(DISTINCT nullif(noise_reasons, ''), ',') AS noise_reasons,
+       CAST(sum(outliers) AS BIGINT) AS outliers, median(energy_j) AS energy_j,
        any_value(flop_count) AS flop_count,
        any_value(bytes_read + bytes_written) AS memory_bytes,
        any_value(h2d_bytes + d2h_bytes) AS bus_bytes,
        max(started_at) AS started_at
-FROM usable WHERE true {where}
+FROM {source} WHERE true {where}
 GROUP BY machine_id, workload, "case", params, dtype, ALL_MATH, backend, device, ALL_THREADS, mode
 ORDER BY workload, "case", size, machine_id, backend, device, mode
 """.replace("ALL_MATH", "coalesce(math_mode, 'ieee')").replace(
@@ -77,7 +86,7 @@ def totals(connection: duckdb.DuckDBPyConnection) -> pd.Series:
                count(*) FILTER (status <> 'ok') AS not_ok,
                CAST(coalesce(sum(n) FILTER (status = 'ok'), 0) AS BIGINT) AS samples,
                min(started_at) AS first_at, max(started_at) AS last_at
-        FROM measurements
+        FROM regular
         """,
     ).iloc[0]
 
@@ -96,7 +105,9 @@ def machines(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
                max(gpu_count) AS gpu_count, max(gpu_memory_bytes) AS gpu_memory_bytes,
                arg_max(driver, started_at) FILTER (driver <> '') AS driver,
                arg_max(cuda, started_at) FILTER (cuda <> '') AS cuda,
-               count(DISTINCT run_id) AS runs, count(*) FILTER (status = 'ok') AS ok,
+               count(DISTINCT run_id) AS runs,
+               count(*) FILTER (status = 'ok' AND mode IS DISTINCT FROM 'first_call'
+                                AND workload IS DISTINCT FROM 'anchor') AS ok,
                string_agg(DISTINCT suite, ', ') AS suites,
                min(started_at) AS first_at, max(started_at) AS last_at
         FROM measurements GROUP BY machine_id ORDER BY label, machine_id
@@ -112,7 +123,7 @@ def coverage(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
         SELECT machine_id, coalesce(workload, 'unknown') AS workload,
                count(*) FILTER (status = 'ok') AS ok,
                count(*) FILTER (status NOT IN ('ok', 'unsupported')) AS failed
-        FROM measurements GROUP BY ALL ORDER BY workload
+        FROM regular GROUP BY ALL ORDER BY workload
         """,
     )
 
@@ -121,7 +132,7 @@ def statuses(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """Rows per machine and status."""
     return run(
         connection,
-        "SELECT machine_id, status, count(*) AS cells FROM measurements "
+        "SELECT machine_id, status, count(*) AS cells FROM regular "
         "GROUP BY machine_id, status ORDER BY status",
     )
 
@@ -133,7 +144,7 @@ def failures(connection: duckdb.DuckDBPyConnection, limit: int = 500) -> pd.Data
         """
         SELECT machine_id, status, workload, "case", params, dtype, backend, device, mode,
                error, started_at
-        FROM measurements WHERE status <> 'ok'
+        FROM regular WHERE status <> 'ok'
         ORDER BY status = 'unsupported', started_at DESC, order_index LIMIT ?
         """,
         [limit],
@@ -141,15 +152,22 @@ def failures(connection: duckdb.DuckDBPyConnection, limit: int = 500) -> pd.Data
 
 
 def cells(
-    connection: duckdb.DuckDBPyConnection, workload: str | None = None, case: str | None = None
+    connection: duckdb.DuckDBPyConnection,
+    workload: str | None = None,
+    case: str | None = None,
+    first_calls: bool = False,
 ) -> pd.DataFrame:
-    """One row per measured cell and machine, of one workload and case or of all."""
+    """One row per measured cell and machine, of one workload and case or of all.
+
+    ``first_calls`` adds those of mode first_call, which have one sample a run and no interval.
+    """
     where, parameters = "", []
     if workload is not None:
         where, parameters = " AND workload = ?", [workload]
     if case is not None:
         where, parameters = where + ' AND "case" = ?', [*parameters, case]
-    return run(connection, _CELLS.format(where=where), parameters)
+    source = "timed" if first_calls else "usable"
+    return run(connection, _CELLS.format(source=source, where=where), parameters)
 
 
 def cases(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
@@ -171,59 +189,13 @@ def samples(
         connection,
         """
         SELECT run_id, launch_index, started_at, samples_s, warmup_s, calls_per_sample, n,
-               median_s, ci95_low_s, ci95_high_s, stop_reason, noisy, throttle_reasons
+               median_s, ci95_low_s, ci95_high_s, stop_reason, noisy, noise_reasons,
+               throttle_reasons
         FROM measurements
         WHERE status = 'ok' AND machine_id = ? AND cell_id = ?
         ORDER BY started_at DESC, launch_index LIMIT ?
         """,
         [machine_id, cell_id, limit],
-    )
-
-
-def health(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """Signs of a disturbed, hot or throttled machine, per machine."""
-    return run(
-        connection,
-        """
-        SELECT machine_id, count(*) AS cells,
-               avg(CAST(noisy AS DOUBLE)) AS noisy_share,
-               quantile_cont(std_s / nullif(mean_s, 0), 0.5) AS median_spread,
-               max(steal_fraction) AS worst_steal,
-               CAST(coalesce(sum(involuntary_switches), 0) AS BIGINT) AS involuntary_switches,
-               avg(CAST(coalesce(throttle_reasons, '') <> '' AS DOUBLE))
-                   FILTER (device = 'cuda') AS throttled_share,
-               max(temperature_c) AS hottest_c,
-               median(sm_clock_mhz) AS median_sm_clock_mhz,
-               max(power_w) AS highest_power_w
-        FROM measurements WHERE status = 'ok' GROUP BY machine_id
-        """,
-    )
-
-
-def throttling(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """Which throttle reasons were seen, in how many cells."""
-    return run(
-        connection,
-        """
-        SELECT machine_id, trim(reason) AS reason, count(*) AS cells
-        FROM (SELECT machine_id, unnest(string_split(throttle_reasons, ',')) AS reason
-              FROM measurements WHERE status = 'ok' AND throttle_reasons <> '')
-        WHERE trim(reason) <> '' GROUP BY ALL ORDER BY cells DESC
-        """,
-    )
-
-
-def noise_by_workload(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """Share of noisy cells and median spread per machine, workload and device."""
-    return run(
-        connection,
-        """
-        SELECT machine_id, workload, device, count(*) AS cells,
-               avg(CAST(noisy AS DOUBLE)) AS noisy_share,
-               quantile_cont(std_s / nullif(mean_s, 0), 0.5) AS median_spread
-        FROM measurements WHERE status = 'ok' GROUP BY ALL
-        ORDER BY noisy_share DESC, workload
-        """,
     )
 
 
@@ -279,7 +251,9 @@ def bandwidth_ceilings(connection: duckdb.DuckDBPyConnection, least_bytes: float
                arg_max(bytes_read + bytes_written, rate) AS moved_bytes,
                count(*) AS cells
         FROM (SELECT *, (bytes_read + bytes_written) / median_s AS rate FROM usable
+              -- softmax and layer norm read intermediate results from a cache
               WHERE (workload IN ('elementwise', 'reduction')
+                         AND "case" NOT IN ('softmax', 'layer_norm')
                          OR (workload = 'transfer' AND "case" = 'd2d'))
                     AND mode IN ('hot', 'cold') AND bytes_read + bytes_written >= ?)
         GROUP BY machine_id, device ORDER BY device DESC

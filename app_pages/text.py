@@ -30,6 +30,7 @@ NO_VALUE = "\u2013"
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 MODE_NAMES = {
+    "first_call": "first call",
     "hot": "operation alone",
     "cold": "cold caches",
     "resident": "data on the device",
@@ -113,6 +114,14 @@ def params_text(params: Any) -> str:
         return ""
     pairs = params.items() if isinstance(params, Mapping) else params
     return ", ".join(f"{name}={int(value)}" for name, value in sorted(pairs))
+
+
+def reasons_text(reasons: Any) -> str | None:
+    """Reasons for noise, comma-separated as in the dataset, in words; None where there are none."""
+    if not isinstance(reasons, str):
+        return None
+    named = dict.fromkeys(part.strip() for part in reasons.split(",") if part.strip())
+    return ", ".join(name.replace("_", " ") for name in named) or None
 
 
 def unique_names(labels: dict[str, str]) -> dict[str, str]:

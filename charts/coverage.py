@@ -5,34 +5,58 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from charts._axes import row_labels, stack
+from charts._axes import GREY, stack
+
+#: So many machines have room for their names side by side on a narrow screen, so many for figures.
+_NAMES_BESIDE, _MOST_FIGURES = 3, 10
+_NAMES_PX = 276
 
 
 def coverage_heatmap(
     frame: pd.DataFrame, machines: list[str], workloads: list[str]
 ) -> alt.LayerChart:
-    """Heat map of machine against workload.
+    """Heat map of workload (rows) against machine (columns).
 
     ``frame`` has one row per pair: machine, workload, ok (cells with a time), failed (cells
     without one). A pair with no row stays blank: nothing was tried there.
     """
-    # Names stand above their row: beside it there is no room on a narrow screen.
-    y = alt.Y(
-        "machine:N",
-        title=None,
-        sort=machines,
-        scale=alt.Scale(domain=machines, paddingInner=0.42, paddingOuter=0.3),
-        axis=alt.Axis(labels=False, ticks=False, domain=False, grid=False),
+    few = len(machines) <= _NAMES_BESIDE
+    # beside each other names break at their first comma, else they stand upright
+    comma = "indexof(datum.label, ', ')"
+    broken = f"[slice(datum.label, 0, {comma}), slice(datum.label, {comma} + 2)]"
+    broken = f"{comma} < 0 ? datum.label : {broken}"
+    lines = alt.Axis(
+        orient="top",
+        labelExpr=broken if few else "datum.label",
+        labelAngle=0 if few else -90,
+        labelLimit=_NAMES_PX // max(1, len(machines)) if few else 150,
+        labelOverlap=False,
+        grid=False,
+        ticks=False,
+        domain=False,
     )
     base = alt.Chart(frame).encode(
         x=alt.X(
+            "machine:N",
+            title=None,
+            sort=machines,
+            scale=alt.Scale(domain=machines, paddingInner=0.08, paddingOuter=0.04),
+            axis=lines,
+        ),
+        y=alt.Y(
             "workload:N",
             title=None,
             sort=workloads,
-            scale=alt.Scale(domain=workloads),
-            axis=alt.Axis(orient="top", labelAngle=-35, labelOverlap=False, grid=False),
+            scale=alt.Scale(domain=workloads, paddingInner=0.12, paddingOuter=0.1),
+            axis=alt.Axis(
+                labelColor=GREY,
+                labelLimit=110,
+                labelOverlap=False,
+                grid=False,
+                ticks=False,
+                domain=False,
+            ),
         ),
-        y=y,
         tooltip=[
             alt.Tooltip("machine:N", title="Machine"),
             alt.Tooltip("workload:N", title="Workload"),
@@ -47,10 +71,10 @@ def coverage_heatmap(
         scale=alt.Scale(range=["#5f87a6", "#0b4a75"], zero=False),
         legend=None,
     )
-    squares = base.mark_rect(cornerRadius=3, stroke="transparent", strokeWidth=3).encode(
-        color=colour
-    )
-    figures = base.mark_text(color="#ffffff", fontSize=13).encode(text=alt.Text("ok:Q", format=","))
-    rows = frame[["machine"]].drop_duplicates()
-    names = row_labels(alt.Chart(rows).encode(y=y), "machine", above_px=19)
-    return stack(squares, figures, names, height=alt.Step(58))
+    squares = base.mark_rect(cornerRadius=3).encode(color=colour)
+    layers = [squares]
+    if len(machines) <= _MOST_FIGURES:
+        size = 12 if few else 10
+        figures = base.mark_text(color="#ffffff", fontSize=size)
+        layers.append(figures.encode(text=alt.Text("ok:Q", format=",")))
+    return stack(*layers, height=alt.Step(24))

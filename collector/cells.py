@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from collector.workloads import Work, get_workload
+from collector.workloads import GridPoint, Work, get_workload
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,14 @@ class Cell(Operation):
 
 @dataclass(frozen=True)
 class Task:
-    """An operation with the modes to measure: the unit of scheduling."""
+    """An operation with the modes to measure: the unit of scheduling.
+
+    ``energy`` asks for the energy of one call too, which takes the GPU up to a second longer.
+    """
 
     operation: Operation
     modes: tuple[str, ...]
+    energy: bool = False
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -89,7 +93,12 @@ def make_tasks(
         for name in workloads:
             workload = get_workload(name)
             counts = workload.thread_counts(backend, device, physical_cores)
-            for index, point in enumerate(workload.grid(suite, backend, device)):
+            grid = _worth_compiling(suite, backend, device, workload.grid(suite, backend, device))
+            first, last = _ends_of_cases(grid)
+            for index, point in enumerate(grid):
+                modes = point.modes
+                if suite != "quick" and index in first:
+                    modes = ("first_call", *modes)
                 params = workload.complete(point.case, dict(point.params))
                 work = workload.operation_work(point.case, params, point.dtype, backend)
                 for threads in _worth_measuring(suite, counts, index, work):
@@ -103,8 +112,71 @@ def make_tasks(
                         device=device,
                         threads=threads,
                     )
-                    tasks.append(Task(operation, point.modes))
+                    energy = suite != "quick" and backend == "torch" and index in last
+                    tasks.append(Task(operation, modes, energy))
     return tasks
+
+
+def _worth_compiling(
+    suite: str, backend: str, device: str, grid: Iterable[GridPoint]
+) -> list[GridPoint]:
+    """The grid; of JAX on a GPU only the last point of each case, but for the full suite.
+
+    There XLA tries its kernels out on each new shape, which takes seconds.
+    """
+    if (backend, device) != ("jax", "cuda") or suite == "full":
+        return list(grid)
+    return list({point.case: point for point in grid}.values())
+
+
+def _ends_of_cases(grid: Sequence[GridPoint]) -> tuple[set[int], set[int]]:
+    """Numbers of the first point of each case, element type and math mode; last of each case.
+
+    The first ones also tell what a first call costs, the last ones the energy of a call.
+    """
+    first: dict[tuple[str, str, str], int] = {}
+    last: dict[str, int] = {}
+    for index, point in enumerate(grid):
+        first.setdefault((point.case, point.dtype, point.math_mode), index)
+        if "hot" in point.modes:
+            last[point.case] = index
+    return set(first.values()), set(last.values())
+
+
+#: one anchor is measured in so many seconds of a run
+_ANCHOR_INTERVAL_S = 120.0
+_ANCHOR_BACKENDS = {"cpu": ("numpy", "torch"), "cuda": ("torch", "cupy")}
+
+
+def with_anchors(tasks: Sequence[Task], expected_s: float) -> list[Task]:
+    """Tasks in their order with the anchor at the start, at the end, and every two minutes.
+
+    On each device the first backend of the plan that has a form of it measures the anchor, with
+    the most threads of its workers.
+    """
+    repetitions = 2 + int(expected_s / _ANCHOR_INTERVAL_S)
+    keys = {task.worker_key for task in tasks}
+    anchors: list[tuple[str, str, int]] = []
+    for device, backends in _ANCHOR_BACKENDS.items():
+        for backend in backends:
+            counts = [key[2] for key in keys if key[:2] == (backend, device)]
+            if counts:
+                anchors.append((backend, device, max(counts)))
+                break
+    ordered: list[Task] = []
+    for index in range(repetitions):
+        for backend, device, threads in anchors:
+            operation = Operation(
+                "anchor",
+                "matmul_copy",
+                (("repetition", index + 1),),
+                *("float32", "ieee", backend, device, threads),
+            )
+            ordered.append(Task(operation, ("hot",)))
+        if index < repetitions - 1:
+            begin, end = (len(tasks) * i // (repetitions - 1) for i in (index, index + 1))
+            ordered += tasks[begin:end]
+    return ordered
 
 
 #: what one core does in a fraction of a second; more is left to all cores together
@@ -117,8 +189,8 @@ def _worth_measuring(
     """Thread counts for the grid's point number ``index``.
 
     The quick suite measures a library as users find it, with all its threads. The standard
-    one adds one thread at every second point, the full one at each.
+    one adds one thread at every third point, the full one at each.
     """
     if suite == "quick" or work.flop_count > _ONE_THREAD_FLOP:
         return counts[-1:]
-    return counts if suite == "full" or index % 2 == 0 else counts[-1:]
+    return counts if suite == "full" or index % 3 == 0 else counts[-1:]

@@ -3,57 +3,152 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
-from collector.dataset import Dataset, read_table
-from collector.schema import STATUSES
-from collector.telemetry import THROTTLED
+import pyarrow as pa
+import pyarrow.compute as pc
 
-_NOISY_SHARE = 0.25
-_STEAL_FRACTION = 0.02
+from collector.check_noise import Anchor, anchors, count_noise_reasons, loud_reasons
+from collector.dataset import Dataset, RunInfo, read_table
+from collector.schema import STATUSES
+
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know: ``invalid`` rows must not be used, ``warning`` ones with care."""
+    """One thing to know: ``invalid`` rows must not be used, ``warning`` ones with care.
+
+    ``about`` is ``rows`` (can they be right), ``coverage`` (is all there) or ``noise``.
+    """
 
     severity: str
     run_id: str
     reason: str
+    about: str = "rows"
 
 
-def check_dataset(dataset: Dataset) -> list[Finding]:
+@dataclass(frozen=True)
+class ErrorDistribution:
+    """Relative errors against the float64 reference, per precision."""
+
+    precision: str
+    cells: int
+    median: float
+    p90: float
+    largest: float
+
+
+@dataclass(frozen=True)
+class RunVerdict:
+    """What is to be said of one run."""
+
+    info: RunInfo
+    valid: bool
+    quiet: bool
+    findings: tuple[Finding, ...]
+    anchors: tuple[Anchor, ...]
+    noise_reasons: Mapping[str, int]
+    errors: tuple[ErrorDistribution, ...]
+
+
+def check_dataset(dataset: Dataset, now: datetime | None = None) -> list[Finding]:
     """Findings over all runs, the worst first. An empty list means valid and quiet."""
-    findings = [
-        Finding("invalid", problem.path.name, problem.reason) for problem in dataset.problems
-    ]
-    for info in dataset.runs:
-        if info.run.get("ended", "complete") != "complete":
-            planned = info.run.get("cells_planned", "?")
-            findings.append(
-                Finding(
-                    "warning",
-                    info.run_id,
-                    f"ended early ({info.run['ended']}) with {info.rows} of {planned} cells",
-                )
-            )
-        if not info.finished:
-            findings.append(
-                Finding("warning", info.run_id, f"unfinished run with {info.rows} cells")
-            )
-    by_run: dict[str, list[dict[str, Any]]] = {}
-    for row in read_table(dataset).to_pylist():
-        by_run.setdefault(row["run_id"], []).append(row)
-    for run_id, rows in by_run.items():
-        findings += _invalid_rows(run_id, rows)
-        findings += _loud_rows(run_id, rows)
+    findings = [*problem_findings(dataset)]
+    for verdict in check_runs(dataset, now):
+        findings += verdict.findings
     return sorted(findings, key=lambda finding: finding.severity != "invalid")
 
 
-def _invalid_rows(run_id: str, rows: list[dict[str, Any]]) -> list[Finding]:
-    tests: tuple[tuple[str, Callable[[Mapping[str, Any]], bool]], ...] = (
+def problem_findings(dataset: Dataset) -> list[Finding]:
+    """One for each file that was set aside."""
+    return [Finding("invalid", problem.path.name, problem.reason) for problem in dataset.problems]
+
+
+def check_runs(dataset: Dataset, now: datetime | None = None) -> list[RunVerdict]:
+    """A verdict on each run, in the dataset's order. ``now`` is the time in UTC."""
+    now = now or datetime.now(UTC)
+    by_run: dict[str, list[dict[str, Any]]] = {}
+    for row in _without_samples(read_table(dataset)).to_pylist():
+        by_run.setdefault(row["run_id"], []).append(row)
+    known = {info.run_id for info in dataset.runs}
+    verdicts = [_verdict(info, by_run.get(info.run_id, []), now) for info in dataset.runs]
+    for run_id in by_run.keys() - known:
+        stray = f"{len(by_run[run_id])} rows name a run that no file is about"
+        verdicts[0] = _with_finding(verdicts[0], Finding("invalid", str(run_id), stray))
+    return verdicts
+
+
+def _without_samples(table: pa.Table) -> pa.Table:
+    """Lists of samples replaced by their number, which is all that is asked of them here."""
+    counts = pc.list_value_length(table["samples_s"])
+    return table.drop_columns(["samples_s", "warmup_s"]).append_column("samples", counts)
+
+
+def _verdict(info: RunInfo, rows: Sequence[Row], now: datetime) -> RunVerdict:
+    loud = [
+        Finding("warning", info.run_id, reason, "noise")
+        for reason in loud_reasons(rows, info.machine)
+    ]
+    findings = [
+        *_invalid_rows(info.run_id, rows),
+        *_coverage(info, rows),
+        *_clock(info.run_id, rows, now),
+        *loud,
+    ]
+    return RunVerdict(
+        info,
+        not any(finding.severity == "invalid" for finding in findings),
+        not loud,
+        tuple(findings),
+        tuple(anchors(rows)),
+        count_noise_reasons(rows),
+        _error_distributions(rows),
+    )
+
+
+def _with_finding(verdict: RunVerdict, finding: Finding) -> RunVerdict:
+    return RunVerdict(**{**vars(verdict), "findings": (*verdict.findings, finding), "valid": False})
+
+
+def _coverage(info: RunInfo, rows: Sequence[Row]) -> list[Finding]:
+    reasons = []
+    if info.run.get("ended", "complete") != "complete":
+        planned = info.run.get("cells_planned", "?")
+        reasons.append(f"ended early ({info.run['ended']}) with {info.rows} of {planned} cells")
+    if not info.finished:
+        reasons.append(f"unfinished run with {info.rows} cells")
+    if rows and not any(row["status"] == "ok" for row in rows):
+        reasons.append("no cell has a time")
+    else:
+        lost = Counter(row["status"] for row in rows if row["status"] not in ("ok", "wrong_result"))
+        for status, count in sorted(lost.items()):
+            first = next(row for row in rows if row["status"] == status)
+            reasons.append(f"{count} cells {status}, first {_name(first)}: {first['error']}")
+    return [Finding("warning", info.run_id, reason, "coverage") for reason in reasons]
+
+
+def _clock(run_id: str, rows: Sequence[Row], now: datetime) -> list[Finding]:
+    """Times that cannot be: the machine's clock was set back or is wrong."""
+    findings = []
+    starts = {row["started_at"] for row in rows if row["started_at"] is not None}
+    if starts and max(starts) > now:
+        reason = f"started_at {max(starts):%Y-%m-%d %H:%M:%S} UTC is in the future: a wrong clock?"
+        findings.append(Finding("warning", run_id, reason))
+    if len(starts) > 1:
+        findings.append(Finding("invalid", run_id, f"{len(starts)} different times of start"))
+    order = [row["order_index"] for row in rows if row["order_index"] is not None]
+    if any(later <= earlier for earlier, later in pairwise(order)):
+        findings.append(Finding("warning", run_id, "rows are not in the order of order_index"))
+    return findings
+
+
+def _invalid_rows(run_id: str, rows: Sequence[Row]) -> list[Finding]:
+    tests: tuple[tuple[str, Callable[[Row], bool]], ...] = (
         ("unknown status", lambda row: row["status"] not in STATUSES),
         ("wrong result", lambda row: row["status"] == "wrong_result"),
         (
@@ -62,7 +157,7 @@ def _invalid_rows(run_id: str, rows: list[dict[str, Any]]) -> list[Finding]:
         ),
         (
             "n differs from the number of samples",
-            lambda row: row["status"] == "ok" and row["n"] != len(row["samples_s"] or ()),
+            lambda row: row["status"] == "ok" and row["n"] != (row["samples"] or 0),
         ),
         (
             "confidence interval does not enclose the median",
@@ -87,52 +182,22 @@ def _invalid_rows(run_id: str, rows: list[dict[str, Any]]) -> list[Finding]:
     return findings
 
 
-def _loud_rows(run_id: str, rows: list[dict[str, Any]]) -> list[Finding]:
-    timed = [row for row in rows if row["status"] == "ok"]
-    if not timed:
-        return [Finding("warning", run_id, "no cell has a time")]
-    findings = []
-    noisy = sum(bool(row["noisy"]) for row in timed)
-    if noisy > _NOISY_SHARE * len(timed):
-        findings.append(
-            Finding(
-                "warning",
-                run_id,
-                f"{noisy} of {len(timed)} cells are noisy: is the machine shared or busy?",
-            )
-        )
-    stolen = [row for row in timed if (row["steal_fraction"] or 0) > _STEAL_FRACTION]
-    if stolen:
-        findings.append(
-            Finding(
-                "warning",
-                run_id,
-                f"the hypervisor took CPU time away in {len(stolen)} cells "
-                f"(up to {max(row['steal_fraction'] for row in stolen):.0%})",
-            )
-        )
-    throttled = [
-        row for row in timed if THROTTLED & set((row["throttle_reasons"] or "").split(","))
-    ]
-    if throttled:
-        reasons = sorted({row["throttle_reasons"] for row in throttled})
-        findings.append(
-            Finding(
-                "warning", run_id, f"GPU throttled in {len(throttled)} cells: {'; '.join(reasons)}"
-            )
-        )
-    lost = Counter(row["status"] for row in rows if row["status"] not in ("ok", "wrong_result"))
-    for status, count in sorted(lost.items()):
-        first = next(row for row in rows if row["status"] == status)
-        findings.append(
-            Finding(
-                "warning", run_id, f"{count} cells {status}, first {_name(first)}: {first['error']}"
-            )
-        )
-    return findings
+def _error_distributions(rows: Sequence[Row]) -> tuple[ErrorDistribution, ...]:
+    """How far results were from the reference; the tolerance of each is not in the file."""
+    import numpy as np
+
+    errors: dict[str, list[float]] = {}
+    for row in rows:
+        if row["relative_error"] is not None:
+            tf32 = "" if row["math_mode"] in (None, "ieee") else f" {row['math_mode']}"
+            errors.setdefault(f"{row['dtype']}{tf32}", []).append(row["relative_error"])
+    return tuple(
+        ErrorDistribution(name, len(values), *map(float, np.quantile(values, [0.5, 0.9, 1.0])))
+        for name, values in sorted(errors.items())
+    )
 
 
-def _name(row: Mapping[str, Any]) -> str:
+def _name(row: Row) -> str:
     return (
         f"{row['workload']} {row['case']} size {row['size']} {row['dtype']} "
         f"{row['backend']}/{row['device']} {row['mode']}"

@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collector.errors import DatasetError, OutputError
-from collector.journal import SUFFIX, read_journal
+from collector.journal import SUFFIX, has_begun, read_journal, sync_directory
 from collector.schema import (
     MACHINE_METADATA_KEY,
     RUN_METADATA_KEY,
@@ -25,6 +25,10 @@ from collector.schema import (
     SCHEMA_VERSION,
     VERSION_METADATA_KEY,
 )
+from collector.storage import as_path, as_url, local_copy, shown
+
+#: how often to look again at a directory in which files changed their names meanwhile
+_SCANS = 5
 
 
 @dataclass(frozen=True)
@@ -58,17 +62,41 @@ class Dataset:
 
 
 def read_dataset(path: str | Path) -> Dataset:
-    """Look through a directory (with its subdirectories) or at one file.
+    """Look through a directory (with its subdirectories) or at one file; of a URL, at a copy.
 
-    Raises DatasetError if there is nothing at the path. A file that is damaged or newer is
-    listed in ``problems``; an empty directory gives an empty dataset.
+    Raises DatasetError if there is nothing at the path, OutputError if a URL needs a package
+    that is missing. A file that is damaged or newer is listed in ``problems``; an empty
+    directory gives an empty dataset.
     """
-    root = Path(path)
-    if not root.exists():
-        raise DatasetError(
-            f"{root}: there is no such file or directory; give the path of a "
-            "dataset, such as data/runs"
+    url = as_url(path)
+    root = local_copy(url) if url is not None else as_path(path)
+    try:
+        if not root.exists():
+            raise DatasetError(
+                f"{root}: there is no such file or directory; give the path of a "
+                "dataset, such as data/runs"
+            )
+        if root.is_dir():
+            os.scandir(root).close()  # searching it would pass over what may not be read
+    except OSError as error:
+        raise DatasetError(f"{root}: cannot be read: {error.strerror or error}") from error
+    for _ in range(_SCANS):
+        dataset = _scan(root)
+        # a run that ends or is resumed just now changes its form, and so its name
+        if all(os.path.lexists(problem.path) for problem in dataset.problems):
+            break
+    if url is not None:
+        dataset = replace(
+            dataset,
+            problems=tuple(
+                FileProblem(problem.path, f"{problem.reason} (in {shown(url)})")
+                for problem in dataset.problems
+            ),
         )
+    return dataset
+
+
+def _scan(root: Path) -> Dataset:
     files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
     finished: dict[Path, RunInfo] = {}
     growing: dict[Path, tuple[RunInfo, pa.Table]] = {}
@@ -78,7 +106,7 @@ def read_dataset(path: str | Path) -> Dataset:
             if file.suffix == ".parquet":
                 finished[file] = _inspect_parquet(file)
             elif file.suffix == SUFFIX:
-                if b"\n" in file.read_bytes():  # else killed before anything was measured
+                if has_begun(file):  # else killed before anything was measured
                     growing[file.with_suffix(".parquet")] = _inspect_journal(file)
             elif file == root:
                 raise DatasetError(f"{file}: neither a Parquet file nor a journal of a run")
@@ -174,20 +202,11 @@ def write_run(
             sink.flush()
             os.fsync(sink.fileno())
         temporary.replace(path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make a rename durable, where the system can."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _inspect_parquet(path: Path) -> RunInfo:

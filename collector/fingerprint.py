@@ -16,7 +16,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("numpy", "torch", "cupy", "numba", "numba-cuda", "scipy", "threadpoolctl", "pyarrow")
+LIBRARIES = (
+    *("numpy", "torch", "cupy", "numba", "numba-cuda", "jax", "jaxlib", "scipy"),
+    *("threadpoolctl", "pyarrow"),
+)
 _CUPY_PACKAGES = ("cupy-cuda13x", "cupy-cuda12x", "cupy-cuda11x", "cupy")
 
 
@@ -70,15 +73,20 @@ class Machine:
     @property
     def slug(self) -> str:
         """Name of the machine's directory in a dataset."""
-        words = re.sub(r"[^a-z0-9]+", "-", self.label.lower()).strip("-")
-        return "-".join(filter(None, [words[:40].strip("-"), self.machine_id[:8]]))
+        return machine_slug(self.label, self.machine_id)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def read_machine(label: str | None = None) -> Machine:
-    """Fingerprint of this machine."""
+def machine_slug(label: str, machine_id: str) -> str:
+    """Words of the label and the beginning of the identifier, fit for a directory's name."""
+    words = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
+    return "-".join(filter(None, [words[:40].strip("-"), machine_id[:8]]))
+
+
+def read_machine(label: str | None = None, instance_type: str | None = None) -> Machine:
+    """Fingerprint of this machine; its DMI files are asked for an instance type not given."""
     cpu, gpu, memory_bytes = read_cpu(), read_gpu(), read_memory_bytes()
     kind = [
         cpu.model,
@@ -89,7 +97,7 @@ def read_machine(label: str | None = None) -> Machine:
         *([gpu.model, str(gpu.count)] if gpu else []),
     ]
     machine_type_id = _digest(kind)
-    instance_type = read_instance_type()
+    instance_type = instance_type or read_instance_type()
     return Machine(
         machine_id=_digest([machine_type_id, gpu.uuid_hash if gpu else read_box_id()]),
         machine_type_id=machine_type_id,
@@ -228,27 +236,6 @@ def read_library_versions() -> dict[str, str]:
             except importlib.metadata.PackageNotFoundError:
                 continue
     return versions
-
-
-def blas_summary(backend: str) -> dict[str, Any]:
-    """Name, version and thread count of the BLAS that is loaded in this process.
-
-    Called in a worker after its library is imported; torch with MKL tells of itself.
-    """
-    try:
-        from threadpoolctl import threadpool_info
-    except ImportError:
-        return {"blas": None, "blas_threads": None}
-    if backend == "torch":
-        import torch
-
-        mkl = torch.backends.mkl.is_available()
-        return {"blas": "mkl" if mkl else "torch", "blas_threads": torch.get_num_threads()}
-    for pool in threadpool_info():
-        if pool["user_api"] == "blas":
-            name = f"{pool['internal_api']} {pool.get('version') or ''}".strip()
-            return {"blas": name, "blas_threads": int(pool["num_threads"])}
-    return {"blas": None, "blas_threads": None}
 
 
 @cache

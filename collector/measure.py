@@ -1,4 +1,4 @@
-"""Measures one operation in its modes, inside a worker process."""
+"""Times a prepared operation in its modes, inside a worker process."""
 
 from __future__ import annotations
 
@@ -7,127 +7,32 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from collector.backends.base import Array, Backend, available_memory_bytes
-from collector.cells import Operation
-from collector.errors import WrongResultError
-from collector.sampling import Samples, StopRule, collect_samples, warm_up
+from collector.backends.base import Backend
+from collector.energy import energy_per_call, open_energy_counter
+from collector.noise import count_outliers, reasons_in_samples
+from collector.prepare import Prepared
+from collector.sampling import Samples, StopRule, WarmUp, collect_samples, warm_up
 from collector.statistics import summarise
-from collector.workloads import Check, Workload
 
-_CPU_BLOCK_S = 0.005  # shorter operations are timed in blocks of calls of about this length
-_CUDA_BLOCK_S = 0.001  # device events resolve about half a microsecond
 _LARGEST_BLOCK_CALLS = 20_000
 _QUEUED_KERNELS = 500  # half of what a CUDA stream queues before the host must wait
 _LONGEST_LEAD_S = 0.02
 _ROTATION_LIMIT_BYTES = 2 * 2**30
-_SPREAD_LIMIT = 0.10
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """An operation ready to be timed: checked once, operands in place."""
-
-    workload: Workload
-    operation: Operation
-    inputs: tuple[Array, ...]
-    host_inputs: tuple[Any, ...]
-    device_inputs: tuple[Any, ...]
-    function: Callable[..., Any]
-    first_call_s: float
-    check: Check
-    reference: Any
-
-    @property
-    def params(self) -> dict[str, int]:
-        return dict(self.operation.params)
-
-
-def memory_shortage(workload: Workload, operation: Operation, backend: Backend) -> str | None:
-    """One line if the operands cannot fit into the memory that is free now, else None."""
-    needed = workload.memory_bytes(
-        operation.case, dict(operation.params), operation.dtype, operation.backend
-    )
-    free = min(backend.free_memory_bytes(), available_memory_bytes())
-    if needed > 0.9 * free:
-        backend.release()
-        free = min(backend.free_memory_bytes(), available_memory_bytes())
-    if needed <= 0.9 * free:
-        return None
-    return f"needs about {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free"
-
-
-def prepare(workload: Workload, operation: Operation, backend: Backend, seed: int) -> Prepared:
-    """Make operands, run once, check. Raises WrongResultError or what the library raises."""
-    params = dict(operation.params)
-    backend.set_math_mode(operation.math_mode)
-    inputs = workload.inputs(operation.case, params, operation.dtype, seed)
-    host_inputs = tuple(backend.host(array, operation.dtype) for array in inputs)
-    device_inputs = host_inputs
-    if backend.device != "cpu":
-        device_inputs = tuple(backend.upload(array) for array in host_inputs)
-    function = workload.build(backend, operation.case, params, operation.dtype)
-    backend.synchronize()
-    start = time.perf_counter()
-    output = function(*device_inputs)
-    backend.synchronize()
-    first_call_s = time.perf_counter() - start
-    reference = workload.reference(inputs, operation.case, params, operation.dtype)
-    check = workload.check(
-        reference,
-        workload.fetch(backend, output),
-        operation.case,
-        params,
-        operation.dtype,
-        operation.math_mode,
-    )
-    if not check.passed:
-        raise WrongResultError(check.relative_error, check.tolerance, "before")
-    backend.poison(output)
-    return Prepared(
-        workload,
-        operation,
-        inputs,
-        host_inputs,
-        device_inputs,
-        function,
-        first_call_s,
-        check,
-        reference,
-    )
-
-
-def verify_again(prepared: Prepared, backend: Backend) -> Check:
-    """Check the very function that was timed (a fresh one where calls change its state)."""
-    operation = prepared.operation
-    function = prepared.function
-    if prepared.workload.stateful:
-        function = prepared.workload.build(
-            backend, operation.case, prepared.params, operation.dtype
-        )
-    output = function(*prepared.device_inputs)
-    backend.synchronize()
-    check = prepared.workload.check(
-        prepared.reference,
-        prepared.workload.fetch(backend, output),
-        operation.case,
-        prepared.params,
-        operation.dtype,
-        operation.math_mode,
-    )
-    if not check.passed:
-        raise WrongResultError(check.relative_error, check.tolerance, "after")
-    return check
+_ENERGY_BATCH_S = 0.004
 
 
 def measure_mode(
     prepared: Prepared, backend: Backend, mode: str, rule: StopRule, cache_bytes: int
 ) -> dict[str, Any]:
     """Result columns of one cell (schema groups result and quality), status ok."""
+    if mode == "first_call":
+        return _first_call_columns(prepared)
     if mode == "cold" and backend.device == "cpu":
         call = _rotating_call(prepared, backend, cache_bytes)
     elif mode == "end_to_end":
@@ -137,12 +42,12 @@ def measure_mode(
     started = time.perf_counter()
     with _quiet_interpreter():
         warmup, samples = _sample(call, backend, mode, rule, prepared)
+        energy_j = None
+        if mode == "hot" and rule.energy_time_s > 0:
+            energy_j = _energy_j(call, backend, warmup.settled_s, rule.energy_time_s)
     timing_s = time.perf_counter() - started
     summary = summarise(samples.samples_s)
-    noisy = (
-        summary.relative_half_width > rule.half_width
-        or summary.relative_interquartile > _SPREAD_LIMIT
-    )
+    outliers = count_outliers(samples.samples_s)
     return {
         **asdict(samples),
         "n": summary.n,
@@ -153,15 +58,51 @@ def measure_mode(
         "std_s": summary.std,
         "min_s": summary.minimum,
         "p95_s": summary.p95,
-        "warmup_s": [prepared.first_call_s, *warmup],
+        "warmup_s": [prepared.first_call_s, *warmup.durations_s],
         "timing_s": timing_s,
-        "noisy": noisy,
+        "outliers": outliers,
+        "energy_j": energy_j,
+        "noise_reasons": reasons_in_samples(summary, outliers, rule.half_width, warmup.steady),
     }
 
 
+def _first_call_columns(prepared: Prepared) -> dict[str, Any]:
+    """The one sample that there can be of a first call in a process; it has no interval."""
+    seconds = prepared.first_call_s
+    return {
+        "samples_s": [seconds],
+        "calls_per_sample": 1,
+        "stop_reason": "single",
+        "n": 1,
+        "median_s": seconds,
+        "mean_s": seconds,
+        "min_s": seconds,
+        "p95_s": seconds,
+        "warmup_s": [],
+        "timing_s": seconds,
+        "noise_reasons": [],
+    }
+
+
+def _energy_j(
+    call: Callable[[], Any], backend: Backend, settled_s: float, cap_s: float
+) -> float | None:
+    """Energy of one call on a GPU, None elsewhere and where the driver does not tell."""
+    if backend.device == "cpu":
+        return None
+    read_energy_j = open_energy_counter()
+    if read_energy_j is None:
+        return None
+    calls = max(1, min(_LARGEST_BLOCK_CALLS, int(_ENERGY_BATCH_S / max(settled_s, 1e-9))))
+    return energy_per_call(lambda: _run(call, backend, calls), calls, read_energy_j, cap_s)
+
+
+def _run(call: Callable[[], Any], backend: Backend, calls: int) -> None:
+    backend.time_wall(call, calls)
+
+
 def _resident_call(prepared: Prepared) -> Callable[[], Any]:
-    function, operands = prepared.function, prepared.device_inputs
-    return lambda: function(*operands)
+    return partial(prepared.function, *prepared.device_inputs)  # cheaper to call than a lambda
 
 
 def _end_to_end_call(prepared: Prepared, backend: Backend) -> Callable[[], Any]:
@@ -201,20 +142,19 @@ def _rotating_call(prepared: Prepared, backend: Backend, cache_bytes: int) -> Ca
 
 def _sample(
     call: Callable[[], Any], backend: Backend, mode: str, rule: StopRule, prepared: Prepared
-) -> tuple[list[float], Samples]:
+) -> tuple[WarmUp, Samples]:
     clock = time.perf_counter
     warmup = warm_up(lambda: backend.time_wall(call, 1), rule.warmup_time_s, clock)
-    settled_s = float(np.median(warmup[len(warmup) // 2 :]))
+    settled_s = warmup.settled_s
     if backend.device == "cpu":
-        calls = _calls_for(settled_s, _CPU_BLOCK_S)
+        calls = _calls_for(settled_s, rule.block_s)
         return warmup, collect_samples(lambda: backend.time_wall(call, calls), calls, rule, clock)
     if mode in ("resident", "end_to_end"):
 
         def complete() -> None:
-            call()
-            backend.synchronize()
+            backend.wait(call())
 
-        calls = _calls_for(settled_s, _CUDA_BLOCK_S)
+        calls = _calls_for(settled_s, rule.block_s)
         return warmup, collect_samples(
             lambda: backend.time_wall(complete, calls), calls, rule, clock
         )
@@ -229,7 +169,7 @@ def _sample(
         return warmup, collect_samples(cold, 1, rule, clock)
     device_s = backend.time_device(call, 1, min(2 * dispatch_s + 20e-6, _LONGEST_LEAD_S))
     queue_limit = max(1, _QUEUED_KERNELS // _kernel_count(prepared))
-    calls = min(_calls_for(device_s, _CUDA_BLOCK_S), queue_limit)
+    calls = min(_calls_for(device_s, rule.block_s), queue_limit)
     lead_s = min(1.5 * calls * dispatch_s + 20e-6, _LONGEST_LEAD_S)
     return warmup, collect_samples(
         lambda: backend.time_device(call, calls, lead_s), calls, rule, clock

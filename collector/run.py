@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from collector.backends import missing_reason
-from collector.cells import Cell, Task
+from collector.cells import Task
 from collector.dataset import write_run
-from collector.errors import OutputError, WorkerError
-from collector.fingerprint import Machine, measured_gpu_index
+from collector.errors import OutputError
+from collector.fingerprint import Machine
 from collector.planning import Plan
 from collector.progress import Progress
 from collector.run_files import resume_run, start_run
-from collector.sampling import StopRule, stop_rule
-from collector.telemetry import Telemetry
+from collector.worker_pool import StartWorker, WorkerPool
 from collector.worker_process import WorkerProcess
-
-_CELL_LIMIT_S = 120.0
-
-
-class Worker(Protocol):
-    """What a run needs of a worker; tests pass their own."""
-
-    blas: dict[str, Any]
-
-    def run(
-        self, operation: Any, modes: tuple[str, ...], rule: StopRule, seed: int, limit_s: float
-    ) -> Iterator[dict[str, Any]]: ...
-
-    def stop(self) -> None: ...
-
-
-StartWorker = Callable[[str, str, int], Worker]
 
 
 @dataclass
@@ -82,18 +63,16 @@ def run_plan(
     finished = {row["cell_id"] for row in rows}
     outcome = Outcome(journal.path.with_suffix(".parquet"))
     progress = progress or Progress(plan.cell_count)
-    session = _WorkerPool(machine, plan.selection.suite, plan.selection.seed, start_worker)
+    session = WorkerPool(machine, plan.selection.suite, plan.selection.seed, start_worker)
     order = len(rows)
+    tasks = list(_unfinished(plan.tasks, finished))
     try:
-        session.start_all(plan.worker_keys)
-        for task in plan.tasks:
-            modes = tuple(c.mode for c in task.cells if c.cell_id not in finished)
-            if not modes:
-                continue
+        session.start_all(sorted({task.worker_key for task in tasks}))
+        for task in tasks:
             if time_budget_s is not None and time.monotonic() - started > time_budget_s:
                 outcome.ended = "time_budget"
                 break
-            for row in session.measure(Task(task.operation, modes)):
+            for row in session.measure(task):
                 row = {**row, "order_index": order}
                 rows.append(row)  # first, so that an interrupt in the next line loses nothing
                 journal.append(row)
@@ -101,16 +80,18 @@ def run_plan(
                 progress.show(order, _describe(row))
     except KeyboardInterrupt:
         outcome.ended = "interrupted"
+    except BaseException:
+        journal.close()
+        raise
     finally:
         session.close()
         progress.close()
-        journal.close()
     outcome.wall_s = time.monotonic() - started + header["run"].get("wall_s", 0.0)
     outcome.counts = Counter(row["status"] for row in rows)
     outcome.operation_s = sum(_operation_seconds(row) for row in rows)
     outcome.timing_s = sum(row.get("timing_s") or 0.0 for row in rows)
     if not rows:
-        journal.path.unlink(missing_ok=True)
+        journal.remove()
         return outcome
     summary = {
         **header["run"],
@@ -120,110 +101,26 @@ def run_plan(
         "operation_s": outcome.operation_s,
         "timing_s": outcome.timing_s,
         "ended": outcome.ended,
+        "parent_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
     complete_rows = [{**header["columns"], **row} for row in rows]
     try:
         write_run(outcome.path, complete_rows, header["machine"], summary)
     except OutputError as error:
         raise OutputError(f"{error}; the finished cells are kept in {journal.path}") from error
-    journal.path.unlink(missing_ok=True)
+    else:
+        journal.remove()
+    finally:
+        journal.close()
     return outcome
 
 
-class _WorkerPool:
-    """The workers that are alive, and the telemetry around each cell."""
-
-    def __init__(self, machine: Machine, suite: str, seed: int, start_worker: StartWorker) -> None:
-        self._suite, self._seed, self._start = suite, seed, start_worker
-        self._workers: dict[tuple[str, str, int], Worker] = {}
-        self._launches: Counter[tuple[str, str, int]] = Counter()
-        self._refused: dict[tuple[str, str, int], tuple[str, str]] = {}
-        self._telemetry = Telemetry(gpu_index=measured_gpu_index() if machine.gpu else None)
-
-    def start_all(self, keys: Sequence[tuple[str, str, int]]) -> None:
-        """Start all workers side by side, so that imports are over before the first cell."""
-        wanted = [key for key in keys if self._refusal(key) is None]
-        with ThreadPoolExecutor(max_workers=max(1, len(wanted))) as pool:
-            list(pool.map(self._try_start, wanted))
-
-    def measure(self, task: Task) -> Iterator[dict[str, Any]]:
-        """One row for each mode of the task, whatever happens to the worker."""
-        pending = list(task.cells)
-        key = task.worker_key
-        idle_deaths = 0
-        while pending:
-            refusal = self._refusal(key)
-            if refusal is not None:
-                for refused in pending:
-                    yield _row(refused, status=refusal[0], error=refusal[1])
-                return
-            if key not in self._workers:
-                self._try_start(key)
-                continue
-            worker = self._workers[key]
-            columns = {"launch_index": self._launches[key] - 1, **worker.blas}
-            in_flight: Cell | None = None
-            try:
-                self._telemetry.begin()
-                for event in worker.run(
-                    task.operation,
-                    tuple(cell.mode for cell in pending),
-                    stop_rule(self._suite, task.operation.device),
-                    self._seed,
-                    _CELL_LIMIT_S,
-                ):
-                    cell = next((c for c in pending if c.mode == event.get("mode")), None)
-                    if cell is None:
-                        raise WorkerError("crashed", "the worker spoke of a mode not asked for")
-                    if event.pop("event") == "begin":
-                        in_flight = cell
-                        continue
-                    quality = self._telemetry.end(task.operation.device)
-                    self._telemetry.begin()
-                    pending.remove(cell)
-                    in_flight, idle_deaths = None, 0
-                    yield _row(cell, **columns, **quality, **event)
-                if pending:
-                    raise WorkerError("crashed", "the worker ended a task without a result")
-            except WorkerError as error:
-                self._drop(key)
-                idle_deaths += in_flight is None
-                if pending and in_flight is None and idle_deaths > 1:
-                    in_flight = pending[0]
-                if in_flight is not None:  # that cell is lost, the others get a new worker
-                    pending.remove(in_flight)
-                    yield _row(in_flight, **columns, status=error.status, error=str(error))
-
-    def close(self) -> None:
-        for key in list(self._workers):
-            self._drop(key)
-        self._telemetry.close()
-
-    def _refusal(self, key: tuple[str, str, int]) -> tuple[str, str] | None:
-        reason = missing_reason(key[0])
-        return ("unsupported", reason) if reason else self._refused.get(key)
-
-    def _try_start(self, key: tuple[str, str, int]) -> None:
-        try:
-            self._workers[key] = self._start(*key)
-            self._launches[key] += 1
-        except WorkerError as error:
-            self._refused[key] = (error.status, str(error))
-
-    def _drop(self, key: tuple[str, str, int]) -> None:
-        self._workers.pop(key).stop()
-
-
-def _row(cell: Cell, **columns: Any) -> dict[str, Any]:
-    work = cell.work
-    return {
-        "cell_id": cell.cell_id,
-        **vars(cell),
-        "params": dict(cell.params),
-        "size": cell.size,
-        **vars(work),
-        **columns,
-    }
+def _unfinished(tasks: Iterable[Task], finished: Collection[str]) -> Iterator[Task]:
+    """Tasks with the modes that are not measured yet, in their order."""
+    for task in tasks:
+        modes = tuple(cell.mode for cell in task.cells if cell.cell_id not in finished)
+        if modes:
+            yield replace(task, modes=modes)
 
 
 def _operation_seconds(row: dict[str, Any]) -> float:

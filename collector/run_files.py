@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import secrets
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from collector.schema import MACHINE_FIELDS, RUN_FIELDS, SCHEMA_VERSION
 
 #: columns of the run and machine groups that differ from row to row
 _ROW_COLUMNS = {"order_index", "launch_index", "blas", "blas_threads"}
+_STAMP = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def start_run(plan: Plan, machine: Machine, out: Path) -> OpenRun:
         "run": summary,
         "columns": {"schema_version": SCHEMA_VERSION, **run, **machine_columns(machine)},
     }
-    path = out / machine.slug / f"{now:%Y%m%dT%H%M%SZ}-{run_id}{SUFFIX}"
+    path = out / machine.slug / f"{_stamp(out, machine, now)}-{run_id}{SUFFIX}"
     return OpenRun(Journal(path, header), (), header)
 
 
@@ -56,28 +60,59 @@ def resume_run(plan: Plan, machine: Machine, out: Path) -> OpenRun:
 
     Raises OutputError if there is none, or if its collector is still alive.
     """
+    path = find_unfinished(plan, machine, out)
+    if path is None:
+        raise nothing_to_resume(str(out))
+    if path.suffix != SUFFIX:
+        _begin_journal(path)
+    journal = Journal(path.with_suffix(SUFFIX), None)
+    # read under the journal's lock: until then another collector may have added rows
+    contents = read_journal(journal.path)
+    path.with_suffix(".parquet").unlink(missing_ok=True)
+    return OpenRun(journal, tuple(contents.rows), contents.header)
+
+
+def find_unfinished(plan: Plan, machine: Machine, out: Path) -> Path | None:
+    """Journal or file of the run that ``resume_run`` would go on with."""
     for path in _unfinished(out, machine):
         try:
-            if path.suffix == SUFFIX:
-                contents = read_journal(path)
-                header, rows = contents.header, tuple(contents.rows)
-            else:
-                info, table_rows = read_run(path)
-                header = _header_of(info.machine, info.run, table_rows[0])
-                rows = tuple(map(_own, table_rows))
+            header = read_journal(path).header if path.suffix == SUFFIX else _read_file(path)[0]
         except DatasetError:
             continue  # damaged or newer: not a run that this collector can go on with
+        # a label is for people, and a cloud's metadata service may be silent the second time
         same_place = header["columns"].get("collector_version") == __version__ and all(
             header["columns"].get(name) == value
             for name, value in machine_columns(machine).items()
-            if name != "label"
+            if name not in ("label", "instance_type")
         )
         if header["run"].get("selection") == selection_of(plan) and same_place:
-            return OpenRun(_journal_of(path, header, rows), rows, header)
-    raise OutputError(
-        f"{out}: no unfinished run of this machine with this suite, seed, selection and these "
+            return path
+    return None
+
+
+def nothing_to_resume(place: str) -> OutputError:
+    return OutputError(
+        f"{place}: no unfinished run of this machine with this suite, seed, selection and these "
         "library versions to resume; leave --resume out to start one"
     )
+
+
+def _stamp(out: Path, machine: Machine, now: datetime) -> str:
+    """The moment as a file name begins with it, later than those of all earlier runs.
+
+    Names are what tells the newest run, also when the clock was set back in between or when
+    two runs begin within a second.
+    """
+    for path in out.glob(f"*{machine.machine_id[:8]}/*"):
+        match = re.match(r"(\d{8}T\d{6}Z)-[0-9a-f]+\.", path.name)
+        if match is None:
+            continue
+        try:
+            earlier = datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC)
+            now = max(now, earlier + timedelta(seconds=1))
+        except (ValueError, OverflowError):
+            continue  # digits that are no moment
+    return now.strftime(_STAMP)
 
 
 def _unfinished(out: Path, machine: Machine) -> list[Path]:
@@ -104,20 +139,42 @@ def _unfinished(out: Path, machine: Machine) -> list[Path]:
     return sorted(found.values(), key=lambda path: path.name, reverse=True)
 
 
-def _journal_of(path: Path, header: dict[str, Any], rows: tuple[dict[str, Any], ...]) -> Journal:
-    """The journal to append to; an interrupted run's file becomes one in a single step."""
-    target = path.with_suffix(SUFFIX)
-    if path.suffix != SUFFIX:
-        temporary = path.with_name(f".{path.stem}.tmp")
-        temporary.unlink(missing_ok=True)
+def _begin_journal(path: Path) -> None:
+    """Beside an interrupted run's file, a journal with its rows, in a single step."""
+    header, rows = _read_file(path)
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp")
+    try:
         copy = Journal(temporary, header)
         for row in rows:
             copy.append(row)
         copy.close()
-        temporary.replace(target)
-    journal = Journal(target, None)
-    path.with_suffix(".parquet").unlink(missing_ok=True)
-    return journal
+        _name_once(temporary, path.with_suffix(SUFFIX))
+    except FileExistsError as error:
+        raise OutputError(f"{path}: another collector is going on with this run") from error
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path.with_suffix(SUFFIX)}: {error.strerror or error}"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _name_once(temporary: Path, target: Path) -> None:
+    """Unlike a rename, a link never takes the place of a journal that is already growing."""
+    try:
+        os.link(temporary, target)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        if target.exists():  # a file system without links: as good as it can be
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
+        temporary.rename(target)
+
+
+def _read_file(path: Path) -> tuple[dict[str, Any], tuple[dict[str, Any], ...]]:
+    """Header and rows of an interrupted run's file, as its journal has them."""
+    info, rows = read_run(path)
+    return _header_of(info.machine, info.run, rows[0]), tuple(map(_own, rows))
 
 
 def _header_of(machine: Any, run: Any, row: dict[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,10 @@ class StopRule:
     max_time_s: float = 1.0
     max_samples: int = 2000
     warmup_time_s: float = 1.0
+    #: shorter operations are timed in blocks of calls of about this length
+    block_s: float = 0.01
+    #: energy of one call is measured for at most so long; 0: not at all
+    energy_time_s: float = 0.0
 
 
 #: Half-widths per device: GPU 0.5 %, CPU 1 %. The quick suite accepts twice as much.
@@ -38,11 +42,28 @@ _HALF_WIDTH = {"cpu": 0.01, "cuda": 0.005}
 def stop_rule(suite: str, device: str) -> StopRule:
     """The rule of a suite on a device."""
     half_width = _HALF_WIDTH[device]
+    # device events resolve about half a microsecond, the host's clock is read more cheaply
+    block_s = 0.001 if device == "cuda" else 0.01
     if suite == "quick":
-        return StopRule(2 * half_width, min_time_s=0.05, max_time_s=0.25, warmup_time_s=0.15)
+        return StopRule(
+            2 * half_width,
+            min_time_s=0.05,
+            max_time_s=0.25,
+            warmup_time_s=0.15,
+            block_s=block_s / 2,
+        )
     if suite == "standard":
-        return StopRule(half_width, min_time_s=0.1, max_time_s=0.5, warmup_time_s=0.3)
-    return StopRule(half_width, max_time_s=3.0, warmup_time_s=5.0)
+        return StopRule(
+            half_width,
+            min_time_s=0.1,
+            max_time_s=0.4,
+            warmup_time_s=0.2,
+            block_s=block_s,
+            energy_time_s=1.0,
+        )
+    return StopRule(
+        half_width, max_time_s=3.0, warmup_time_s=5.0, block_s=block_s, energy_time_s=2.0
+    )
 
 
 @dataclass(frozen=True)
@@ -86,8 +107,21 @@ def collect_samples(
             return Samples(samples, calls_per_sample, reason)
 
 
-def warm_up(call: Callable[[], float], cap_s: float, clock: Clock) -> list[float]:
-    """Seconds of each warm-up call, until two windows of calls agree within 2 % or the cap.
+@dataclass(frozen=True)
+class WarmUp:
+    """Seconds of each call, and whether the last two windows of calls agreed."""
+
+    durations_s: list[float]
+    steady: bool
+
+    @property
+    def settled_s(self) -> float:
+        """Seconds of one call towards the end."""
+        return float(np.median(self.durations_s[len(self.durations_s) // 2 :]))
+
+
+def warm_up(call: Callable[[], float], cap_s: float, clock: Clock) -> WarmUp:
+    """Call until two windows of calls agree within 2 %, or until the cap.
 
     A window is 3 calls at first and doubles, so that slow drifts are seen too. ``call`` does
     one call and returns its seconds.
@@ -98,7 +132,8 @@ def warm_up(call: Callable[[], float], cap_s: float, clock: Clock) -> list[float
         recent = [call() for _ in range(window)]
         durations += recent
         current = float(np.median(recent))
-        if abs(current - previous) <= 0.02 * current or clock() - started >= cap_s:
-            return durations
+        steady = abs(current - previous) <= 0.02 * current
+        if steady or clock() - started >= cap_s:
+            return WarmUp(durations, steady)
         previous = current
         window = min(2 * window, 200)

@@ -19,12 +19,26 @@ RUN_METADATA_KEY = b"breakeven.run"
 VERSION_METADATA_KEY = b"breakeven.schema_version"
 
 STATUSES = ("ok", "unsupported", "out_of_memory", "timeout", "crashed", "wrong_result")
-MODES = ("hot", "cold", "resident", "end_to_end")
+MODES = ("first_call", "hot", "cold", "resident", "end_to_end")
 DEVICES = ("cpu", "cuda")
-BACKENDS = ("python", "numpy", "numba", "torch", "cupy")
-DTYPES = ("float64", "float32", "float16", "bfloat16", "complex64", "complex128", "int64")
+BACKENDS = ("python", "numpy", "numba", "torch", "cupy", "jax")
+DTYPES = (
+    *("float64", "float32", "float16", "bfloat16", "complex64", "complex128"),
+    *("int64", "int32", "int8"),
+)
 MATH_MODES = ("ieee", "tf32")
-STOP_REASONS = ("precise", "plateau", "max_samples", "time_cap")
+STOP_REASONS = ("precise", "plateau", "max_samples", "time_cap", "single")
+NOISE_REASONS = (
+    "wide_interval",
+    "spread",
+    "outliers",
+    "unsteady",
+    "steal",
+    "preempted",
+    "throttled",
+    "shared_gpu",
+    "threads",
+)
 
 _TEXT = pa.string()
 _INT = pa.int64()
@@ -79,7 +93,12 @@ CELL_FIELDS = (
     _field("backend", _TEXT, "", "library"),
     _field("device", _TEXT, "", "cpu or cuda"),
     _field("threads", _INT, "1", "host threads that the library may use"),
-    _field("mode", _TEXT, "", "hot, cold (device time), resident or end_to_end (host wall)"),
+    _field(
+        "mode",
+        _TEXT,
+        "",
+        "first_call, hot, cold (device time on a GPU), resident or end_to_end (host wall)",
+    ),
 )
 
 WORK_FIELDS = (
@@ -105,20 +124,29 @@ RESULT_FIELDS = (
     _field("min_s", _REAL, "s", "smallest sample"),
     _field("p95_s", _REAL, "s", "95th percentile of the samples"),
     _field("warmup_s", _REALS, "s", "every warm-up call, the first call first"),
-    _field("stop_reason", _TEXT, "", "precise, plateau, max_samples or time_cap"),
+    _field("stop_reason", _TEXT, "", "precise, plateau, max_samples, time_cap or single"),
     _field("timing_s", _REAL, "s", "wall time of warm-up and sampling, flushes and waits included"),
     _field("cell_wall_s", _REAL, "s", "wall time spent on this cell, set-up and checks included"),
 )
 
 QUALITY_FIELDS = (
-    _field("noisy", _FLAG, "", "interval wider than its target, or spread above 10 %"),
+    _field("noisy", _FLAG, "", "whether anything is named in noise_reasons"),
+    _field("noise_reasons", _TEXT, "", "why the cell is noisy, comma-separated"),
+    _field("outliers", _INT, "1", "samples further than 14.8 median absolute deviations away"),
     _field("throttle_reasons", _TEXT, "", "NVML clock event reasons seen, comma-separated"),
+    _field("memory_clock_mhz", _REAL, "MHz", "median memory clock of the GPU during the cell"),
+    _field("power_limit_w", _REAL, "W", "power limit that was enforced during the cell"),
+    _field("pcie_generation", _INT, "1", "highest PCIe link generation seen during the cell"),
+    _field("pcie_width", _INT, "1", "highest number of PCIe lanes seen during the cell"),
+    _field("other_gpu_processes", _INT, "1", "compute processes on the GPU beside the worker"),
     _field("sm_clock_mhz", _REAL, "MHz", "median SM clock during the cell"),
     _field("temperature_c", _REAL, "degC", "highest GPU temperature during the cell"),
     _field("power_w", _REAL, "W", "median GPU power during the cell"),
     _field("energy_j", _REAL, "J", "GPU energy of one call, from the energy counter"),
     _field("cpu_mhz", _REAL, "MHz", "mean CPU frequency as the kernel reports it"),
     _field("steal_fraction", _REAL, "1", "share of CPU time that the hypervisor took away"),
+    _field("affinity_cpus", _INT, "1", "logical CPUs that the worker was bound to"),
+    _field("threads_confirmed", _FLAG, "", "no thread pool of the worker exceeds threads"),
     _field("involuntary_switches", _INT, "1", "times that the worker was preempted"),
     _field("relative_error", _REAL, "1", "worst error against the float64 reference"),
 )

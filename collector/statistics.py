@@ -78,3 +78,16 @@ def summarise(samples: Sequence[float]) -> Summary:
         p95=float(quartiles[2]),
         interquartile=float(quartiles[1] - quartiles[0]),
     )
+
+
+def false_discovery_rates(p_values: Sequence[float]) -> list[float]:
+    """For each test the smallest false discovery rate at which it is called (its q value).
+
+    Benjamini and Hochberg 1995, Journal of the Royal Statistical Society B 57, 289.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p)[::-1]
+    ranks = np.arange(len(p), 0, -1)
+    rates = np.empty_like(p)
+    rates[order] = np.minimum.accumulate(np.minimum(p[order] * (len(p) / ranks), 1.0))
+    return [float(rate) for rate in rates]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -69,6 +69,10 @@ class GpuReading:
     temperature_c: float | None
     power_w: float | None
     reasons: int
+    memory_clock_mhz: float | None = None
+    power_limit_w: float | None = None
+    pcie_generation: int | None = None
+    pcie_width: int | None = None
 
 
 class GpuMonitor:
@@ -97,6 +101,14 @@ class GpuMonitor:
             self._readings = []
         return summarise_readings(readings)
 
+    def process_ids(self) -> frozenset[int]:
+        """Processes that compute on the GPU, as the driver numbers them; empty if it won't tell."""
+        try:
+            processes = self._nvml.nvmlDeviceGetComputeRunningProcesses(self._handle)
+        except self._nvml.NVMLError:
+            return frozenset()
+        return frozenset(process.pid for process in processes)
+
     def close(self) -> None:
         self._stopped.set()
         self._thread.join()
@@ -122,25 +134,45 @@ class GpuMonitor:
             query(lambda: float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU))),
             query(lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000),
             query(lambda: int(nvml.nvmlDeviceGetCurrentClocksEventReasons(handle))) or 0,
+            query(lambda: float(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_MEM))),
+            query(lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000),
+            query(lambda: int(nvml.nvmlDeviceGetCurrPcieLinkGeneration(handle))),
+            query(lambda: int(nvml.nvmlDeviceGetCurrPcieLinkWidth(handle))),
         )
 
 
 def summarise_readings(readings: list[GpuReading]) -> dict[str, Any]:
-    """Median clock and power, highest temperature, names of all clock event reasons seen."""
-    clocks = [r.sm_clock_mhz for r in readings if r.sm_clock_mhz is not None]
-    powers = [r.power_w for r in readings if r.power_w is not None]
-    temperatures = [r.temperature_c for r in readings if r.temperature_c is not None]
+    """Medians of clocks, power and its limit; highest temperature and PCIe link; all reasons.
+
+    A PCIe link sleeps when it is idle, so its highest state is the one under load.
+    """
+
+    def over(name: str, reduce: Callable[[list[Any]], Any]) -> Any:
+        values = [getattr(r, name) for r in readings if getattr(r, name) is not None]
+        return reduce(values) if values else None
+
     mask = 0
     for reading in readings:
         mask |= reading.reasons
+    medians = ("sm_clock_mhz", "memory_clock_mhz", "power_w", "power_limit_w")
+    highest = ("temperature_c", "pcie_generation", "pcie_width")
     return {
-        "sm_clock_mhz": median(clocks) if clocks else None,
-        "power_w": median(powers) if powers else None,
-        "temperature_c": max(temperatures) if temperatures else None,
+        **{name: over(name, median) for name in medians},
+        **{name: over(name, max) for name in highest},
         "throttle_reasons": ",".join(
             name for bit, name in CLOCK_EVENT_REASONS.items() if mask & bit
         ),
     }
+
+
+def other_processes(seen: Collection[int], own: Collection[int]) -> int | None:
+    """Processes on the GPU beside our own; None where ours are not among those that are seen.
+
+    In a container the driver counts processes by numbers that mean nothing inside.
+    """
+    if not set(own) & set(seen):
+        return None
+    return len(set(seen) - set(own))
 
 
 class Telemetry:
@@ -156,7 +188,7 @@ class Telemetry:
         if self._gpu:
             self._gpu.begin()
 
-    def end(self, device: str) -> dict[str, Any]:
+    def end(self, device: str, worker_ids: Collection[int] = ()) -> dict[str, Any]:
         """Quality columns; GPU columns only for a cell of the GPU."""
         columns: dict[str, Any] = {
             "steal_fraction": steal_fraction(self._cpu, read_cpu_times()),
@@ -166,6 +198,9 @@ class Telemetry:
             readings = self._gpu.end()
             if device == "cuda":
                 columns.update(readings)
+                columns["other_gpu_processes"] = other_processes(
+                    self._gpu.process_ids(), worker_ids
+                )
         return columns
 
     def close(self) -> None:

@@ -19,19 +19,16 @@ import sys
 import time
 from typing import Any
 
+from collector.affinity import bind
 from collector.backends import open_backend
 from collector.backends.base import Backend
 from collector.cells import Operation
 from collector.errors import WrongResultError
-from collector.fingerprint import blas_summary, cpu_cache_bytes
-from collector.measure import (
-    Prepared,
-    measure_mode,
-    memory_shortage,
-    prepare,
-    verify_again,
-)
+from collector.fingerprint import cpu_cache_bytes
+from collector.measure import measure_mode
+from collector.prepare import Prepared, memory_shortage, prepare, verify_again
 from collector.sampling import StopRule
+from collector.thread_pools import ThreadPools, blas_summary
 from collector.workloads import get_workload
 
 
@@ -51,6 +48,7 @@ def main(argv: list[str]) -> int:
     name, device, threads, descriptor = argv[0], argv[1], int(argv[2]), int(argv[3])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
     channel = Channel(descriptor)
+    affinity_cpus = bind(threads, device)  # before the import: libraries size their pools by it
     try:
         backend = open_backend(name, device)
     except Exception as error:  # noqa: BLE001 - a library may raise anything at import
@@ -58,14 +56,15 @@ def main(argv: list[str]) -> int:
         return 1
     backend.set_threads(threads)
     gc.freeze()  # what the libraries made at import need not be looked at in each collection
-    channel.send("ready", blas=blas_summary(name))
+    channel.send("ready", columns={"affinity_cpus": affinity_cpus, **blas_summary(name)})
+    pools = ThreadPools(name, threads)
     for line in sys.stdin:
-        if not _serve(json.loads(line), backend, channel):
+        if not _serve(json.loads(line), backend, channel, pools):
             return 1
     return 0
 
 
-def _serve(request: dict[str, Any], backend: Backend, channel: Channel) -> bool:
+def _serve(request: dict[str, Any], backend: Backend, channel: Channel, pools: ThreadPools) -> bool:
     """Answer one request. False if the process must end."""
     fields = dict(request["operation"])
     fields["params"] = tuple((key, value) for key, value in fields["params"])
@@ -97,6 +96,7 @@ def _serve(request: dict[str, Any], backend: Backend, channel: Channel) -> bool:
             started = time.perf_counter()
         try:
             columns = _measure(prepared, backend, mode, rule)
+            columns["threads_confirmed"] = pools.confirmed(operation.workload)
         except Exception as error:  # noqa: BLE001 - as above
             channel.send("row", mode=mode, **failure(error, backend))
             if backend.is_fatal(error):
@@ -113,6 +113,8 @@ def _measure(prepared: Prepared, backend: Backend, mode: str, rule: StopRule) ->
     before = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
     columns = measure_mode(prepared, backend, mode, rule, cpu_cache_bytes())
     switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - before
+    if mode == "first_call":  # checked when it was made
+        return {"status": "ok", **columns, "relative_error": prepared.check.relative_error}
     errors = (prepared.check.relative_error, verify_again(prepared, backend).relative_error)
     return {
         "status": "ok",

@@ -34,7 +34,7 @@ class WorkerProcess:
     """One live worker. Not reusable after WorkerError."""
 
     def __init__(self, backend: str, device: str, threads: int) -> None:
-        """Start the process and wait until its library is up. Raises WorkerError."""
+        """Start the process; its library comes up meanwhile (see ``wait_ready``)."""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         read_end, write_end = os.pipe()
         self._process = subprocess.Popen(
@@ -46,7 +46,7 @@ class WorkerProcess:
             stdout=self._errors,
             stderr=self._errors,
             pass_fds=(write_end,),
-            env=_environment(threads),
+            env=worker_environment(threads),
             start_new_session=True,  # Ctrl-C reaches the parent only
         )
         os.close(write_end)
@@ -55,12 +55,24 @@ class WorkerProcess:
         self._buffer = b""
         self._selector = selectors.DefaultSelector()
         self._selector.register(read_end, selectors.EVENT_READ)
-        self.blas: dict[str, Any] = {}
+        self._ready = False
+        #: columns that hold for all its rows: BLAS, affinity
+        self.columns: dict[str, Any] = {}
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def wait_ready(self) -> None:
+        """Return when the library is up. Raises WorkerError, and ends the process, if it fails."""
+        if self._ready:
+            return
         try:
             event = self._next_event(time.monotonic() + _START_LIMIT_S)
             if event["event"] == "fatal":
                 raise WorkerError(event["status"], event["error"])
-            self.blas = event["blas"]
+            self.columns = event["columns"]
+            self._ready = True
         except WorkerError:
             self.stop()
             raise
@@ -77,6 +89,7 @@ class WorkerProcess:
 
         Each event must come within ``limit_s`` of the one before. Raises WorkerError.
         """
+        self.wait_ready()
         request = {
             "operation": asdict(operation),
             "modes": modes,
@@ -146,7 +159,8 @@ class WorkerProcess:
         return WorkerError("crashed", f"worker ended with {how}: {last}")
 
 
-def _environment(threads: int) -> dict[str, str]:
+def worker_environment(threads: int) -> dict[str, str]:
+    """This process's environment with what libraries must read before they are imported."""
     environment = dict(os.environ)
     environment.update({name: str(threads) for name in _THREAD_VARIABLES})
     environment["PYTHONUNBUFFERED"] = "1"

@@ -21,6 +21,11 @@ from estimator.hardware import match_gpu
 
 VIEW = "measurements"
 
+#: A mode and families that never enter a fit: a single call that also loads and compiles, and
+#: an operation that is repeated along a run to show drift.
+FIRST_CALL = "first_call"
+UNFITTED_WORKLOADS = ("anchor",)
+
 CELL_COLUMNS = (
     "machine_id",
     "device",
@@ -186,10 +191,15 @@ def measured_cells(measurements: Measurements) -> pd.DataFrame:
     """
     keys = ", ".join(f'"{name}"' for name in (*CELL_COLUMNS, "cell_id"))
     work = ", ".join(f"any_value({name}) as {name}" for name in ("params", *WORK_COLUMNS))
-    # a row without a key, or of a family that a newer collector knows, cannot enter a fit
-    families = ", ".join(_quoted(name) for name in FAMILIES)
+    # a row without a key, or of a case that a newer collector knows, cannot enter a fit
+    cases = ", ".join(
+        f"({_quoted(name)}, {_quoted(case)})"
+        for name, family in FAMILIES.items()
+        if name not in UNFITTED_WORKLOADS
+        for case in family.cases
+    )
     complete = " and ".join(f'"{name}" is not null' for name in (*CELL_COLUMNS, "params"))
-    complete += f" and workload in ({families})"
+    complete += f""" and (workload, "case") in ({cases}) and mode <> '{FIRST_CALL}'"""
     query = f"""
         select {keys}, {work},
             median(ln(median_s)) as log_seconds,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, fields
+from dataclasses import fields
 from math import ceil, inf
 from typing import Any
 
@@ -13,7 +13,8 @@ import pandas as pd
 from collector.workloads import get_workload
 from estimator.dataset import WORK_COLUMNS
 from estimator.kernel_model import Array, KernelWork
-from estimator.shapes import ParamsKey, Question, Shape, shape_of
+from estimator.shape import ParamsKey, Question
+from estimator.shapes import shape_of
 from estimator.tiles import TILES, harmonic_sides, waves
 
 #: Programs at their own size that are an operation of another case: (workload, case)
@@ -34,7 +35,7 @@ CPU_MODES: Mapping[str, str] = {"resident": "hot", "end_to_end": "hot"}
 TORCH_GRAIN = 32_768
 _GRAINED = frozenset({"elementwise", "reduction", "python_loop"})
 
-_MOST_DIMENSIONS = 4
+_DIMENSION = "dimension_"
 
 
 def params_key(params: Any) -> ParamsKey:
@@ -43,11 +44,26 @@ def params_key(params: Any) -> ParamsKey:
     return tuple(sorted((str(name), int(value)) for name, value in pairs))
 
 
-def operation(workload: str, case: str, backend: str = "") -> str:
-    """The case whose measurements describe the same operation (itself, but for those programs)."""
+def operation(
+    workload: str, case: str, backend: str = "", params: Mapping[str, int] | None = None
+) -> str:
+    """The case whose measurements describe the same operation (itself, but for those programs).
+
+    Libraries have other algorithms for other kernels of a convolution: with ``params`` their
+    class follows the case's name after a space.
+    """
     if (case, backend) in _OF_ITS_OWN:
         return case
-    return SAME_OPERATION.get((workload, case), case)
+    name = SAME_OPERATION.get((workload, case), case)
+    if workload == "conv2d" and case != "depthwise" and params is not None:
+        kernel = params["kernel"]
+        return f"{name} {'1x1' if kernel == 1 else '3x3' if kernel <= 3 else 'large'}"
+    return name
+
+
+def case_of(operation_name: str) -> str:
+    """The case in the name of an operation."""
+    return operation_name.partition(" ")[0]
 
 
 def describe(cells: pd.DataFrame) -> pd.DataFrame:
@@ -56,7 +72,7 @@ def describe(cells: pd.DataFrame) -> pd.DataFrame:
     ``cells`` has the columns of ``Question`` with ``params`` for ``raw``, and where known
     ``multiprocessors`` of the machine's GPU. Columns of the result: ``params_key``,
     ``family``, ``operation``, ``answer_mode``, ``size``, the work columns (those of ``cells``
-    where it has them, else the family's formulas), ``dimension_0`` to ``dimension_3`` (the
+    where it has them, else the family's formulas), ``dimension_0`` and following (the
     canonical parameters in order of name, NaN where there are fewer), ``amount`` (FLOP, or
     bytes, or launches: what orders cells by work), and what ``kernel_work`` reads. Raises
     SelectionError on an unknown family, case or parameter.
@@ -112,8 +128,8 @@ def kernel_work(features: pd.DataFrame) -> KernelWork:
 
 
 def dimensions(features: pd.DataFrame) -> Array:
-    """Natural logarithms of the canonical parameters, (n, 4), NaN where there are fewer."""
-    names = [f"dimension_{i}" for i in range(_MOST_DIMENSIONS)]
+    """Natural logarithms of the canonical parameters, (n, most of any row), NaN for fewer."""
+    names = [name for name in features.columns if str(name).startswith(_DIMENSION)]
     values: Array = np.log(features[names].to_numpy(dtype=float))
     return values
 
@@ -133,17 +149,16 @@ def _describe_one(asked: Question) -> dict[str, Any]:
         "params_key": key,
         "workload": asked.workload,
         "family": _family(asked),
-        "operation": operation(asked.workload, asked.case, asked.backend),
+        "operation": operation(asked.workload, asked.case, asked.backend, params),
         "answer_mode": CPU_MODES.get(asked.mode, asked.mode) if on_cpu else asked.mode,
         "size": size,
         "busy": workers / asked.threads if on_cpu else 1.0,
         "forks": float(on_cpu and workers > 1.0),
         "share_floor": 1.0 / workers if on_cpu else 0.0,
     }
-    row |= dict(zip((field.name for field in fields(Shape)), astuple(shape), strict=True))
+    row |= vars(shape)
     row |= {name: float(getattr(work, name)) for name in WORK_COLUMNS}
-    for i in range(_MOST_DIMENSIONS):
-        row[f"dimension_{i}"] = float(key[i][1]) if i < len(key) else np.nan
+    row |= {f"{_DIMENSION}{i}": float(value) for i, (_, value) in enumerate(key)}
     return row
 
 
@@ -167,10 +182,11 @@ def _with_kernel_columns(features: pd.DataFrame) -> pd.DataFrame:
     # a copy over the bus is the operation itself in the transfer family
     moved = moved.where(~is_copy | (bus == 0.0), bus)
     flop = features["flop_count"].where(~starts_only, 0.0)
-    features["flop"] = flop * features["serial"] / features["busy"]
+    features["flop"] = (flop * features["serial"] + features["steps"]) / features["busy"]
     features["bytes"] = (moved * features["passes"]).where(~starts_only, 0.0) / features["busy"]
     features["footprint"] = moved * features["distinct"] / features["busy"]
-    features["launches"] = features["kernel_count"].clip(lower=1.0)
+    kernels = features["kernel_count"].clip(lower=1.0)
+    features["launches"] = kernels.where(features["starts"] == 0.0, features["starts"])
     # tiles take the place of the width where the GPU's multiprocessors are known
     tiled = (features["product_batch"] > 0.0) & (features["multiprocessors"] > 0.0)
     features["width"] = features["width"].where(~tiled, inf)

@@ -12,7 +12,9 @@ from typing import TypeAlias
 from collector.errors import EstimateError
 
 # Families whose operations run on matrix (tensor) units where the GPU has them for the dtype.
-MATRIX_WORKLOADS = frozenset({"matmul", "training_step"})
+MATRIX_WORKLOADS = frozenset(
+    {"matmul", "conv2d", "dense_layer", "attention", "training_step", "inference_step"}
+)
 
 # GPUs of these generations have no TF32 units: libraries then compute in IEEE float32.
 ARCHITECTURES_WITHOUT_TF32 = frozenset({"Pascal", "Volta", "Turing"})

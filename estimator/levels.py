@@ -49,8 +49,12 @@ BUS_CASE = (*BUS_FAMILY, "dtype", "math_mode", "operation")
 #: Families that only stream through memory, from which a place's caches are known.
 STREAMING = ("elementwise", "reduction", "device_copy")
 
+_NOT_STREAMING = ("softmax", "layer_norm")  # cases of those families with much arithmetic
+
 #: Element types whose arithmetic, outside of matrix units, is that of another.
 _PRECISIONS = {"complex64": "float32", "complex128": "float64"}
+
+_TOLERANCE = 1e-5  # of the objective, whose unit is a row's expected error
 
 _RATE = KERNEL_PARAMETERS.index("compute_flop_per_s")
 _BANDWIDTH = KERNEL_PARAMETERS.index("memory_bytes_per_s")
@@ -85,10 +89,12 @@ class Level:
 def match(cells: pd.DataFrame, index: pd.DataFrame, keys: Sequence[str]) -> Indices:
     """Position in ``index`` (unique rows) of each row of ``cells`` by the key columns, or -1."""
     names = list(keys)
-    known = {key: i for i, key in enumerate(zip(*(index[name] for name in names), strict=True))}
+    columns = (index[name].to_numpy(dtype=object).tolist() for name in names)
+    known = {key: i for i, key in enumerate(zip(*columns, strict=True))}
     codes = cells.groupby(names, sort=False, dropna=False).ngroup().to_numpy()
     _, first = np.unique(codes, return_index=True)
-    unique = zip(*(cells[name].iloc[first] for name in names), strict=True)
+    chosen = cells[names].iloc[first]
+    unique = zip(*(chosen[name].to_numpy(dtype=object).tolist() for name in names), strict=True)
     found = np.array([known.get(key, -1) for key in unique], dtype=np.intp)
     return found[codes]
 
@@ -118,7 +124,7 @@ def fit_kernels(table: pd.DataFrame) -> Fit:
     """
     table = _with_references(table.reset_index(drop=True))
     work = _relative(table)
-    streaming = table["family"].isin(STREAMING).to_numpy()
+    streaming = _streaming(table).to_numpy()
     levels: list[Level] = []
     for name, keys in (
         ("place", PLACE),
@@ -157,10 +163,17 @@ def _with_references(table: pd.DataFrame) -> pd.DataFrame:
         _flop_rate=table["flop"] / seconds,
         _byte_rate=table["bytes"] / seconds,
     )
-    floor = scaled.groupby(list(LIBRARY))["_launch"].transform("min")
+    # a start that is no kernel (a view) says nothing of what a kernel's costs
+    plain = scaled["_launch"].where(scaled["starts"] == 0.0)
+    library = [scaled[name] for name in LIBRARY]
+    floor = plain.groupby(library).transform("min")
+    floor = floor.fillna(scaled["_launch"].groupby(library).transform("min"))
     flop_rate = scaled.groupby(list(DTYPE))["_flop_rate"].transform("max").clip(lower=1.0)
-    of_place = scaled[~is_copy].groupby(list(PLACE))["_byte_rate"].max().rename("byte_rate")
-    byte_rate = table[list(PLACE)].join(of_place, on=list(PLACE))["byte_rate"]
+    place = [scaled[name] for name in PLACE]
+    streamed = scaled["_byte_rate"].where(_streaming(table)).groupby(place).transform("max")
+    byte_rate = streamed.fillna(
+        scaled["_byte_rate"].where(~is_copy).groupby(place).transform("max")
+    )
     own = scaled.groupby(list(CASE))["_byte_rate"].transform("max")
     byte_rate = own.where(is_copy | byte_rate.isna(), byte_rate).clip(lower=1.0)
     precision = table["dtype"].map(_PRECISIONS).fillna(table["dtype"])
@@ -169,6 +182,11 @@ def _with_references(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(
         launch_floor_s=floor, flop_rate=flop_rate, byte_rate=byte_rate, place_flop_rate=best
     )
+
+
+def _streaming(table: pd.DataFrame) -> pd.Series[bool]:
+    """Which rows only stream through memory."""
+    return table["family"].isin(STREAMING) & ~table["operation"].isin(_NOT_STREAMING)
 
 
 def _relative(table: pd.DataFrame) -> KernelWork:
@@ -207,6 +225,7 @@ def _solve(
         ),
         kernel_log_seconds,
         start=prior.centre,
+        tolerance=_TOLERANCE,
     )
 
 

@@ -14,12 +14,12 @@ import pandas as pd
 from collector.errors import EstimateError, SelectionError
 from estimator.dataset import CELL_COLUMNS
 from estimator.features import describe
+from estimator.forms import check_forms
 from estimator.intervals import NORMAL_95, half_widths
-from estimator.kernel_model import KERNEL_PARAMETERS, Array
+from estimator.kernel_model import Array
 from estimator.levels import Fit, match
 from estimator.predict import Points, predict_points
 from estimator.splits import ALL
-from estimator.transfer_model import TRANSFER_PARAMETERS
 
 if TYPE_CHECKING:
     from estimator.breakeven import Breakeven, Place, Speedup
@@ -61,11 +61,13 @@ class Model:
         answered from its data sheet (``from_specs.predict_from_specs``), for device cuda.
 
         Raises SelectionError for a machine, family, case or parameter that is unknown, and
-        EstimateError where this machine has no measurement that could answer.
+        EstimateError where the library has no form of the case, or this machine no measurement
+        that could answer.
         """
         asked = self._complete(cells)
         if asked.empty:
             return pd.DataFrame(columns=list(PREDICTION_COLUMNS), index=cells.index)
+        check_forms(asked, self.measured)
         measured = asked["machine_id"].isin(self.fit.group.index["machine_id"]).to_numpy()
         if not measured.all():
             return self._with_data_sheets(asked, measured).set_axis(cells.index)
@@ -151,43 +153,9 @@ class Model:
         A parameter that the group's operations do not read (the width of a copy) is NaN.
         Groups with mode end_to_end have the parameters of their copies.
         """
-        index = self.fit.group.index
-        values = {
-            name: np.exp(self.fit.group.theta[:, i]) for i, name in enumerate(KERNEL_PARAMETERS)
-        }
-        kernels = _group_keys(index).assign(**values)
-        kernels["cache_bytes_per_s"] = kernels["memory_bytes_per_s"] * kernels.pop("cache_gain")
-        inner = kernels["cache_bytes_per_s"] * kernels.pop("inner_cache_gain")
-        kernels["inner_cache_bytes_per_s"] = inner
-        reads: dict[str, pd.Series[bool]] = {
-            "compute_flop_per_s": index["flop"] > 0,
-            "fork_s": index["threads"] > 1,
-            "width_half": (index["width"].astype(float) < np.inf) & (index["share_floor"] < 1),
-            "tile_half": (index["product_batch"] > 0) & (index["multiprocessors"] > 0),
-            "depth_half": index["depth"].astype(float) < np.inf,
-            "memory_bytes_per_s": index["bytes"] > 0,
-            "cache_bytes_per_s": index["bytes"] > 0,
-            "cache_bytes": index["bytes"] > 0,
-            "cache_steepness": index["bytes"] > 0,
-            "fault_bytes_per_s": index["fresh"] > 0,
-            "fault_block_bytes": index["fresh"] > 0,
-            "inner_cache_bytes_per_s": (index["bytes"] > 0) & (index["device"] == "cpu"),
-            "inner_cache_bytes": (index["bytes"] > 0) & (index["device"] == "cpu"),
-            "exponent_p": (index["bytes"] > 0) & (index["flop"] > 0),
-            "awkward_factor": index["workload"].isin(["matmul", "fft"]),
-            "call_s": index["workload"] == "launch",
-        }
-        for name, applies in reads.items():
-            kernels[name] = kernels[name].where(applies.to_numpy())
-        tables = [kernels]
-        if self.fit.bus:
-            level = self.fit.bus[-1]
-            copies = {name: np.exp(level.theta[:, i]) for i, name in enumerate(TRANSFER_PARAMETERS)}
-            tables.append(_group_keys(level.index).assign(**copies))
-        table = pd.concat(tables, ignore_index=True)
-        table.insert(1, "label", table["machine_id"].map(self._label))
-        errors = self.errors.rename(columns={"answer_mode": "mode", "operation": "case"})
-        return table.merge(errors.drop(columns="replica"), how="left")
+        from estimator.group_table import group_table
+
+        return group_table(self)
 
     def save(self, path: str | Path) -> None:
         """Write the model as plain JSON (``storage.write_model``)."""
@@ -279,6 +247,11 @@ class Model:
                 if name == "machine_id":
                     self.find_machine(str(row[name]))
                 where = self._label(row["machine_id"])
+                if name == "workload":
+                    raise EstimateError(
+                        f"{where}: {row['workload']} was not measured with {row['backend']} on "
+                        f"{row['device']}; measured there: {options}"
+                    )
                 raise EstimateError(
                     f"{where}: {row['workload']} was not measured with {name} '{row[name]}'"
                     f" ({row['backend']} on {row['device']}); it has {options}"
@@ -289,9 +262,3 @@ class Model:
             f"{self._label(row['machine_id'])}: no measurement of {row['workload']} answers mode "
             f"{row['mode']!r} ({row['backend']} on {row['device']}); it has {modes}"
         )
-
-
-def _group_keys(index: pd.DataFrame) -> pd.DataFrame:
-    """Key columns of a level in the order of the public table, the operation as its case."""
-    keys = index.assign(case=index["operation"], mode=index["answer_mode"])
-    return keys[[*CELL_COLUMNS]].assign(mode=keys["mode"])

@@ -88,12 +88,17 @@ def base_seconds(fit: Fit, cells: pd.DataFrame) -> Array:
 
 def outside(level: Level, group: Indices, cells: pd.DataFrame) -> Array:
     """Log distance of each cell's parameters from the measured range of its group, (n,)."""
-    sides = [level.index[[f"{end}_{i}" for i in range(4)]].to_numpy() for end in ("low", "high")]
-    low, high = sides[0][group], sides[1][group]
     asked = dimensions(cells)
+    # a parameter that one of the two tables has no column for is none of an answering group
+    count = min(asked.shape[1], sum(name.startswith("low_") for name in level.index.columns))
+    asked = asked[:, :count]
+    low, high = (
+        level.index[[f"{end}_{i}" for i in range(count)]].to_numpy(dtype=float)[group]
+        for end in ("low", "high")
+    )
     with np.errstate(invalid="ignore"):
         beyond = np.nan_to_num(np.maximum(asked - high, low - asked), nan=0.0)
-    distance: Array = np.maximum(beyond, 0.0).max(axis=1)
+    distance: Array = np.maximum(beyond, 0.0).max(axis=1, initial=0.0)
     distance[distance < 1e-9] = 0.0
     return np.where(group >= 0, distance, 0.0)
 

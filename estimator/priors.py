@@ -24,8 +24,10 @@ BUS_LEVELS = ("place", "family", "case")
 #: Spread expected between formula and measurement, in log units, added to the row's own noise.
 MODEL_SIGMA = 0.03
 
-#: The fastest matrix product, and a plain Python loop, run at the limit of arithmetic. In other
-#: families memory is the likelier limit, so the best rate seen tells little of arithmetic's.
+#: The fastest matrix product, a plain Python loop, and what takes its elements one by one run at
+#: the limit of arithmetic. In other families memory is the likelier limit, so the best rate seen
+#: tells little of arithmetic's.
+_COMPUTING = ("matmul", "sort", "gather", "scatter_add", "spmm", "random")
 _LOOPING = ("python", "numba")  # libraries that run a loop as it is written, point by point
 _COMPUTE_ROOM = 1.2  # times the best rate of the family
 _OTHER_SHARE = 0.25  # of the best rate of any family on the place in that precision
@@ -142,7 +144,7 @@ def next_level(groups: pd.DataFrame, parent_theta: Array, level: str) -> PriorRo
     centre = parent_theta.copy()
     if level == "family":
         loops = (groups["workload"] == "python_loop") & groups["backend"].isin(_LOOPING)
-        compute = (loops | (groups["workload"] == "matmul")).to_numpy()
+        compute = (loops | groups["workload"].isin(_COMPUTING)).to_numpy()
         beyond = groups["place_flop_rate"].to_numpy() / groups["flop_rate"].to_numpy()
         room = np.where(compute, _COMPUTE_ROOM, np.maximum(_COMPUTE_ROOM, _OTHER_SHARE * beyond))
         _set(centre, "compute_flop_per_s", np.ones(len(groups), dtype=bool), np.log(room))

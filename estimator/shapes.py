@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from math import ceil, gcd, inf, log2, sqrt
+from math import ceil, gcd, log2
 
 from collector.workloads import ITEM_BYTES, get_workload
+from estimator import data_shapes, layer_shapes
+from estimator.shape import ParamsKey, Question, Shape, misalignment, product_shape
 
-ParamsKey = tuple[tuple[str, int], ...]
+__all__ = ["AWKWARD_FAMILIES", "ParamsKey", "Question", "Shape", "shape_of"]
+
+#: Families in which some shapes are awkward.
+AWKWARD_FAMILIES = (
+    *("matmul", "conv2d", "dense_layer", "attention", "reduction", "scatter_add", "fft"),
+    *("training_step", "inference_step"),
+)
 
 #: A transform longer than this does not fit a multiprocessor's shared memory and goes through
 #: memory once more for each such factor (2^13 points of complex64 take 64 KiB).
@@ -18,46 +25,6 @@ _LARGEST_DIRECT_PRIME = 127  # cuFFT: longer prime factors take Bluestein's algo
 #: Most threads of numba's counting kernel in the python_loop family: 1024 blocks of 256.
 _NUMBA_GRID_THREADS = 1024 * 256
 
-_ALIGNED_BYTES = 16
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What the shape of one operation means for its speed (see ``KernelWork``).
-
-    ``passes`` multiplies the bytes of the work count and ``serial`` its FLOP. ``distinct`` is
-    the share of the bytes that differ: arrays that a later call reads again count once.
-    ``fresh`` and ``block`` are bytes that the call allocates on a CPU, all and in one piece.
-    ``product`` holds batch, m and n of a product that a GPU cuts into tiles, zeros elsewhere.
-    """
-
-    width: float = inf
-    depth: float = inf
-    awkward: float = 0.0
-    passes: float = 1.0
-    distinct: float = 1.0
-    fresh: float = 0.0
-    block: float = 0.0
-    serial: float = 1.0
-    product_batch: float = 0.0
-    product_m: float = 0.0
-    product_n: float = 0.0
-
-
-@dataclass(frozen=True)
-class Question:
-    """One distinct operation of a table, without its machine."""
-
-    workload: str
-    case: str
-    dtype: str
-    math_mode: str
-    backend: str
-    device: str
-    mode: str
-    threads: int
-    raw: ParamsKey
-
 
 def shape_of(asked: Question, params: Mapping[str, int]) -> Shape:
     """Shape of a question with canonical parameters; the plain one for families without."""
@@ -65,28 +32,12 @@ def shape_of(asked: Question, params: Mapping[str, int]) -> Shape:
 
 
 def _matmul_shape(asked: Question, params: Mapping[str, int]) -> Shape:
-    """Depth: the inner dimension, on a CPU the mean thickness. Width: root of the product.
-
-    GPU kernels load rows in units of 16 bytes; rows of a multiple of 8, 4 or 2 bytes only take
-    more and narrower loads, the first halving costing most (NVIDIA, Matrix Multiplication
-    Background User's Guide, 3.1). The rows of row-major operands are k and n elements long.
-    """
+    """A product; the rows of row-major operands are k and n elements long."""
     batch, m, n, k = (params[name] for name in ("batch", "m", "n", "k"))
-    every = float(batch) * m * n * k
-    aligned = min(_ALIGNED_BYTES, gcd(gcd(n, k) * ITEM_BYTES[asked.dtype], _ALIGNED_BYTES))
-    if asked.device == "cpu":
-        result = float(batch * m * n * ITEM_BYTES[asked.dtype])
-        thickness = 3.0 / (1.0 / m + 1.0 / n + 1.0 / k)
-        return Shape(width=sqrt(every), depth=thickness, fresh=result, block=result)
-    awkward = sqrt(log2(_ALIGNED_BYTES / aligned) / log2(_ALIGNED_BYTES / 2))
-    return Shape(
-        width=float(batch) * m * n,
-        depth=float(k),
-        awkward=awkward,
-        product_batch=float(batch),
-        product_m=float(m),
-        product_n=float(n),
-    )
+    result_dtype = "int32" if asked.dtype == "int8" else asked.dtype
+    result = float(batch * m * n * ITEM_BYTES[result_dtype])
+    awkward = misalignment(gcd(n, k), asked.dtype)
+    return product_shape(asked, batch, m, n, k, awkward=awkward, fresh=result, block=result)
 
 
 def _fft_shape(asked: Question, params: Mapping[str, int]) -> Shape:
@@ -116,7 +67,7 @@ def _loop_shape(asked: Question, params: Mapping[str, int]) -> Shape:
     """
     if asked.backend == "numba" and asked.device == "cuda":
         return Shape(serial=min(1.0, _NUMBA_GRID_THREADS / params["n"]))
-    if asked.backend in ("python", "numba"):
+    if asked.backend in ("python", "numba", "jax"):
         return Shape()
     # of 66 bytes a point: x and y, two squares and their sum of 8, the comparison's of 1
     if asked.device == "cuda":
@@ -128,17 +79,28 @@ def _elementwise_shape(asked: Question, params: Mapping[str, int]) -> Shape:
     """An expression of arrays reads its intermediate results again, and allocates them.
 
     The polynomial's four calls move nine vectors, of which three are alive at a time; the
-    triad of NumPy and CuPy is two calls that move five, three of them distinct.
+    triad of NumPy and CuPy is two calls that move five, three of them distinct. JAX makes one
+    pass of either into a new array.
     """
+    size = get_workload("elementwise").size(asked.case, params)
+    block = float(size * ITEM_BYTES[asked.dtype]) if asked.device == "cpu" else 0.0
     if asked.backend == "numba":
         return Shape()
+    if asked.backend == "jax":
+        return Shape(fresh=block, block=block)
     if not asked.case.startswith("polynomial"):
         twice = asked.case == "triad" and asked.backend != "torch"
         return Shape(distinct=3.0 / 5.0 if twice else 1.0)
-    if asked.device == "cuda":
-        return Shape(distinct=3.0 / 9.0)
-    block = float(params["n"] * ITEM_BYTES[asked.dtype])
     return Shape(distinct=3.0 / 9.0, fresh=4.0 * block, block=block)
+
+
+def _launch_shape(asked: Question, params: Mapping[str, int]) -> Shape:
+    """A view starts no kernel, and an optimizer one for many tensors: the host's calls count."""
+    if asked.case == "dispatch_views":
+        return Shape(starts=float(params["length"]))
+    if asked.case == "optimizer_step":
+        return Shape(starts=float(params["tensors"]))
+    return Shape()
 
 
 def _shapeless(asked: Question, params: Mapping[str, int]) -> Shape:
@@ -157,7 +119,20 @@ def _largest_prime_factor(n: int) -> int:
 
 _SHAPES: Mapping[str, Callable[[Question, Mapping[str, int]], Shape]] = {
     "matmul": _matmul_shape,
-    "fft": _fft_shape,
-    "python_loop": _loop_shape,
+    "conv2d": layer_shapes.conv2d_shape,
+    "dense_layer": layer_shapes.dense_layer_shape,
+    "attention": layer_shapes.attention_shape,
     "elementwise": _elementwise_shape,
+    "reduction": layer_shapes.reduction_shape,
+    "sort": data_shapes.sort_shape,
+    "gather": data_shapes.gather_shape,
+    "scatter_add": data_shapes.scatter_add_shape,
+    "spmm": data_shapes.spmm_shape,
+    "random": data_shapes.random_shape,
+    "fft": _fft_shape,
+    "image_pipeline": data_shapes.image_pipeline_shape,
+    "launch": _launch_shape,
+    "python_loop": _loop_shape,
+    "training_step": layer_shapes.network_shape,
+    "inference_step": layer_shapes.network_shape,
 }

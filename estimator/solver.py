@@ -16,7 +16,7 @@ against SciPy's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
@@ -74,6 +74,7 @@ def solve(
     ``formula(theta, rows)`` takes (n, p) parameters, one row per observation, and returns the
     predicted logarithms (n,) and their derivatives (n, p).
     """
+    problems = _in_order(problems)
     groups, count = problems.centre.shape
     theta = np.clip(start, problems.low, problems.high)
     damping = np.full(groups, 1e-2)
@@ -104,6 +105,18 @@ def solve(
     return Solution(theta, variance, cost)
 
 
+def _in_order(problems: Problems[R]) -> Problems[R]:
+    """The same problems with the rows of each next to each other."""
+    order = np.argsort(problems.group, kind="stable")
+    return replace(
+        problems,
+        rows=problems.rows.take(order),
+        log_seconds=problems.log_seconds[order],
+        sigma=problems.sigma[order],
+        group=problems.group[order],
+    )
+
+
 def _subset(problems: Problems[R], active: Indices) -> Problems[R]:
     position = np.full(len(problems.centre), -1)
     position[active] = np.arange(len(active))
@@ -127,21 +140,40 @@ def _normal_equations(
     groups, count = theta.shape
     predicted, jacobian = formula(theta[problems.group], problems.rows)
     residual = (predicted - problems.log_seconds) / problems.sigma
-    jacobian = jacobian / problems.sigma[:, None]
+    # parameters along the first axis: each sum below then runs over contiguous rows
+    slopes = np.ascontiguousarray(jacobian.T) / problems.sigma
     root = np.sqrt(1.0 + residual * residual)
-    weighted = jacobian / root[:, None]
+    weighted = slopes / root
     pull = (theta - problems.centre) / problems.spread
-    cost = np.bincount(problems.group, 2.0 * (root - 1.0), groups) + (pull**2).sum(axis=1)
-    gradient = pull / problems.spread
-    curvature = np.zeros((groups, count, count))
+    sums = _GroupSums(problems.group, groups)
+    cost = sums(2.0 * (root - 1.0)) + (pull**2).sum(axis=1)
+    gradient = pull / problems.spread + sums(weighted * residual).T
+    curvature = np.empty((groups, count, count))
     for i in range(count):
-        gradient[:, i] += np.bincount(problems.group, weighted[:, i] * residual, groups)
-        for j in range(i, count):
-            entry = np.bincount(problems.group, weighted[:, i] * jacobian[:, j], groups)
-            curvature[:, i, j] = entry
-            curvature[:, j, i] = entry
-        curvature[:, i, i] += problems.spread[:, i] ** -2.0
+        entries = sums(weighted[i] * slopes[i:]).T
+        curvature[:, i, i:] = entries
+        curvature[:, i:, i] = entries
+    diagonal = np.arange(count)
+    curvature[:, diagonal, diagonal] += problems.spread**-2.0
     return cost, gradient, curvature
+
+
+class _GroupSums:
+    """Sums over the rows of each group, along the last axis; ``group`` (n,) is in order."""
+
+    def __init__(self, group: Indices, groups: int) -> None:
+        counts = np.bincount(group, minlength=groups)
+        self._present = counts > 0
+        self._all = bool(self._present.all())
+        self._starts = (np.cumsum(counts) - counts)[self._present]
+
+    def __call__(self, values: Array) -> Array:
+        if self._all:
+            return np.asarray(np.add.reduceat(values, self._starts, axis=-1), dtype=float)
+        sums: Array = np.zeros((*values.shape[:-1], len(self._present)))
+        if len(self._starts):
+            sums[..., self._present] = np.add.reduceat(values, self._starts, axis=-1)
+        return sums
 
 
 def _step(

@@ -15,9 +15,11 @@ BACKEND_DEVICES: tuple[tuple[str, str], ...] = (
     ("numpy", "cpu"),
     ("numba", "cpu"),
     ("torch", "cpu"),
+    ("jax", "cpu"),
     ("torch", "cuda"),
     ("cupy", "cuda"),
     ("numba", "cuda"),
+    ("jax", "cuda"),
 )
 
 
@@ -44,6 +46,10 @@ def open_backend(backend: str, device: str) -> Backend:
         from collector.backends.numba_cuda_backend import NumbaCudaBackend
 
         return NumbaCudaBackend(device)
+    if backend == "jax":
+        from collector.backends.jax_backend import JaxBackend
+
+        return JaxBackend(device)
     from collector.backends.host_backends import NumbaCpuBackend, NumpyBackend, PythonBackend
 
     hosts: dict[str, type[Backend]] = {

@@ -64,16 +64,24 @@ class Backend(ABC):
     def set_threads(self, threads: int) -> None:
         """Limit the library to that many host threads, beyond the environment's limits."""
 
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """What users of the library do before they call a function often (jax.jit); else itself."""
+        return function
+
     def synchronize(self) -> None:
         """Return when the device has finished. Nothing to do on a CPU."""
+
+    def wait(self, output: Any) -> None:
+        """Return when an output is there."""
+        self.synchronize()
 
     def time_wall(self, call: Callable[[], Any], calls: int) -> float:
         """Seconds that the host waits for ``calls`` calls, the device's end included."""
         self.synchronize()
         start = time.perf_counter_ns()
         for _ in range(calls):
-            call()
-        self.synchronize()
+            output = call()
+        self.wait(output)
         return (time.perf_counter_ns() - start) * 1e-9
 
     def time_device(self, call: Callable[[], Any], calls: int, lead_s: float) -> float:

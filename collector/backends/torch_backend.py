@@ -19,6 +19,7 @@ class TorchBackend(Backend):
     def __init__(self, device: str) -> None:
         super().__init__(device)
         import torch
+        import torch._dynamo  # what the first optimizer would import in the midst of its first step
 
         self._torch: Any = torch
         self.module = torch
@@ -50,7 +51,8 @@ class TorchBackend(Backend):
     def poison(self, array: Any) -> None:
         if isinstance(array, self._torch.Tensor):
             floating = array.is_floating_point() or array.is_complex()
-            array.fill_(float("nan") if floating else -1)
+            with self._torch.inference_mode():  # else a tensor made in that mode refuses
+                array.fill_(float("nan") if floating else -1)
 
     def empty(self, count: int, dtype: str) -> Any:
         return self._torch.ones(count, dtype=getattr(self._torch, dtype), device=self.device)

@@ -11,6 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -27,6 +28,7 @@ Function = Callable[..., Any]
 SUITES = ("quick", "standard", "full")
 LARGEST_PARAMETER = 2**40
 _DISTINCT_VALUES = 4_194_301
+_REMEMBERED_FROM = 2**18  # elements; making fewer anew is fast
 _CHECKED_PIECES = 2048
 _CHECKED_PIECE = 1024
 
@@ -38,6 +40,8 @@ ITEM_BYTES = {
     "complex64": 8,
     "complex128": 16,
     "int64": 8,
+    "int32": 4,
+    "int8": 1,
 }
 
 #: Unit round-off of the arithmetic, half a unit in the last place (IEEE 754; for tf32 and
@@ -104,6 +108,8 @@ class Workload(ABC):
     support: ClassVar[Mapping[tuple[str, str], tuple[tuple[str, str], ...]]]
     #: backends whose CPU code uses more than one thread for this family
     threaded_backends: ClassVar[frozenset[str]] = frozenset({"torch"})
+    #: case -> backends that have a form of it, for cases that not all backends have
+    case_backends: ClassVar[Mapping[str, frozenset[str]]] = {}
     #: an operation that changes its own state (a training step) is built anew for each check
     stateful: ClassVar[bool] = False
 
@@ -111,8 +117,12 @@ class Workload(ABC):
     def cases(self) -> tuple[str, ...]:
         return tuple(self.signatures)
 
-    def supports(self, backend: str, device: str) -> bool:
-        return (backend, device) in self.support
+    def supports(self, backend: str, device: str, case: str | None = None) -> bool:
+        """Whether the backend has a form of the family, or of one case of it."""
+        known = (backend, device) in self.support
+        if case is None or not known:
+            return known
+        return backend in self.case_backends.get(case, (backend,))
 
     def dtypes(self, backend: str, device: str) -> tuple[tuple[str, str], ...]:
         """Element types and math modes, () where the backend has no form of this family."""
@@ -163,6 +173,10 @@ class Workload(ABC):
         work = self.operation_work(case, self.complete(case, params), dtype, backend)
         return 1.5 * (work.bytes_read + work.bytes_written) + work.h2d_bytes
 
+    def returns_operands(self, case: str) -> bool:
+        """Whether the output shares memory with an operand, so that it must not be overwritten."""
+        return False
+
     @abstractmethod
     def size(self, case: str, params: Params) -> int:
         """Principal size, as ``size_meaning`` says."""
@@ -199,6 +213,13 @@ class Workload(ABC):
     ) -> Check:
         """Compare an output, as ``fetch`` brings it, with the reference."""
 
+    def host_operands(self, backend: Backend, inputs: Arrays, dtype: str) -> tuple[Any, ...]:
+        """Operands in main memory: floating-point ones in ``dtype``, integers as they are."""
+        return tuple(
+            backend.host(array, dtype if array.dtype.kind in "fc" else str(array.dtype))
+            for array in inputs
+        )
+
     def fetch(self, backend: Backend, output: Any) -> Any:
         """The part of an output that ``check`` needs, in main memory."""
         return backend.to_numpy(output)
@@ -212,10 +233,25 @@ def uniform(shape: int | Sequence[int], dtype: str, seed: int) -> np.ndarray[Any
     4,194,301 values (a prime, so that no row of a matrix repeats another one's alignment).
     """
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    generator = np.random.default_rng(seed)
-    base = np.float64 if dtype in ("float64", "complex128") else np.float32
     count = math.prod(shape) * (2 if dtype.startswith("complex") else 1)
-    values: np.ndarray[Any, Any] = generator.random(min(count, _DISTINCT_VALUES), dtype=base)
+    if count < _REMEMBERED_FROM:
+        values = _distinct_values(dtype, seed, count)
+    else:
+        block = _remembered_block(dtype, seed)
+        values = np.empty(count, block.dtype)
+        for start in range(0, count, len(block)):
+            values[start : start + len(block)] = block[: count - start]
+    return (values.view(dtype) if dtype.startswith("complex") else values).reshape(shape)
+
+
+@lru_cache(maxsize=4)  # of at most 34 MB; operands of a run differ by few seeds
+def _remembered_block(dtype: str, seed: int) -> np.ndarray[Any, Any]:
+    return _distinct_values(dtype, seed, _DISTINCT_VALUES)
+
+
+def _distinct_values(dtype: str, seed: int, count: int) -> np.ndarray[Any, Any]:
+    base = np.float64 if dtype in ("float64", "complex128") else np.float32
+    values: np.ndarray[Any, Any] = np.random.default_rng(seed).random(count, dtype=base)
     values *= 2
     values -= 1
     values[values == 0] = 0.5
@@ -225,8 +261,7 @@ def uniform(shape: int | Sequence[int], dtype: str, seed: int) -> np.ndarray[Any
         bits = values.view(np.uint32)
         bits += np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
         bits &= np.uint32(0xFFFF0000)
-    values = np.resize(values, count)
-    return (values.view(dtype) if dtype.startswith("complex") else values).reshape(shape)
+    return values
 
 
 def points(

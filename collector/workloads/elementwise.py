@@ -1,4 +1,4 @@
-"""Elementwise maps over a vector: add, triad, polynomial, tanh."""
+"""Elementwise maps over a vector: add, triad, polynomial, tanh; and a sum with broadcasting."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ from collector.workloads.base import (
     Work,
     Workload,
     checked_parts,
-    points,
-    sizes,
     uniform,
 )
+from collector.workloads.elementwise_grid import elementwise_grid
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -35,8 +34,8 @@ _BF16 = ("bfloat16", "ieee")
 _SCALE = 0.75  # the triad's factor, exact in every element type
 _POLYNOMIALS = ("polynomial", "polynomial_1e6_float32")
 
-_CPU_SIZES = (1000, 10_000, 65_536, 250_001, 1_000_000, 3_000_000, 10_000_000)
-_CUDA_SIZES = (*(1000, 10_000, 100_000, 500_001, 1_000_000, 4_194_304, 10_000_000, 33_554_432),)
+_ARRAY_BACKENDS = frozenset({"numpy", "torch", "cupy", "jax"})
+_FUSING = ("numba", "jax")  # compile an expression into one loop
 
 #: rtol and atol by element type, those of torch.testing.assert_close; but for float64, where
 #: 1e-7 would let arithmetic in float32 pass
@@ -49,103 +48,81 @@ _TOLERANCES = {
 
 
 class Elementwise(Workload):
-    """Memory-bound maps; results go to memory that was allocated and touched before."""
+    """Memory-bound maps; results go to memory that was allocated and touched before.
+
+    JAX has no such form: its functions return new arrays.
+    """
 
     name = "elementwise"
-    summary = "add, triad, polynomial x^2 + 2x + 1 and tanh over a vector"
-    size_meaning = "elements of the vector"
+    summary = "add, triad, polynomial x^2 + 2x + 1 and tanh over a vector; matrix + row vector"
+    size_meaning = "elements of the result"
     signatures = {
         "add": {"n": None},
         "triad": {"n": None},
         "polynomial": {"n": None},
         "tanh": {"n": None},
+        "broadcast_add": {"rows": None, "cols": None},
         "polynomial_1e6_float32": {"n": 1_000_000},
     }
     support = {
         ("numpy", "cpu"): (_F64, _F32),
         ("numba", "cpu"): (_F64, _F32),
         ("torch", "cpu"): (_F64, _F32),
+        ("jax", "cpu"): (_F64, _F32),
         ("torch", "cuda"): (_F64, _F32, _F16, _BF16),
         ("cupy", "cuda"): (_F64, _F32),
         ("numba", "cuda"): (_F64, _F32),
+        ("jax", "cuda"): (_F64, _F32, _F16, _BF16),
     }
-    threaded_backends = frozenset({"torch", "numba"})
+    threaded_backends = frozenset({"torch", "numba", "jax"})
+    case_backends = {
+        "triad": _ARRAY_BACKENDS,
+        "tanh": _ARRAY_BACKENDS,
+        "broadcast_add": _ARRAY_BACKENDS,
+    }
 
     def size(self, case: str, params: Params) -> int:
-        return self.complete(case, params)["n"]
+        return math.prod(self.complete(case, params).values())
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
-        dtypes = self.dtypes(backend, device)
-        if not dtypes:
-            return
-        yield from points(
-            "polynomial_1e6_float32",
-            [{"n": 1_000_000}],
-            [_F32],
-            ("hot",) if device == "cpu" else ("hot", "resident", "end_to_end"),
+        return (
+            elementwise_grid(suite, backend, device) if self.dtypes(backend, device) else iter(())
         )
-        if suite == "quick":
-            quick_modes = ("hot",) if device == "cpu" else ("hot", "resident")
-            for case in ("add", "tanh") if backend == "torch" else ("add",):
-                yield from points(
-                    case, sizes("n", (10_000, 1_000_001, 10_000_000)), [_F32], quick_modes
-                )
-        elif device == "cpu":
-            yield from self._cpu_grid(backend)
-        else:
-            yield from self._cuda_grid(backend, dtypes)
-
-    def _cpu_grid(self, backend: str) -> Iterator[GridPoint]:
-        everything = sizes("n", _CPU_SIZES)
-        yield from points("add", everything, [_F32, _F64], ("hot",))
-        yield from points("polynomial", everything, [_F32], ("hot",))
-        yield from points("add", sizes("n", (1_000_000,)), [_F32], ("cold",))
-        if backend != "numba":
-            yield from points("triad", everything, [_F32], ("hot",))
-            yield from points("tanh", everything, [_F32], ("hot",))
-
-    def _cuda_grid(self, backend: str, dtypes: tuple[tuple[str, str], ...]) -> Iterator[GridPoint]:
-        every, some = sizes("n", _CUDA_SIZES), sizes("n", _CUDA_SIZES[1::2])
-        with_transfers = sizes("n", _CUDA_SIZES[1:7:2])
-        if backend != "torch":
-            yield from points("add", some, [_F32], ("hot", "resident"))
-            yield from points("polynomial", some, [_F32], ("hot",))
-            return
-        yield from points("add", every, [_F32], ("hot", "resident"))
-        yield from points("add", some, [_F32], ("cold",))
-        yield from points("add", sizes("n", (100_000_000,)), [_F32], ("hot",))
-        yield from points("add", some, [d for d in dtypes if d != _F32], ("hot",))
-        for case in ("triad", "polynomial", "tanh"):
-            yield from points(case, every, [_F32], ("hot",))
-        yield from points("add", with_transfers, [_F32], ("end_to_end",))
-        yield from points("polynomial", with_transfers, [_F32], ("resident", "end_to_end"))
 
     def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
         """Bytes of each library call that the expression makes, n elements each.
 
         add: 2 reads, 1 write, n FLOP. triad b + s c: 2 reads, 1 write, 2 n FLOP where one
-        call does it (torch, numba), else a product into the result and a sum: 3 reads,
+        call does it (torch, numba, jax), else a product into the result and a sum: 3 reads,
         2 writes, 2 calls. polynomial: 4 n FLOP; as written it is four calls with temporaries
-        (5 reads, 4 writes), compiled by numba one (1 read, 1 write). tanh: 1 read, 1 write,
-        counted as n FLOP whatever the library's approximation costs.
+        (5 reads, 4 writes), compiled by numba or JAX one (1 read, 1 write). tanh: 1 read,
+        1 write, counted as n FLOP whatever the library's approximation costs. broadcast_add:
+        n = rows x cols, as add, but the row vector is cols elements long.
         """
-        n, item = params["n"], ITEM_BYTES[dtype]
-        if case in _POLYNOMIALS:
-            reads, writes, calls, flop = (1, 1, 1, 4) if backend == "numba" else (5, 4, 4, 4)
-            operands = 1
-        elif case == "triad":
-            reads, writes, calls = (2, 1, 1) if backend in ("torch", "numba") else (3, 2, 2)
-            operands, flop = 2, 2
-        elif case == "add":
-            reads, writes, calls, operands, flop = 2, 1, 1, 2, 1
-        else:
-            reads, writes, calls, operands, flop = 1, 1, 1, 1, 1
+        n, item = math.prod(params.values()), ITEM_BYTES[dtype]
         vector = float(n * item)
+        if case == "broadcast_add":
+            operands = vector + params["cols"] * item
+            return Work(float(n), operands, vector, operands, vector, 1)
+        if case in _POLYNOMIALS:
+            reads, writes, calls, flop = (1, 1, 1, 4) if backend in _FUSING else (5, 4, 4, 4)
+            arrays = 1
+        elif case == "triad":
+            one_call = backend == "torch" or backend in _FUSING
+            reads, writes, calls = (2, 1, 1) if one_call else (3, 2, 2)
+            arrays, flop = 2, 2
+        elif case == "add":
+            reads, writes, calls, arrays, flop = 2, 1, 1, 2, 1
+        else:
+            reads, writes, calls, arrays, flop = 1, 1, 1, 1, 1
         return Work(
-            float(flop * n), reads * vector, writes * vector, operands * vector, vector, calls
+            float(flop * n), reads * vector, writes * vector, arrays * vector, vector, calls
         )
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
+        if case == "broadcast_add":
+            matrix = uniform((params["rows"], params["cols"]), dtype, seed)
+            return matrix, uniform(params["cols"], dtype, seed + 1)
         n = params["n"]
         first = uniform(n, dtype, seed)
         if case in ("add", "triad"):
@@ -153,13 +130,19 @@ class Elementwise(Workload):
         return (first,)
 
     def build(self, backend: Backend, case: str, params: Params, dtype: str) -> Function:
+        if backend.name not in self.case_backends.get(case, (backend.name,)):
+            raise NotImplementedError(f"elementwise {case} has no form for {backend.name}")
         if backend.name == "numba":
             return _numba_function(backend, case, params["n"], dtype)
-        xp = backend.module
         if case in _POLYNOMIALS:
-            return lambda x: x**2 + 2 * x + 1
-        result = backend.upload(backend.host(np.full(params["n"], np.nan, np.float32), dtype))
-        if case == "add":
+            return backend.compile(lambda x: x**2 + 2 * x + 1)
+        if backend.name == "jax":
+            return backend.compile(_expression(backend, case))
+        xp = backend.module
+        result = _touched_result(backend, math.prod(params.values()), dtype)
+        if case == "broadcast_add":
+            result = result.reshape(params["rows"], params["cols"])
+        if case in ("add", "broadcast_add"):
             return lambda b, c: xp.add(b, c, out=result)
         if case == "tanh":
             return lambda x: xp.tanh(x, out=result)
@@ -173,11 +156,12 @@ class Elementwise(Workload):
         return triad
 
     def fetch(self, backend: Backend, output: Any) -> Any:
-        """The checked parts only: large results stay on the device."""
-        if backend.name == "numba":  # its device arrays cannot be taken in strided pieces
-            output = backend.to_numpy(output)
-            return len(output), checked_parts(output)
-        return len(output), [backend.to_numpy(part) for part in checked_parts(output)]
+        """The shape and the checked parts only: large results stay on the device."""
+        shape = tuple(output.shape)
+        if backend.name in ("numba", "jax"):
+            # numba's device arrays cannot be taken in strided pieces, JAX would compile that
+            return shape, checked_parts(backend.to_numpy(output).reshape(-1))
+        return shape, [backend.to_numpy(part) for part in checked_parts(output.reshape(-1))]
 
     def reference(self, inputs: Arrays, case: str, params: Params, dtype: str) -> Any:
         """Expected values and the magnitude that rounding acts on, for the checked parts.
@@ -185,6 +169,9 @@ class Elementwise(Workload):
         The polynomial is near zero at x = -1, where each of its terms has rounded at the
         size of 1: its error is measured against the sum of its terms' magnitudes.
         """
+        if case == "broadcast_add":
+            matrix, row = inputs
+            inputs = (matrix.reshape(-1), np.broadcast_to(row, matrix.shape).reshape(-1))
         parts = []
         for operands in zip(*map(checked_parts, inputs), strict=True):
             x = operands[0].astype(np.float64)
@@ -193,7 +180,7 @@ class Elementwise(Workload):
             elif case == "tanh":
                 parts.append((np.tanh(x), np.abs(np.tanh(x))))
             else:
-                factor = 1.0 if case == "add" else _SCALE
+                factor = _SCALE if case == "triad" else 1.0
                 y = factor * operands[1].astype(np.float64)
                 parts.append((x + y, np.abs(x) + np.abs(y)))
         return parts
@@ -208,8 +195,9 @@ class Elementwise(Workload):
         math_mode: str,
     ) -> Check:
         """Largest |actual - expected| / (magnitude + atol / rtol), tolerance rtol."""
-        length, parts = output
-        if length != params["n"]:
+        shape, parts = output
+        names = ("rows", "cols") if case == "broadcast_add" else ("n",)
+        if shape != tuple(params[name] for name in names):
             return Check(math.inf, 0.0)
         rtol, atol = _TOLERANCES[dtype]
         errors = [
@@ -217,6 +205,26 @@ class Elementwise(Workload):
             for actual, (expected, magnitude) in zip(parts, reference, strict=True)
         ]
         return Check(float(np.max(errors)), rtol)
+
+
+def _expression(backend: Backend, case: str) -> Function:
+    """A case as an expression of its operands, for libraries that compile expressions."""
+    if case == "tanh":
+        tanh = backend.module.tanh
+        return lambda x: tanh(x)
+    if case == "triad":
+        return lambda b, c: b + _SCALE * c
+    return lambda b, c: b + c
+
+
+def _touched_result(backend: Backend, count: int, dtype: str) -> Any:
+    """A vector on the device, filled with NaN: what an operation leaves unwritten is wrong."""
+    if backend.name in ("numpy", "numba"):
+        filled = np.full(count, np.nan, dtype)
+        return filled if backend.device == "cpu" else backend.upload(filled)
+    result = backend.empty(count, dtype)
+    backend.poison(result)
+    return result
 
 
 @cache
@@ -263,7 +271,7 @@ def _numba_kernel(device: str, case: str) -> Any:
 
 
 def _numba_function(backend: Backend, case: str, n: int, dtype: str) -> Function:
-    result = backend.upload(backend.host(np.full(n, np.nan, np.float32), dtype))
+    result = _touched_result(backend, n, dtype)
     kernel = _numba_kernel(backend.device, "add" if case == "add" else "polynomial")
     if backend.device == "cuda":
         kernel = kernel[(n + 255) // 256, 256]

@@ -23,6 +23,7 @@ from collector.workloads.base import (
     sizes,
     uniform,
 )
+from collector.workloads.projection import probe, projected, times
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -30,14 +31,17 @@ if TYPE_CHECKING:
 _C64 = ("complex64", "ieee")
 _C128 = ("complex128", "ieee")
 
-# powers of two, products of small primes, and (1009, 2003, 10007) primes
-_CPU_1D = ((1, 1024), (64, 1024), (100, 1000), (16, 1009), (1, 65_536), (16, 65_536), (1, 100_000))
-_CPU_2D = (64, 100, 256, 500, 512, 1000, 1024)
+# powers of two, products of small primes, and primes (1009, 2003, 10007)
+_CPU_1D = ((1, 1024), (64, 1024), (100, 1000), (16, 1009), (1, 65_536), (16, 65_536), (10, 10_007))
+_CPU_1D_JAX = ((100, 1000), (16, 65_536))
+_CPU_2D: tuple[int, ...] = (64, 100, 256, 500, 512, 1000, 1024)
 _CUDA_1D = (
     *((64, 1024), (1000, 1000), (1024, 1024), (100, 1009), (16, 65_536), (10, 100_000)),
-    *((1024, 4096), (16, 262_144), (1, 5_000_000), (500, 2003)),
+    *((1024, 4096), (16, 262_144), (1, 5_000_000), (500, 10_007)),
 )
 _CUDA_2D = (64, 256, 500, 512, 1000, 1024, 2048, 3000, 4096)
+_CUDA_2D_JAX = (500, 1024, 3000)
+_SINGLE_BINS = 8
 
 
 class Fft(Workload):
@@ -50,34 +54,32 @@ class Fft(Workload):
     support = {
         ("numpy", "cpu"): (_C64, _C128),
         ("torch", "cpu"): (_C64, _C128),
+        ("jax", "cpu"): (_C64, _C128),
         ("torch", "cuda"): (_C64, _C128),
         ("cupy", "cuda"): (_C64, _C128),
+        ("jax", "cuda"): (_C64, _C128),
     }
+    threaded_backends = frozenset({"torch", "jax"})
 
     def size(self, case: str, params: Params) -> int:
         p = self.complete(case, params)
         return p["n"] ** 2 if case == "fft2" else p["batch"] * p["n"]
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
-        dtypes = self.dtypes(backend, device)
-        if not dtypes:
-            return
+        if not self.dtypes(backend, device) or (suite == "quick" and backend == "jax"):
+            return  # JAX takes longer to start and to compile than its quick cells would
         if suite == "quick":
+            yield from points("fft2", sizes("n", (100, 512)), [_C64], ("hot",))
             modes = ("hot",) if device == "cpu" else ("hot", "resident")
-            yield from points("fft2", sizes("n", (100, 512, 1000)), [_C64], modes)
-            return
-        cpu = device == "cpu"
-        batches = [{"batch": b, "n": n} for b, n in (_CPU_1D if cpu else _CUDA_1D)]
-        lengths = _CPU_2D if cpu else _CUDA_2D
-        if cpu:
-            yield from points("batched_1d", batches, [_C64], ("hot",))
-            yield from points("fft2", sizes("n", lengths), [_C64, _C128], ("hot",))
-            return
-        yield from points("batched_1d", batches, [_C64], ("hot",))
-        yield from points("fft2", sizes("n", lengths[::2]), [_C128], ("hot",))
-        yield from points("fft2", sizes("n", lengths), [_C64], ("hot", "resident"))
-        if backend == "torch":
-            yield from points("fft2", sizes("n", lengths[:-3]), [_C64], ("cold", "end_to_end"))
+            yield from points("fft2", sizes("n", (1000,)), [_C64], modes)
+        elif device == "cpu":
+            yield from _cpu_grid(suite, backend)
+        elif backend == "jax":
+            yield from points("batched_1d", _batches(_CUDA_1D[1:5:3]), [_C64], ("resident",))
+            modes = ("resident", "end_to_end")
+            yield from points("fft2", sizes("n", _CUDA_2D_JAX), [_C64], modes)
+        else:
+            yield from _cuda_grid(suite, backend)
 
     def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
         """5 N log2 N FLOP for N points (Van Loan 1992); two passes over memory for 2-D.
@@ -100,32 +102,42 @@ class Fft(Workload):
     def build(self, backend: Backend, case: str, params: Params, dtype: str) -> Function:
         fft = backend.module.fft
         if case == "fft2":
-            return lambda x: fft.fft2(x)
-        return lambda x: fft.fft(x)
+            return backend.compile(lambda x: fft.fft2(x))
+        return backend.compile(lambda x: fft.fft(x))
 
     def reference(self, inputs: Arrays, case: str, params: Params, dtype: str) -> Any:
-        """Shape; a probe v of +-1 with the product of the spectrum and v; eight single bins.
+        """Shape; the product of the spectrum and the probe v; eight single bins.
 
         The spectrum of rows is X = x W with the symmetric Fourier matrix W, so X v = x (W v);
         the two-dimensional one is W' x W, so X v = W' (x (W v)): no large transform is needed.
-        The bins follow the defining sum, without any FFT.
+        The bins follow the defining sum, without any FFT. One pass over x makes all of them.
         """
         x = inputs[0]
         rows, n = x.shape
-        probe = np.random.default_rng(7).choice([-1.0, 1.0], size=(n, 2))
-        expected = _times(x, np.fft.fft(probe, axis=0))
+        bins = _bins(rows, n)
+        transformed = np.fft.fft(probe(n)[:, 0])[:, None]
         if case == "fft2":
-            expected = np.fft.fft(expected, axis=0)
-        generator = np.random.default_rng(11)
-        bins = []
-        for _ in range(8):
-            row, column = int(generator.integers(rows)), int(generator.integers(n))
-            if case == "fft2":
-                value = _twiddle(rows, row) @ _times(x, _twiddle(n, column))
-            else:
-                value = x[row] @ _twiddle(n, column)
-            bins.append((row, column, value))
-        return x.shape, probe, expected, bins
+            columns = [_twiddle(n, column)[:, None] for _, column in bins]
+            sums = times(x, np.hstack([transformed, *columns]))
+            expected = np.fft.fft(sums[:, :1], axis=0)
+            values = [
+                complex(_twiddle(rows, row) @ sums[:, 1 + index])
+                for index, (row, _) in enumerate(bins)
+            ]
+        else:
+            expected = times(x, transformed)
+            values = [_single_bin(x[row], column) for row, column in bins]
+        return x.shape, expected, np.array(values)
+
+    def fetch(self, backend: Backend, output: Any) -> Any:
+        """Shape of the spectrum X, X v in complex128, and single bins: what the check needs."""
+        shape = tuple(output.shape)
+        if len(shape) != 2:
+            return shape, None, None
+        if backend.name == "jax":  # would compile each step
+            output = backend.to_numpy(output)
+        values = [complex(backend.to_numpy(output[row, col])) for row, col in _bins(*shape)]
+        return shape, projected(backend, output), np.array(values)
 
     def check(
         self,
@@ -141,33 +153,75 @@ class Fft(Workload):
         A bin's error is relative to the root-mean-square bin. Tolerance 4 log2(N) u, doubled
         for lengths with a large prime factor (Bluestein's algorithm makes two longer ones).
         """
-        shape, probe, expected, bins = reference
-        if output.shape != shape:
+        shape, expected, bins = reference
+        actual_shape, product, actual_bins = output
+        if actual_shape != shape:
             return Check(math.inf, 0.0)
         rows, n = shape
         count = rows * n if case == "fft2" else n
-        errors = [relative_l2(_times(output, probe), expected)]
-        rms = math.sqrt(float(np.mean(np.abs(expected) ** 2)) / n)
-        errors += [abs(complex(output[row, column]) - value) / rms for row, column, value in bins]
+        # of bins that are alike in size, |X v|^2 is |v|^2 times the mean square of a bin
+        rms = math.sqrt(float(np.mean(np.abs(expected) ** 2)) / float(np.sum(probe(n) ** 2)))
+        errors = [relative_l2(product, expected), *(np.abs(actual_bins - bins) / rms)]
         slack = 2 if _largest_prime_factor(n) > 127 else 1
         tolerance = 4 * math.log2(max(count, 2)) * UNIT_ROUNDOFF[dtype] * slack
         worst = math.nan if np.isnan(errors).any() else max(errors)
         return Check(float(worst), tolerance)
 
 
-def _times(matrix: np.ndarray[Any, Any], vectors: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """matrix @ vectors in complex128, a few rows at a time so that no wide copy is needed."""
-    rows = max(1, 2**17 // matrix.shape[1])
-    blocks = [
-        matrix[start : start + rows].astype(np.complex128) @ vectors
-        for start in range(0, len(matrix), rows)
+def _cpu_grid(suite: str, backend: str) -> Iterator[GridPoint]:
+    if backend == "jax":
+        yield from points("batched_1d", _batches(_CPU_1D_JAX), [_C64], ("hot",))
+        yield from points("fft2", sizes("n", (500, 1024)), [_C64], ("hot",))
+        return
+    few, wide = _CPU_2D[::2], _CPU_2D[2::4]
+    if suite == "full":
+        few = wide = _CPU_2D
+    yield from points("batched_1d", _batches(_CPU_1D), [_C64], ("hot",))
+    yield from points("fft2", sizes("n", few), [_C64], ("hot",))
+    yield from points("fft2", sizes("n", wide), [_C128], ("hot",))
+
+
+def _cuda_grid(suite: str, backend: str) -> Iterator[GridPoint]:
+    torch, full = backend == "torch", suite == "full"
+    batches = _batches(_CUDA_1D if torch or full else _CUDA_1D[::2])
+    yield from points("batched_1d", batches, [_C64], ("hot",))
+    yield from points("fft2", sizes("n", _CUDA_2D[:: 1 if full else 3]), [_C128], ("hot",))
+    for index, n in enumerate(_CUDA_2D if torch or full else _CUDA_2D[::2]):
+        modes: tuple[str, ...] = ("hot",)
+        if index % 3 == 1 or full:
+            modes = ("hot", "cold", "resident", "end_to_end") if torch else ("hot", "resident")
+        yield from points("fft2", sizes("n", (n,)), [_C64], modes)
+
+
+def _batches(pairs: tuple[tuple[int, int], ...]) -> list[dict[str, int]]:
+    return [{"batch": batch, "n": n} for batch, n in pairs]
+
+
+def _bins(rows: int, n: int) -> list[tuple[int, int]]:
+    """Rows and columns of the bins that are checked alone."""
+    generator = np.random.default_rng(11)
+    return [
+        (int(generator.integers(rows)), int(generator.integers(n))) for _ in range(_SINGLE_BINS)
     ]
-    return np.concatenate(blocks)
 
 
-def _twiddle(n: int, frequency: int) -> np.ndarray[Any, Any]:
-    """exp(-2 pi i j f / n) for j < n in complex128, the phase reduced before rounding."""
-    phase = (np.arange(n) * frequency) % n / n
+def _single_bin(values: np.ndarray[Any, Any], frequency: int) -> complex:
+    """sum_j x_j exp(-2 pi i j f / n) in complex128, with j = a w + b and w about sqrt(n).
+
+    The factor is a product of one of a and one of b, so that 2 sqrt(n) exponentials suffice.
+    """
+    n = len(values)
+    width = math.isqrt(n - 1) + 1
+    rows = -(-n // width)
+    padded = np.zeros(rows * width, np.complex128)
+    padded[:n] = values
+    inner = padded.reshape(rows, width) @ _twiddle(n, frequency, width)
+    return complex(_twiddle(n, frequency * width % n, rows) @ inner)
+
+
+def _twiddle(n: int, frequency: int, count: int | None = None) -> np.ndarray[Any, Any]:
+    """exp(-2 pi i j f / n) for j < count (n), complex128, the phase reduced before rounding."""
+    phase = (np.arange(n if count is None else count) * frequency) % n / n
     twiddle: np.ndarray[Any, Any] = np.exp(-2j * np.pi * phase)
     return twiddle
 

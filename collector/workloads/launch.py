@@ -1,7 +1,13 @@
-"""What it costs to start work at all: an empty kernel, and a chain of tiny dependent calls."""
+"""What it costs to start work at all: an empty kernel, and chains of tiny calls of several kinds.
+
+The chains tell apart what a host spends on one call: a plain operation into a given result, one
+that allocates its result, one that is recorded for automatic differentiation and then run
+backward, a view that computes nothing, and an optimizer's step over a list of tiny parameters.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -28,68 +34,159 @@ if TYPE_CHECKING:
 _F32 = ("float32", "ieee")
 _ELEMENTS = 16
 _FACTOR = 0.5  # a power of two, so that a chain of products rounds nothing
+_LEARNING_RATE = 1e-3
+
+_TORCH = frozenset({"torch"})
+_ARRAYS = frozenset({"numpy", "torch", "cupy"})
+
+#: lists that PyTorch's Adam (foreach) goes through with one call each, and how many tensors one
+#: launch of such a call takes by the number of lists in it (multi_tensor_apply of PyTorch)
+_ADAM_LISTS = (2, 1, 3, 2, 1, 1, 3)
+_TENSORS_PER_LAUNCH = {1: 110, 2: 64, 3: 48}
 
 
 class Launch(Workload):
     """The floor under every small operation, on the host and on the device."""
 
     name = "launch"
-    summary = "an empty kernel, and a chain of dependent calls on 16 elements"
-    size_meaning = "calls in the chain"
-    signatures = {"empty_kernel": {}, "chain": {"length": None}}
+    summary = "an empty kernel, and chains of calls on 16 elements by class of operation"
+    size_meaning = "calls in the chain, or tensors of the optimizer"
+    signatures = {
+        "empty_kernel": {},
+        "chain": {"length": None},
+        "dispatch_allocating": {"length": None},
+        "dispatch_views": {"length": None},
+        "dispatch_autograd": {"length": None},
+        "optimizer_step": {"tensors": None},
+    }
     support = {
         ("numpy", "cpu"): (_F32,),
         ("torch", "cpu"): (_F32,),
+        ("jax", "cpu"): (_F32,),
         ("torch", "cuda"): (_F32,),
         ("cupy", "cuda"): (_F32,),
         ("numba", "cuda"): (_F32,),
+        ("jax", "cuda"): (_F32,),
+    }
+    case_backends = {
+        "empty_kernel": frozenset({"cupy", "numba"}),
+        "chain": _ARRAYS | {"jax"},
+        "dispatch_allocating": _ARRAYS | {"jax"},
+        "dispatch_views": _ARRAYS,
+        "dispatch_autograd": _TORCH,
+        "optimizer_step": _TORCH,
     }
     threaded_backends = frozenset()
 
+    def returns_operands(self, case: str) -> bool:
+        return case == "dispatch_views"
+
     def size(self, case: str, params: Params) -> int:
-        return self.complete(case, params).get("length", 1)
+        complete = self.complete(case, params)
+        return complete.get("length", complete.get("tensors", 1))
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
-        dtypes = self.dtypes(backend, device)
-        if not dtypes:
+        if (backend, device) not in self.support:
             return
         modes = ("hot",) if device == "cpu" else ("hot", "resident")
-        if device == "cuda" and backend in ("cupy", "numba"):
-            yield from points("empty_kernel", [{}], dtypes, modes)
-        if backend != "numba":
-            lengths = (1, 10, 100) if suite == "quick" else (1, 2, 5, 10, 20, 50, 100)
-            yield from points("chain", sizes("length", lengths), dtypes, modes)
+        # the host alone is measured: a device's clock would see nothing, or little
+        host = ("hot",) if device == "cpu" else ("resident",)
+        if device == "cuda" and self.supports(backend, device, "empty_kernel"):
+            yield from points("empty_kernel", [{}], [_F32], modes)
+        if suite == "quick":
+            if backend in _ARRAYS:
+                yield from points("chain", sizes("length", (1, 10, 100)), [_F32], modes)
+            return
+        if backend == "jax":
+            yield from points("chain", sizes("length", (1, 30)), [_F32], host)
+            yield from points("dispatch_allocating", sizes("length", (1, 10)), [_F32], host)
+        if backend in _ARRAYS:
+            chains = (1, 2, 5, 10, 20, 50, 100) if suite == "full" else (1, 10, 30, 100)
+            yield from points("chain", sizes("length", chains), [_F32], modes)
+            lengths = (1, 10, 100) if suite == "full" else (10,)
+            yield from points("dispatch_allocating", sizes("length", lengths), [_F32], modes)
+            yield from points("dispatch_views", sizes("length", lengths), [_F32], host)
+        if backend == "torch":
+            yield from points("dispatch_autograd", sizes("length", (10,)), [_F32], modes)
+            yield from points("dispatch_autograd", sizes("length", (50,)), [_F32], host)
+            yield from points("optimizer_step", sizes("tensors", (10,)), [_F32], modes)
+            yield from points("optimizer_step", sizes("tensors", (60,)), [_F32], host)
 
     def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
-        """One kernel per call, 16 elements read and written by each; an empty one does nothing."""
+        """One kernel per call, 16 elements read and written by each; an empty one does nothing.
+
+        JAX compiles the chain to one kernel that reads and writes once. A view is no kernel. The
+        chain with automatic differentiation has as many products backward as forward. Adam reads
+        12 and writes 7 values a parameter at 12 FLOP (network_work), in 7 calls over lists, each
+        of one kernel for so many tensors as a launch takes.
+        """
         if case == "empty_kernel":
             return Work(0.0, 0.0, 0.0)
+        operand = 4.0 * _ELEMENTS
+        if case == "optimizer_step":
+            tensors = params["tensors"]
+            values, moved = float(tensors * _ELEMENTS), tensors * operand
+            kernels = sum(math.ceil(tensors / _TENSORS_PER_LAUNCH[lists]) for lists in _ADAM_LISTS)
+            return Work(12 * values, 12 * moved, 7 * moved, moved, moved, kernels)
         length = params["length"]
-        moved = 4.0 * _ELEMENTS
-        return Work(float(length * _ELEMENTS), length * moved, length * moved, moved, moved, length)
+        if case == "dispatch_views":
+            return Work(0.0, 0.0, 0.0, operand, operand, 0)
+        both_ways = 2 if case == "dispatch_autograd" else 1
+        calls, bus = both_ways * length, both_ways * operand
+        kernels = 1 if case == "chain" and backend == "jax" else calls
+        moved = kernels * operand
+        return Work(float(calls * _ELEMENTS), moved, moved, bus, bus, kernels)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
-        return (uniform(_ELEMENTS, dtype, seed),)
+        """A vector; with automatic differentiation its result's gradient too; or gradients."""
+        if case == "optimizer_step":
+            return (uniform((params["tensors"], _ELEMENTS), dtype, seed),)
+        first = uniform(_ELEMENTS, dtype, seed)
+        return (first, uniform(_ELEMENTS, dtype, seed + 1))[: 1 + (case == "dispatch_autograd")]
 
     def build(self, backend: Backend, case: str, params: Params, dtype: str) -> Function:
+        if case != "empty_kernel" and backend.name not in self.case_backends[case]:
+            raise SelectionError(f"launch {case} has no form for backend {backend.name!r}")
         if case == "empty_kernel":
             return _empty_kernel(backend.name)
-        xp, length = backend.module, params["length"]
-        result = backend.empty(_ELEMENTS, dtype)
-
-        def chain(x: Any) -> Any:
-            xp.multiply(x, _FACTOR, out=result)
-            for _ in range(length - 1):
-                xp.multiply(result, _FACTOR, out=result)
-            return result
-
-        return chain
+        if case == "optimizer_step":
+            return _AdamStep(backend.module, params["tensors"], backend.device)
+        length = params["length"]
+        if case == "dispatch_views":
+            return _views(length)
+        if case == "dispatch_autograd":
+            return _autograd(length)
+        if case == "chain" and backend.name == "jax":
+            return backend.compile(_allocating(backend.module, length))
+        if case == "dispatch_allocating":
+            return _allocating(backend.module, length)
+        return _chain(backend, length, dtype)
 
     def reference(self, inputs: Arrays, case: str, params: Params, dtype: str) -> Any:
-        return inputs[0].astype(np.float64) * _FACTOR ** params.get("length", 0)
+        """Of views the operand itself, of Adam its step, else the operands times the factors.
+
+        Adam (Kingma and Ba 2015) with the same gradient g at each step has the moments g and
+        g^2 once their bias is corrected, so each step is rate g / (|g| + 1e-8).
+        """
+        exact = [array.astype(np.float64) for array in inputs]
+        if case == "optimizer_step":
+            return _LEARNING_RATE * exact[0] / (np.abs(exact[0]) + 1e-8)
+        if case == "dispatch_views":
+            square = exact[0].reshape(4, 4)
+            return np.stack([square.T if params["length"] % 2 else square])
+        scaled = [array * _FACTOR ** params.get("length", 0) for array in exact]
+        return np.stack(scaled) if case == "dispatch_autograd" else scaled[0]
 
     def fetch(self, backend: Backend, output: Any) -> Any:
-        return None if output is None else backend.to_numpy(output)
+        """The result, or results stacked; of Adam the mean step so far."""
+        if output is None:
+            return None
+        if isinstance(output, tuple):
+            return np.stack([backend.to_numpy(part) for part in output])
+        if isinstance(output, _AdamStep):
+            now = np.stack([backend.to_numpy(parameter) for parameter in output.parameters])
+            return (1.0 - now.astype(np.float64)) / output.steps
+        return backend.to_numpy(output)
 
     def check(
         self,
@@ -100,11 +197,90 @@ class Launch(Workload):
         dtype: str,
         math_mode: str,
     ) -> Check:
-        """Products with a power of two are exact while they are normal numbers."""
+        """Products with a power of two are exact while they are normal numbers, views always.
+
+        Adam's parameters begin at one and move by the rate at each step; after many, rounding
+        to their last place is a fair part of a step: tolerance 3e-2 (1e6 steps).
+        """
         if case == "empty_kernel":
             return Check(None, 0.0)
+        tolerance = 3e-2 if case == "optimizer_step" else 1e-6
+        if np.shape(output) != np.shape(reference):
+            return Check(math.nan, tolerance)
         error = float(np.max(np.abs(output - reference)))
-        return Check(error / float(np.max(np.abs(reference))), 1e-6)
+        return Check(error / float(np.max(np.abs(reference))), tolerance)
+
+
+def _chain(backend: Backend, length: int, dtype: str) -> Function:
+    """``length`` products, each into the same given result."""
+    multiply, result = backend.module.multiply, backend.empty(_ELEMENTS, dtype)
+
+    def chain(x: Any) -> Any:
+        multiply(x, _FACTOR, out=result)
+        for _ in range(length - 1):
+            multiply(result, _FACTOR, out=result)
+        return result
+
+    return chain
+
+
+def _allocating(xp: Any, length: int) -> Function:
+    """``length`` products, each into a new result."""
+
+    def allocating(x: Any) -> Any:
+        for _ in range(length):
+            x = xp.multiply(x, _FACTOR)
+        return x
+
+    return allocating
+
+
+def _views(length: int) -> Function:
+    """The operand as a square, transposed ``length`` times.
+
+    A tuple of it, as a bare view would be poisoned after the check and the operand with it.
+    """
+
+    def views(x: Any) -> tuple[Any]:
+        x = x.reshape(4, 4)
+        for _ in range(length):
+            x = x.T
+        return (x,)
+
+    return views
+
+
+def _autograd(length: int) -> Function:
+    """Products recorded for differentiation, then their gradient: (result, gradient)."""
+
+    def forward_backward(x: Any, gradient: Any) -> Any:
+        x = x.detach().requires_grad_()
+        y = x
+        for _ in range(length):
+            y = y * _FACTOR
+        y.backward(gradient)
+        return y, x.grad
+
+    return forward_backward
+
+
+class _AdamStep:
+    """A step of torch.optim.Adam over vectors of 16 elements; counts its steps."""
+
+    def __init__(self, torch: Any, tensors: int, device: str) -> None:
+        self.parameters = [
+            torch.nn.Parameter(torch.ones(_ELEMENTS, device=device)) for _ in range(tensors)
+        ]
+        self.steps = 0
+        self._optimizer = torch.optim.Adam(self.parameters, lr=_LEARNING_RATE)
+
+    def __call__(self, gradients: Any) -> _AdamStep:
+        if not self.steps:  # the same ones for ever
+            for parameter, gradient in zip(self.parameters, gradients, strict=True):
+                parameter.grad = gradient.clone()
+        self._optimizer.step()
+        self.steps += 1
+        return self
 
 
 @cache

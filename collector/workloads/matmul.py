@@ -24,6 +24,7 @@ from collector.workloads.base import (
     sizes,
     uniform,
 )
+from collector.workloads.projection import probe, projected, times
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -35,17 +36,29 @@ _TF32 = ("float32", "tf32")
 _F16 = ("float16", "ieee")
 _BF16 = ("bfloat16", "ieee")
 
+_INT8 = ("int8", "ieee")
+
 # Sizes that are not multiples of 8 stand beside those that are: 16-bit tensor-core products
 # of unaligned dimensions run several times slower, which powers of two never show.
 _CPU_SQUARE = (64, 100, 128, 256, 500, 512, 1000, 1024, 1501, 2048, 3000)
+_CPU_SQUARE_F64 = {"numpy": (64, 256, 500, 1024, 2048), "torch": (100, 1000)}
+_CPU_SQUARE_JAX = (64, 256, 1000, 2048)
 _CUDA_SQUARE = (
     *(64, 100, 128, 256, 384, 500, 512, 1000, 1001, 1024, 2000, 2048, 3000, 3001),
     *(4096, 6144, 8192),
 )
+_CUDA_SQUARE_FEW = {
+    ("cupy", "float32"): (100, 384, 1001, 2000, 4096, 6144),
+    ("cupy", "float64"): (384, 1001, 4096),
+    ("cupy", "float16"): (384, 1001, 4096),
+    ("jax", "float32"): (256, 1001, 2048, 4096),
+    ("jax", "bfloat16"): (1001, 4096),
+}
 _LARGEST_END_TO_END = 4096
-_SKINNY = ((4096, 16, 4096), (1, 4096, 4096), (8192, 100, 1024))
-_LONG_K = ((64, 64, 65536), (256, 256, 32768), (100, 100, 100_000))
-_BATCHED = ((256, 64), (64, 250), (32, 512), (1024, 32))
+_SKINNY: tuple[tuple[int, ...], ...] = ((4096, 16, 4096), (1, 4096, 4096), (8192, 100, 1024))
+_LONG_K: tuple[tuple[int, ...], ...] = ((64, 64, 65536), (256, 256, 32768), (100, 100, 100_000))
+_BATCHED: tuple[tuple[int, int], ...] = ((256, 64), (64, 250), (32, 512), (1024, 32))
+_INT8_SIZES = {"cpu": (500, 1000), "cuda": (512, 1000, 4096)}
 
 
 class Matmul(Workload):
@@ -59,16 +72,20 @@ class Matmul(Workload):
         "skinny": {"m": None, "n": None, "k": None},
         "long_k": {"m": None, "n": None, "k": None},
         "batched": {"batch": None, "n": None},
+        "int8_square": {"n": None},
         "dot_2000_float64": {"n": 2000},
         "x_xt_1000_float32": {"n": 1000},
     }
     support = {
         ("numpy", "cpu"): (_F64, _F32),
-        ("torch", "cpu"): (_F64, _F32, _BF16),
-        ("torch", "cuda"): (_F64, _F32, _TF32, _F16, _BF16),
+        ("torch", "cpu"): (_F64, _F32, _BF16, _INT8),
+        ("jax", "cpu"): (_F64, _F32, _BF16),
+        ("torch", "cuda"): (_F64, _F32, _TF32, _F16, _BF16, _INT8),
         ("cupy", "cuda"): (_F64, _F32, _F16),
+        ("jax", "cuda"): (_F64, _F32, _TF32, _F16, _BF16),
     }
-    threaded_backends = frozenset({"numpy", "torch"})
+    threaded_backends = frozenset({"numpy", "torch", "jax"})
+    case_backends = {"int8_square": frozenset({"torch"})}
 
     def complete(self, case: str, params: Params) -> dict[str, int]:
         """Canonical parameters batch, m, n, k; a square case may be given by n alone."""
@@ -85,76 +102,39 @@ class Matmul(Workload):
         return round(math.cbrt(p["batch"] * p["m"] * p["n"] * p["k"]))
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
-        dtypes = self.dtypes(backend, device)
-        if not dtypes:
-            return
-        if device == "cpu":
-            yield from self._cpu_grid(suite, backend, dtypes)
+        if not self.dtypes(backend, device) or (suite == "quick" and backend == "jax"):
+            return  # JAX takes longer to start and to compile than its quick cells would
+        if suite == "quick":
+            yield from _quick_grid(backend, device)
+        elif device == "cpu":
+            yield from _cpu_grid(suite, backend)
+        elif backend == "torch":
+            yield from _torch_cuda_grid(suite == "full")
         else:
-            yield from self._cuda_grid(suite, backend, dtypes)
+            yield from _few_cuda_points(backend)
+        if backend == "jax":
+            return
         modes = ("hot",) if device == "cpu" else ("hot", "resident", "end_to_end")
         yield from points("dot_2000_float64", [{"n": 2000}], [_F64], modes)
         yield from points("x_xt_1000_float32", [{"n": 1000}], [_F32], modes)
-
-    def _cpu_grid(
-        self, suite: str, backend: str, dtypes: tuple[tuple[str, str], ...]
-    ) -> Iterator[GridPoint]:
-        if suite == "quick":
-            wanted = [_F32, _F64] if backend == "numpy" else [_F32]
-            kept = [dtype for dtype in dtypes if dtype in wanted]
-            yield from points("square", sizes("n", (64, 250, 512, 1000)), kept, ("hot",))
-            return
-        wide = [dtype for dtype in dtypes if dtype != _BF16]
-        yield from points("square", sizes("n", _CPU_SQUARE), wide, ("hot",))
-        if _BF16 in dtypes:
-            yield from points("square", sizes("n", _CPU_SQUARE[::2]), [_BF16], ("hot",))
-        yield from self._other_shapes([_F32], ("hot",))
-
-    def _cuda_grid(
-        self, suite: str, backend: str, dtypes: tuple[tuple[str, str], ...]
-    ) -> Iterator[GridPoint]:
-        if suite == "quick":
-            wanted = (_F32, _BF16) if backend == "torch" else (_F32,)
-            kept = [dtype for dtype in dtypes if dtype in wanted]
-            modes = ("hot", "resident", "end_to_end")
-            yield from points("square", sizes("n", (256, 1001, 2048, 4096)), kept, modes)
-            return
-        chosen = _CUDA_SQUARE if backend == "torch" else _CUDA_SQUARE[1::3]
-        for dtype in dtypes:
-            for index, n in enumerate(chosen):
-                kept_modes = ["hot"]
-                if index % 2 == 0:
-                    if dtype == _F32:
-                        kept_modes.append("cold")
-                    kept_modes.append("resident")
-                    if dtype in (_F32, _F64) and n <= _LARGEST_END_TO_END:
-                        kept_modes.append("end_to_end")
-                yield from points("square", sizes("n", (n,)), [dtype], tuple(kept_modes))
-        if backend == "torch":
-            yield from self._other_shapes([_F32, _BF16], ("hot",))
-
-    def _other_shapes(
-        self, dtypes: list[tuple[str, str]], modes: tuple[str, ...]
-    ) -> Iterator[GridPoint]:
-        for case, shapes in (("skinny", _SKINNY), ("long_k", _LONG_K)):
-            params = [dict(zip("mnk", shape, strict=True)) for shape in shapes]
-            yield from points(case, params, dtypes, modes)
-        batches = [{"batch": batch, "n": n} for batch, n in _BATCHED]
-        yield from points("batched", batches, dtypes, modes)
 
     def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
         """2 b m n k FLOP; each operand read once and the result written once.
 
         The program x_xt reads one operand only, as its second one is a view of the first.
+        Products of int8 are integer operations, counted alike; their result is int32.
         """
         batch, m, n, k = (params[name] for name in _DIMENSIONS)
         item = ITEM_BYTES[dtype]
         operands = m * k if case == "x_xt_1000_float32" else m * k + k * n
-        read, written = float(batch * operands * item), float(batch * m * n * item)
+        result_item = ITEM_BYTES["int32"] if case == "int8_square" else item
+        read, written = float(batch * operands * item), float(batch * m * n * result_item)
         return Work(2.0 * batch * m * n * k, read, written, read, written, 1)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         p = self.complete(case, params)
+        if case == "int8_square":
+            return tuple(_random_int8((p["n"], p["n"]), seed + offset) for offset in range(2))
         lead = (p["batch"],) if case == "batched" else ()
         a = uniform((*lead, p["m"], p["k"]), dtype, seed)
         if case == "x_xt_1000_float32":
@@ -162,19 +142,33 @@ class Matmul(Workload):
         return a, uniform((*lead, p["k"], p["n"]), dtype, seed + 1)
 
     def build(self, backend: Backend, case: str, params: Params, dtype: str) -> Function:
-        if backend.name not in ("numpy", "torch", "cupy"):
+        """The product. That of int8 is A B^T: quantised layers store their weights so, and the
+        integer tensor cores of some GPUs take no other layout."""
+        if (backend.name, backend.device) not in self.support:
             raise SelectionError(f"matmul has no form for backend {backend.name!r}")
+        if case == "int8_square":
+            if backend.name != "torch" or not hasattr(backend.module, "_int_mm"):
+                raise NotImplementedError(f"{backend.name} has no product of int8 with int32 sums")
+            int_mm = backend.module._int_mm
+            return lambda a, b: int_mm(a, b.t())
         matmul = backend.module.matmul
         if case == "x_xt_1000_float32":
-            return lambda x: matmul(x, x.T)
-        return lambda a, b: matmul(a, b)
+            return backend.compile(lambda x: matmul(x, x.T))
+        return backend.compile(lambda a, b: matmul(a, b))
 
     def reference(self, inputs: Arrays, case: str, params: Params, dtype: str) -> Any:
-        """Shape of the product, a random probe v of +-1, and A (B v)."""
+        """Shape of the product, and A (B v) for the probe v, in float64."""
         a = inputs[0]
         b = inputs[1] if len(inputs) > 1 else np.swapaxes(a, -1, -2)
-        probe = np.random.default_rng(7).choice([-1.0, 1.0], size=(b.shape[-1], 2))
-        return (*a.shape[:-1], b.shape[-1]), probe, _times(a, _times(b, probe))
+        if case == "int8_square":
+            b = b.T
+        return (*a.shape[:-1], b.shape[-1]), times(a, times(b, probe(b.shape[-1])))
+
+    def fetch(self, backend: Backend, output: Any) -> Any:
+        """Shape of the output C, and C v in float64, which is all that the check needs."""
+        if output.ndim < 2:
+            return tuple(output.shape), None
+        return tuple(output.shape), projected(backend, output)
 
     def check(
         self,
@@ -188,13 +182,17 @@ class Matmul(Workload):
         """Freivalds' check: ||C v - A (B v)|| / ||A (B v)|| for random v in float64.
 
         Each element of C enters, at O(n^2) cost; in expectation over v the quotient is the
-        relative Frobenius error. Tolerance: 4 u_in + 4 sqrt(K) u_acc + u_out.
+        relative Frobenius error. Tolerance: 4 u_in + 4 sqrt(K) u_acc + u_out; that of int8 is
+        0, as all of its numbers are whole and below 2**53.
         """
-        shape, probe, expected = reference
-        k = self.complete(case, params)["k"]
-        if output.shape != shape:
+        shape, expected = reference
+        actual_shape, product = output
+        if actual_shape != shape:
             return Check(math.inf, 0.0)
-        error = relative_l2(_times(output, probe), expected)
+        error = relative_l2(product, expected)
+        if dtype == "int8":
+            return Check(error, 0.0)
+        k = self.complete(case, params)["k"]
         u_in = UNIT_ROUNDOFF["tf32"] if math_mode == "tf32" else UNIT_ROUNDOFF[dtype]
         u_sum = UNIT_ROUNDOFF["float64"] if dtype == "float64" else UNIT_ROUNDOFF["float32"]
         if dtype == "float16":  # libraries may accumulate split parts of K in half precision
@@ -202,19 +200,79 @@ class Matmul(Workload):
         return Check(error, 4 * u_in + 4 * math.sqrt(k) * u_sum + UNIT_ROUNDOFF[dtype])
 
 
-def _times(matrix: np.ndarray[Any, Any], vectors: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """matrix @ vectors in float64, a few rows at a time so that no float64 copy is needed."""
-    if matrix.dtype == np.float64 or matrix.size < 2**18:
-        product: np.ndarray[Any, Any] = matrix.astype(np.float64, copy=False) @ vectors
-        return product
-    if matrix.ndim == 3:
-        pairs = zip(
-            matrix, np.broadcast_to(vectors, (len(matrix), *vectors.shape[-2:])), strict=True
-        )
-        return np.stack([_times(part, own) for part, own in pairs])
-    rows = max(1, 2**18 // matrix.shape[1])
-    blocks = [
-        matrix[start : start + rows].astype(np.float64) @ vectors
-        for start in range(0, len(matrix), rows)
-    ]
-    return np.concatenate(blocks)
+def _random_int8(shape: tuple[int, int], seed: int) -> np.ndarray[Any, Any]:
+    """Whole numbers from -127 to 127 without zeros."""
+    values = np.random.default_rng(seed).integers(1, 255, shape, dtype=np.uint8)
+    values[values >= 128] += 1  # leaves -128 out
+    return values.view(np.int8)
+
+
+def _quick_grid(backend: str, device: str) -> Iterator[GridPoint]:
+    if device == "cpu":
+        dtypes = [_F32, _F64] if backend == "numpy" else [_F32]
+        yield from points("square", sizes("n", (64, 250, 512, 1000)), dtypes, ("hot",))
+        return
+    dtypes = [_F32, _BF16] if backend == "torch" else [_F32]
+    for index, n in enumerate((256, 1001, 2048, 4096)):
+        modes = ("hot", "resident", "end_to_end") if index % 2 else ("hot",)
+        yield from points("square", sizes("n", (n,)), dtypes, modes)
+
+
+def _cpu_grid(suite: str, backend: str) -> Iterator[GridPoint]:
+    hot = ("hot",)
+    if backend == "jax":
+        yield from points("square", sizes("n", _CPU_SQUARE_JAX), [_F32], hot)
+        yield from _other_shapes([_F32], hot, slice(1, 2))
+        return
+    full = suite == "full"
+    wide = _CPU_SQUARE if full else _CPU_SQUARE_F64[backend]
+    yield from points("square", sizes("n", _CPU_SQUARE), [_F32], hot)
+    yield from points("square", sizes("n", wide), [_F64], hot)
+    if backend == "torch":
+        yield from points("square", sizes("n", _CPU_SQUARE[:: 2 if full else 3]), [_BF16], hot)
+        yield from points("int8_square", sizes("n", _INT8_SIZES["cpu"]), [_INT8], hot)
+    chosen = slice(None) if full else slice(0, 2) if backend == "numpy" else slice(2, 3)
+    yield from _other_shapes([_F32], hot, chosen)
+
+
+def _torch_cuda_grid(full: bool) -> Iterator[GridPoint]:
+    for dtype in (_F64, _F32, _TF32, _F16, _BF16):
+        step = 2 if dtype in (_F64, _F16) and not full else 1
+        for index, n in enumerate(_CUDA_SQUARE[::step]):
+            modes = ["hot"]
+            if index % (2 if full else 3) == 0:
+                if dtype == _F32:
+                    modes.append("cold")
+                if dtype != _F16:
+                    modes.append("resident")
+                if dtype in (_F32, _F64) and n <= _LARGEST_END_TO_END:
+                    modes.append("end_to_end")
+            yield from points("square", sizes("n", (n,)), [dtype], tuple(modes))
+    yield from points("int8_square", sizes("n", _INT8_SIZES["cuda"]), [_INT8], ("hot",))
+    yield from _other_shapes([_F32, _BF16], ("hot",), slice(None))
+
+
+def _few_cuda_points(backend: str) -> Iterator[GridPoint]:
+    """CuPy's products are cuBLAS's, as torch's are; JAX has no device clock."""
+    always = "resident" if backend == "jax" else "hot"
+    for (name, dtype), chosen in _CUDA_SQUARE_FEW.items():
+        if name != backend:
+            continue
+        for index, n in enumerate(chosen):
+            modes = [always]
+            if dtype == "float32" and index % 2:
+                modes += [mode for mode in ("resident", "end_to_end") if mode != always]
+            yield from points("square", sizes("n", (n,)), [(dtype, "ieee")], tuple(modes))
+    if backend == "jax":
+        yield from points("square", sizes("n", (1001, 4096)), [_TF32], (always,))
+
+
+def _other_shapes(
+    dtypes: list[tuple[str, str]], modes: tuple[str, ...], chosen: slice
+) -> Iterator[GridPoint]:
+    """Skinny, long-K and batched products, ``chosen`` of each."""
+    for case, shapes in (("skinny", _SKINNY), ("long_k", _LONG_K)):
+        params = [dict(zip("mnk", shape, strict=True)) for shape in shapes[chosen]]
+        yield from points(case, params, dtypes, modes)
+    batches = [{"batch": batch, "n": n} for batch, n in _BATCHED[chosen]]
+    yield from points("batched", batches, dtypes, modes)

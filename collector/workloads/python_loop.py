@@ -25,8 +25,20 @@ if TYPE_CHECKING:
 
 _F64 = ("float64", "ieee")
 
-_PYTHON_SIZES = (1000, 3000, 10_000, 30_000, 100_000, 300_000)
-_SIZES = (1000, 10_000, 100_000, 300_001, 1_000_000, 10_000_000)
+_PYTHON_SIZES: tuple[int, ...] = (1000, 3000, 10_000, 30_000, 100_000, 300_000)
+_SIZES: tuple[int, ...] = (1000, 10_000, 100_000, 300_001, 1_000_000, 10_000_000)
+_STANDARD_SIZES = {
+    ("python", "cpu"): (1000, 3000, 10_000, 100_000, 300_000),
+    ("numpy", "cpu"): (1000, 10_000, 100_000, 300_001, 10_000_000),
+    ("numba", "cpu"): (1000, 100_000, 300_001, 10_000_000),
+    ("torch", "cpu"): (1000, 100_000, 300_001, 10_000_000),
+    ("jax", "cpu"): (10_000, 1_000_000),
+    ("torch", "cuda"): _SIZES,
+    ("cupy", "cuda"): (1000, 10_000, 300_001, 10_000_000),
+    ("numba", "cuda"): (1000, 10_000, 300_001, 10_000_000),
+    ("jax", "cuda"): (10_000, 300_001, 10_000_000),
+}
+_QUICK_SIZES = (10_000, 100_000, 1_000_001)
 _BLOCK = 256
 
 
@@ -46,37 +58,45 @@ class PythonLoop(Workload):
         ("numpy", "cpu"): (_F64,),
         ("numba", "cpu"): (_F64,),
         ("torch", "cpu"): (_F64,),
+        ("jax", "cpu"): (_F64,),
         ("torch", "cuda"): (_F64,),
         ("cupy", "cuda"): (_F64,),
         ("numba", "cuda"): (_F64,),
+        ("jax", "cuda"): (_F64,),
     }
-    threaded_backends = frozenset({"numba", "torch"})
+    threaded_backends = frozenset({"numba", "torch", "jax"})
 
     def size(self, case: str, params: Params) -> int:
         return self.complete(case, params)["n"]
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         dtypes = self.dtypes(backend, device)
-        if not dtypes:
-            return
-        chosen: tuple[int, ...] = _PYTHON_SIZES if backend == "python" else _SIZES
-        if suite == "quick":
-            chosen = (10_000, 100_000) if backend == "python" else (10_000, 100_000, 1_000_001)
-        modes = ("hot",) if device == "cpu" else ("hot", "resident", "end_to_end")
-        yield from points("monte_carlo_pi", sizes("n", chosen), dtypes, modes)
+        if not dtypes or (suite == "quick" and backend == "jax"):
+            return  # JAX takes longer to start and to compile than its quick cells would
+        chosen = _PYTHON_SIZES if backend == "python" else _SIZES
+        if suite == "standard":
+            chosen = _STANDARD_SIZES[backend, device]
+        elif suite == "quick":
+            chosen = _QUICK_SIZES[:2] if backend == "python" else _QUICK_SIZES
+        for index, n in enumerate(chosen):
+            yield from points(
+                "monte_carlo_pi", sizes("n", (n,)), dtypes, _modes(backend, device, index)
+            )
 
     def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
         """4 FLOP a point (two squares, a sum, a comparison).
 
         A loop reads each point once. The array form is five calls: two squares and a sum
-        with temporaries, a comparison that writes one byte a point, and a count.
+        with temporaries, a comparison that writes one byte a point, and a count; PyTorch
+        counts in two kernels. JAX compiles it into one pass over the points.
         """
         n = float(params["n"])
         operands = 16.0 * n
-        if backend in ("python", "numba"):
+        if backend in ("python", "numba", "jax"):
             kernels = 2 if backend == "numba" else 1  # numba on a GPU clears its counter first
             return Work(4 * n, operands, 8.0, operands, 8.0, kernels)
-        return Work(4 * n, 8 * 5 * n + n, 8 * 3 * n + n, operands, 8.0, 5)
+        kernels = 6 if backend == "torch" else 5
+        return Work(4 * n, 8 * 5 * n + n, 8 * 3 * n + n, operands, 8.0, kernels)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         generator = np.random.default_rng(seed)
@@ -88,7 +108,7 @@ class PythonLoop(Workload):
         if backend.name == "numba":
             return _numba_count(backend)
         count_nonzero = backend.module.count_nonzero
-        return lambda x, y: count_nonzero(x * x + y * y <= 1.0)
+        return backend.compile(lambda x, y: count_nonzero(x * x + y * y <= 1.0))
 
     def reference(self, inputs: Arrays, case: str, params: Params, dtype: str) -> Any:
         x, y = inputs
@@ -106,6 +126,15 @@ class PythonLoop(Workload):
         """The count may differ by points on the circle's edge only (fused multiply-add)."""
         actual = float(np.ravel(output)[0])
         return Check(abs(actual - reference) / params["n"], 2 / params["n"])
+
+
+def _modes(backend: str, device: str, index: int) -> tuple[str, ...]:
+    """All modes at every second size: on a GPU the host and the bus matter to such small work."""
+    if device == "cpu":
+        return ("hot",)
+    if backend == "jax":  # no device clock
+        return ("resident", "end_to_end") if index % 2 else ("resident",)
+    return ("hot", "resident", "end_to_end") if index % 2 else ("hot",)
 
 
 def _count_in_python(x: list[float], y: list[float]) -> int:

@@ -1,4 +1,4 @@
-"""Sums over a vector and along the rows of a matrix."""
+"""Sums over a vector and along the rows of a matrix; softmax and layer norm of rows."""
 
 from __future__ import annotations
 
@@ -29,74 +29,128 @@ if TYPE_CHECKING:
 _F64 = ("float64", "ieee")
 _F32 = ("float32", "ieee")
 
+_BF16 = ("bfloat16", "ieee")
+
 _CPU_SIZES = (1000, 10_000, 65_536, 250_001, 1_000_000, 4_194_304, 20_000_000)
 _CUDA_SIZES = (10_000, 65_536, 250_001, 1_000_000, 4_194_304, 10_000_000, 33_554_432)
 _ROWS = ((64, 1000), (1000, 1000), (4096, 1024), (1024, 10_000), (10_000, 3001))
+_CPU_NORM_ROWS = ((256, 1000), (2000, 1001))
+_CUDA_NORM_ROWS = ((64, 1000), (4096, 1024), (10_000, 1001))
+
+_NORMALISING = ("softmax", "layer_norm")
+_EPSILON = 1e-5  # the default of torch.nn.LayerNorm
+_CHECKED_ELEMENTS = 2**20
 
 
 class Reduction(Workload):
-    """Reads everything once and writes next to nothing."""
+    """Sums read everything once and write next to nothing; the others write as much as they read.
+
+    softmax and layer_norm act on each row. NumPy and CuPy have no such functions: there they
+    are the formulas that users write. layer_norm has no weights.
+    """
 
     name = "reduction"
-    summary = "sum of a vector and of each row of a matrix"
-    size_meaning = "elements that are summed"
-    signatures = {"sum": {"n": None}, "row_sum": {"rows": None, "cols": None}}
+    summary = "sum of a vector and of each row of a matrix, softmax and layer norm of rows"
+    size_meaning = "elements that are read"
+    signatures = {
+        "sum": {"n": None},
+        "row_sum": {"rows": None, "cols": None},
+        "softmax": {"rows": None, "cols": None},
+        "layer_norm": {"rows": None, "cols": None},
+    }
     support = {
         ("numpy", "cpu"): (_F64, _F32),
         ("torch", "cpu"): (_F64, _F32),
-        ("torch", "cuda"): (_F64, _F32),
+        ("jax", "cpu"): (_F64, _F32),
+        ("torch", "cuda"): (_F64, _F32, _BF16),
         ("cupy", "cuda"): (_F64, _F32),
+        ("jax", "cuda"): (_F64, _F32),
     }
+    threaded_backends = frozenset({"torch", "jax"})
 
     def size(self, case: str, params: Params) -> int:
         return math.prod(self.complete(case, params).values())
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
-        dtypes = self.dtypes(backend, device)
-        if not dtypes:
-            return
+        if not self.dtypes(backend, device) or (suite == "quick" and backend == "jax"):
+            return  # JAX takes longer to start and to compile than its quick cells would
         if suite == "quick":
-            quick_modes = ("hot",) if device == "cpu" else ("hot", "resident")
-            yield from points(
-                "sum", sizes("n", (10_000, 1_000_001, 10_000_000)), [_F32], quick_modes
-            )
-            return
-        rows = [{"rows": r, "cols": c} for r, c in _ROWS]
-        if device == "cpu":
-            yield from points("sum", sizes("n", _CPU_SIZES), dtypes, ("hot",))
-            yield from points("row_sum", rows, [_F32], ("hot",))
-            return
-        modes: tuple[str, ...] = ("hot", "cold", "resident", "end_to_end")
-        if backend == "cupy":
-            modes = ("hot", "resident")
-        yield from points("sum", sizes("n", _CUDA_SIZES), [_F32], modes)
-        yield from points("sum", sizes("n", _CUDA_SIZES[::2]), [_F64], ("hot",))
-        yield from points("row_sum", rows, [_F32], ("hot",))
+            modes = ("hot",) if device == "cpu" else ("hot", "resident")
+            yield from points("sum", sizes("n", (1_000_001,)), [_F32], modes)
+            yield from points("sum", sizes("n", (10_000, 10_000_000)), [_F32], ("hot",))
+        elif backend == "jax":
+            yield from _jax_grid(device)
+        elif device == "cpu":
+            yield from _cpu_grid(suite, backend)
+        else:
+            yield from _cuda_grid(suite, backend)
 
     def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
-        """n FLOP for n elements read once; one value written for each sum."""
+        """Sums: n FLOP for n elements read once; one value written for each sum.
+
+        softmax and layer_norm: 5 n FLOP (maximum, difference, exponential, sum, quotient; mean,
+        difference, square, mean, quotient). torch and JAX read and write each element once
+        in one call; torch's layer norm on a GPU is two kernels where the rows are not multiples
+        of 4 elements, and its statistics of each row are not counted. The formulas read
+        5 n and write 3 n elements: softmax in 5 calls (maximum, difference, exponential, sum,
+        quotient) with 2 values of each row, layer norm in 7 (mean, difference, square, mean,
+        plus epsilon, root, quotient) with 4.
+        """
         item = ITEM_BYTES[dtype]
         n = math.prod(params.values())
-        outputs = params["rows"] if case == "row_sum" else 1
-        read, written = float(n * item), float(outputs * item)
-        return Work(float(n), read, written, read, written, 1)
+        vector = float(n * item)
+        if case in _NORMALISING:
+            reads, writes, values, calls = 1, 1, 0, 1
+            if backend in ("numpy", "cupy"):
+                reads, writes = 5, 3
+                values, calls = (2, 5) if case == "softmax" else (4, 7)
+            elif backend == "torch" and case == "layer_norm" and params["cols"] % 4:
+                calls = 2
+            rows = float(values * params["rows"] * item)
+            read, written = reads * vector + rows, writes * vector + rows
+            return Work(5.0 * n, read, written, vector, vector, calls)
+        written = float((params["rows"] if case == "row_sum" else 1) * item)
+        return Work(float(n), vector, written, vector, written, 1)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """Positive values: random signs would hide a block that is left out of a sum."""
+        if case in _NORMALISING:
+            return (uniform((params["rows"], params["cols"]), dtype, seed),)
         shape = (params["rows"], params["cols"]) if case == "row_sum" else (params["n"],)
-        return (np.abs(uniform(shape, dtype, seed)),)
+        values = uniform(shape, dtype, seed)
+        return (np.abs(values, out=values),)
 
     def build(self, backend: Backend, case: str, params: Params, dtype: str) -> Function:
         xp = backend.module
+        if case == "sum":
+            return backend.compile(lambda x: xp.sum(x))
         if case == "row_sum":
-            return lambda x: xp.sum(x, 1)
-        return lambda x: xp.sum(x)
+            return backend.compile(lambda x: xp.sum(x, 1))
+        return _normalising(backend, case, params["cols"])
 
     def reference(self, inputs: Arrays, case: str, params: Params, dtype: str) -> Any:
-        """Sums and sums of magnitudes, along the last axis, accumulated in float64."""
+        """Sums: sums and sums of magnitudes, along the last axis, accumulated in float64.
+
+        softmax, layer_norm: some whole rows (all of a small matrix) in float64.
+        """
         x = inputs[0]
+        if case in _NORMALISING:
+            rows = x[_checked_rows(*x.shape)].astype(np.float64)
+            if case == "softmax":
+                powers = np.exp(rows - rows.max(axis=1, keepdims=True))
+                return powers / powers.sum(axis=1, keepdims=True)
+            centred = rows - rows.mean(axis=1, keepdims=True)
+            return centred / np.sqrt(np.mean(centred**2, axis=1, keepdims=True) + _EPSILON)
         total = np.atleast_1d(x.sum(axis=-1, dtype=np.float64))
-        return total, np.atleast_1d(np.abs(x).sum(axis=-1, dtype=np.float64)), x.shape[-1]
+        return total, total, x.shape[-1]  # positive values are their own magnitudes
+
+    def fetch(self, backend: Backend, output: Any) -> Any:
+        """Sums whole; of a matrix its shape, the checked rows, and of each row two sums."""
+        if output.ndim < 2:
+            return backend.to_numpy(output)
+        matrix = backend.to_numpy(output)
+        sums = np.stack([matrix.sum(axis=1), np.einsum("ij,ij->i", matrix, matrix)])
+        return matrix.shape, matrix[_checked_rows(*matrix.shape)], sums
 
     def check(
         self,
@@ -107,14 +161,112 @@ class Reduction(Workload):
         dtype: str,
         math_mode: str,
     ) -> Check:
-        """Largest |sum - expected| / sum of magnitudes.
+        """Largest error of a sum, relative to the sum of magnitudes; or of an element.
 
-        Tolerance 8 log2(n) u: the error bound of pairwise summation (Higham, Accuracy and
-        Stability of Numerical Algorithms, section 4.2) with room for unrolled leaves.
+        Tolerance of sums 8 log2(n) u: the error bound of pairwise summation (Higham, Accuracy
+        and Stability of Numerical Algorithms, section 4.2) with room for unrolled leaves. The
+        elements of a softmax (relative to their size) and of a layer norm (to their size plus
+        1) inherit the error of their row's sums, made in float32 at least, and round once more.
+        Beside the checked rows each row's sum (1; 0) and mean square (layer norm: 1) must hold.
         """
+        if case in _NORMALISING:
+            return _check_rows(reference, output, case, params, dtype)
         expected, magnitude, length = reference
+        if isinstance(output, tuple):
+            return Check(math.inf, 0.0)
         actual = np.atleast_1d(output).astype(np.float64)
         if actual.shape != expected.shape:
             return Check(math.inf, 0.0)
         error = float(np.max(np.abs(actual - expected) / magnitude))
         return Check(error, 8 * math.log2(length + 1) * UNIT_ROUNDOFF[dtype])
+
+
+def _normalising(backend: Backend, case: str, cols: int) -> Function:
+    xp = backend.module
+    if backend.name == "torch":
+        from torch.nn import functional
+
+        if case == "softmax":
+            return lambda x: functional.softmax(x, 1)
+        return lambda x: functional.layer_norm(x, (cols,), eps=_EPSILON)
+    if case == "softmax" and backend.name == "jax":
+        from jax import nn
+
+        return backend.compile(lambda x: nn.softmax(x, 1))
+    if case == "softmax":
+
+        def softmax(x: Any) -> Any:
+            powers = xp.exp(x - x.max(1, keepdims=True))
+            return powers / powers.sum(1, keepdims=True)
+
+        return softmax
+
+    def layer_norm(x: Any) -> Any:
+        centred = x - x.mean(1, keepdims=True)
+        return centred / xp.sqrt((centred * centred).mean(1, keepdims=True) + _EPSILON)
+
+    return backend.compile(layer_norm)
+
+
+def _checked_rows(rows: int, cols: int) -> np.ndarray[Any, Any]:
+    """Numbers of rows at equal distances with about a million elements; the last one too."""
+    step = max(1, math.ceil(rows * cols / _CHECKED_ELEMENTS))
+    return np.unique(np.append(np.arange(0, rows, step), rows - 1))
+
+
+def _check_rows(reference: Any, output: Any, case: str, params: Params, dtype: str) -> Check:
+    shape, rows, sums = output if isinstance(output, tuple) else ((), None, None)
+    cols = params["cols"]
+    if shape != (params["rows"], cols):
+        return Check(math.inf, 0.0)
+    u_sum = UNIT_ROUNDOFF["float64" if dtype == "float64" else "float32"]
+    tolerance = 8 * math.log2(cols + 1) * u_sum + UNIT_ROUNDOFF[dtype]
+    floor = 0.0 if case == "softmax" else 1.0
+    error = np.max(np.abs(rows - reference) / (np.abs(reference) + floor))
+    if case == "softmax":
+        others = np.max(np.abs(sums[0] - 1))
+    else:
+        # epsilon takes epsilon / variance off the mean square; a row left out takes all of it
+        wrong = (np.abs(sums[1] / cols - 1) > 0.01) | np.isnan(sums[1])
+        others = math.inf if wrong.any() else np.max(np.abs(sums[0])) / cols
+    return Check(float(np.maximum(error, others)), tolerance)
+
+
+def _shapes(shapes: tuple[tuple[int, int], ...]) -> list[dict[str, int]]:
+    return [{"rows": rows, "cols": cols} for rows, cols in shapes]
+
+
+def _jax_grid(device: str) -> Iterator[GridPoint]:
+    modes = ("hot",) if device == "cpu" else ("resident",)
+    yield from points("sum", sizes("n", (4_194_304,)), [_F32], modes)
+    shapes = _CPU_NORM_ROWS[1:] if device == "cpu" else _CUDA_NORM_ROWS[2:]
+    for case in _NORMALISING:
+        yield from points(case, _shapes(shapes), [_F32], modes)
+    if device == "cuda":
+        yield from points("row_sum", _shapes(_ROWS[1:3]), [_F32], ("resident", "end_to_end"))
+
+
+def _cpu_grid(suite: str, backend: str) -> Iterator[GridPoint]:
+    hot = ("hot",)
+    every = 1 if suite == "full" else 2
+    yield from points("sum", sizes("n", _CPU_SIZES), [_F32], hot)
+    yield from points("sum", sizes("n", _CPU_SIZES[2 :: every + 1]), [_F64], hot)
+    yield from points("row_sum", _shapes(_ROWS[::every]), [_F32], hot)
+    for case in _NORMALISING:
+        yield from points(case, _shapes(_CPU_NORM_ROWS), [_F32], hot)
+
+
+def _cuda_grid(suite: str, backend: str) -> Iterator[GridPoint]:
+    torch, full = backend == "torch", suite == "full"
+    for index, n in enumerate(_CUDA_SIZES if torch or full else _CUDA_SIZES[::2]):
+        modes: tuple[str, ...] = ("hot",)
+        if index % 3 == 0 or full:
+            modes = ("hot", "cold", "resident", "end_to_end") if torch else ("hot", "resident")
+        yield from points("sum", sizes("n", (n,)), [_F32], modes)
+    yield from points("sum", sizes("n", _CUDA_SIZES[::3]), [_F64], ("hot",))
+    yield from points("row_sum", _shapes(_ROWS if torch or full else _ROWS[::2]), [_F32], ("hot",))
+    chosen = _CUDA_NORM_ROWS if torch else _CUDA_NORM_ROWS[1:]
+    for case in _NORMALISING:
+        yield from points(case, _shapes(chosen), [_F32], ("hot",))
+        if torch:
+            yield from points(case, _shapes(chosen[1:2]), [_BF16], ("hot",))

@@ -1,15 +1,16 @@
-"""One training step of small networks: two linear ones, and an MLP."""
+"""One training step of small networks: two linear ones, an MLP, a ResNet, a transformer."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from collector.workloads.base import (
+    UNIT_ROUNDOFF,
     Arrays,
     Check,
     Function,
@@ -17,239 +18,282 @@ from collector.workloads.base import (
     Params,
     Work,
     Workload,
-    points,
-    relative_l2,
-    sizes,
-    uniform,
 )
+from collector.workloads.network_reference import StepReference, training
+from collector.workloads.network_work import (
+    forward_work,
+    mlp_training_work,
+    training_work,
+)
+from collector.workloads.networks import (
+    Array,
+    Mlp,
+    Net,
+    ResNet,
+    Transformer,
+    block_size,
+    parameter_count,
+    parameters,
+    repeated_rows,
+    sampled_rows,
+    samples,
+    targets,
+    torch_module,
+    worst_row_error,
+)
+from collector.workloads.training_grid import cpu_grid, cuda_grid, quick_cuda_grid
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
 _F32 = ("float32", "ieee")
-
-_BATCHES = (16, 64, 100, 1000, 16_384)
-_MLP = ((64, 64), (64, 256), (256, 256), (1000, 250), (256, 1024), (4096, 1024))
+_TF32 = ("float32", "tf32")
+_BF16 = ("bfloat16", "ieee")
 _MLP_OUTPUTS = 10
-_LOSS_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
-class _Net:
-    """Widths of the layers (input first), the optimizer, its learning rate."""
+class _Task:
+    """What is trained and how; PyTorch's defaults (Adam's betas, AdamW's decay) otherwise."""
 
-    widths: tuple[int, ...]
+    net: Net
     optimizer: str
     learning_rate: float
+    momentum: float = 0.0
+    weight_decay: float = 0.0
 
 
-def _net(case: str, params: Params) -> _Net:
+def _task(case: str, params: Params) -> _Task:
     if case == "simple_net_adam":
-        return _Net((10, 2), "adam", 0.01)
+        return _Task(Mlp((10, 2)), "adam", 0.01)
     if case == "linear_sgd":
-        return _Net((10, 1), "sgd", 1e-4)
+        return _Task(Mlp((10, 1)), "sgd", 1e-4)
+    if case == "resnet_sgd":
+        return _Task(ResNet(), "sgd_momentum", 0.01, momentum=0.9)
+    if case == "transformer_adamw":
+        return _Task(Transformer(params["sequence"]), "adamw", 3e-4, weight_decay=0.01)
     width = params["width"]
-    return _Net((width, width, width, _MLP_OUTPUTS), "adam", 1e-3)
+    return _Task(Mlp((width, width, width, _MLP_OUTPUTS)), "adam", 1e-3)
 
 
 class TrainingStep(Workload):
-    """zero_grad, forward, mean squared error, backward, optimizer step, in eager PyTorch."""
+    """zero_grad, forward, loss, backward, optimizer step, in eager PyTorch.
+
+    The loss is the mean squared error for linear nets and the MLP, cross entropy of classes for
+    the others. Element type bfloat16 means what users do: parameters, optimizer and data in
+    float32, forward pass and loss under ``torch.autocast(dtype=torch.bfloat16)``.
+    """
 
     name = "training_step"
-    summary = "one training step of two small linear nets and of an MLP"
+    summary = "one training step of two small linear nets, an MLP, a ResNet, a transformer"
     size_meaning = "samples in the batch"
     signatures = {
         "simple_net_adam": {"batch": 100},
         "linear_sgd": {"batch": 64},
         "mlp_adam": {"batch": None, "width": None},
+        "resnet_sgd": {"batch": None},
+        "transformer_adamw": {"batch": None, "sequence": None},
     }
-    support = {("torch", "cpu"): (_F32,), ("torch", "cuda"): (_F32,)}
+    support = {("torch", "cpu"): (_F32,), ("torch", "cuda"): (_F32, _TF32, _BF16)}
     stateful = True
 
     def size(self, case: str, params: Params) -> int:
         return self.complete(case, params)["batch"]
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
-        dtypes = self.dtypes(backend, device)
-        if not dtypes:
+        if (backend, device) not in self.support:
             return
-        modes = ("hot",) if device == "cpu" else ("hot", "resident", "end_to_end")
-        quick = suite == "quick"
-        yield from points(
-            "simple_net_adam", sizes("batch", (100,) if quick else _BATCHES), dtypes, modes
-        )
-        yield from points("linear_sgd", sizes("batch", (64,) if quick else _BATCHES), dtypes, modes)
-        chosen = _MLP[2:3] if quick else (_MLP[:-1] if device == "cpu" else _MLP)
-        mlp = [{"batch": batch, "width": width} for batch, width in chosen]
-        yield from points("mlp_adam", mlp, dtypes, modes)
+        if device == "cpu":
+            yield from cpu_grid(suite)
+        elif suite == "quick":
+            yield from quick_cuda_grid()
+        else:
+            yield from cuda_grid(suite)
 
     def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
-        """Products of the three passes, and the optimizer.
+        """Forward, loss, backward and optimizer: formulas in the module network_work.
 
-        A layer of i inputs and o outputs costs 2 b i o FLOP forward, as much for its weights'
-        gradient and, but for the first layer, as much for its inputs' gradient. Adam reads
-        parameter, gradient and two moments and writes three of them, about 12 FLOP each; SGD
-        reads two, writes one, 2 FLOP. Activations are written and read once in each pass.
-        Kernels, as eager PyTorch starts them on a GPU: forward 1 a layer and 1 a ReLU, loss 1;
-        backward 1 for the ones, 1 for the loss, 3 a layer (2 for the first), 1 a ReLU; Adam's
-        fused lists about 11, SGD's 1; a layer with a single output takes matrix-vector
-        products, 3 more. torch.profiler counts within 30 % of it (tests/gpu).
+        Over the bus go the samples (four bytes a value, eight a token), what they should give
+        (four bytes a value, eight a class) and the loss.
         """
-        net, batch, item = _net(case, params), params["batch"], 4
-        pairs = list(zip(net.widths[:-1], net.widths[1:], strict=True))
-        parameters = sum(i * o + o for i, o in pairs)
-        flop = sum(
-            2.0 * batch * i * o * (2 if index == 0 else 3) for index, (i, o) in enumerate(pairs)
-        )
-        activations = float(batch * sum(net.widths))
-        adam = net.optimizer == "adam"
-        flop += (12 if adam else 2) * parameters
-        read = item * (2 * activations + parameters * (2 + (4 if adam else 2)))
-        written = item * (2 * activations + parameters * (1 + (3 if adam else 1)))
-        relus = len(pairs) - 1
-        kernels = 2 * relus + 3 * len(pairs) - 1 + len(pairs) + 3 + (11 if adam else 1)
-        kernels += 3 * sum(outputs == 1 for _, outputs in pairs)
-        operands = float(item * batch * (net.widths[0] + net.widths[-1]))
-        return Work(flop, read, written, operands, float(item), kernels)
+        task, batch, autocast = _task(case, params), params["batch"], dtype == "bfloat16"
+        if isinstance(task.net, Mlp):
+            work = mlp_training_work(task.net, batch, task.optimizer, autocast)
+            operands = 4.0 * batch * (task.net.widths[0] + task.net.widths[-1])
+        else:
+            work = training_work(task.net, batch, task.optimizer, autocast)
+            tokens = isinstance(task.net, Transformer)
+            operands = batch * (16.0 * params["sequence"] if tokens else 4.0 * 3 * 32 * 32 + 8)
+        return replace(work, h2d_bytes=operands, d2h_bytes=4.0)
+
+    def memory_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
+        """Activations and their gradients; parameters with gradients, moments and copies."""
+        net = _task(case, params).net
+        activations = forward_work(net, params["batch"], 4).bytes_written
+        return 2 * activations + 32.0 * parameter_count(net)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
-        net, batch = _net(case, params), params["batch"]
+        """Samples and targets, the same few over and over where the batch is large.
+
+        See network_reference: the block that repeats has the batch's loss and gradients.
+        """
+        net, batch = _task(case, params).net, params["batch"]
+        block = block_size(net, batch)
         return (
-            uniform((batch, net.widths[0]), dtype, seed),
-            uniform((batch, net.widths[-1]), dtype, seed + 1),
+            samples(net, batch, block, "float32", seed),
+            targets(net, batch, block, seed + 1),
         )
 
+    def host_operands(self, backend: Backend, inputs: Arrays, dtype: str) -> tuple[Any, ...]:
+        """Data stay in float32 under autocast."""
+        return super().host_operands(backend, inputs, "float32")
+
     def build(self, backend: Backend, case: str, params: Params, dtype: str) -> Function:
-        """The step as a function of input and target; it returns the loss.
-
-        The function carries the model as attribute ``model``, for the check.
-        """
+        """The step as a function of samples and targets; it returns loss, model and outputs."""
         torch: Any = backend.module
-        net = _net(case, params)
-        weights = [torch.from_numpy(array) for array in _parameters(net)]
-        layers: list[Any] = []
-        for index, (i, o) in enumerate(zip(net.widths[:-1], net.widths[1:], strict=True)):
-            if layers:
-                layers.append(torch.nn.ReLU())
-            layer = torch.nn.Linear(i, o)
-            with torch.no_grad():
-                layer.weight.copy_(weights[2 * index])
-                layer.bias.copy_(weights[2 * index + 1])
-            layers.append(layer)
-        model = torch.nn.Sequential(*layers).to(backend.device)
-        make = torch.optim.Adam if net.optimizer == "adam" else torch.optim.SGD
-        optimizer = make(model.parameters(), lr=net.learning_rate)
-        criterion = torch.nn.MSELoss()
+        task = _task(case, params)
+        model = torch_module(torch, task.net, backend.device)
+        optimizer = _make_optimizer(torch, task, model)
+        classes = not isinstance(task.net, Mlp)
+        criterion = torch.nn.CrossEntropyLoss() if classes else torch.nn.MSELoss()
 
-        class Step:
-            def __init__(self) -> None:
-                self.model = model
+        def loss_of(x: Any, target: Any) -> Any:
+            outputs = model(x)
+            if isinstance(task.net, Transformer):
+                return criterion(outputs.flatten(0, 1), target.flatten()), outputs
+            return criterion(outputs, target), outputs
 
-            def __call__(self, x: Any, target: Any) -> Any:
-                optimizer.zero_grad()
-                loss = criterion(model(x), target)
-                loss.backward()
-                optimizer.step()
-                return _Result(loss, model)
+        def step(x: Any, target: Any) -> _Result:
+            optimizer.zero_grad()
+            loss, outputs = loss_of(x, target)
+            loss.backward()
+            optimizer.step()
+            return _Result(loss, model, outputs)
 
-        return Step()
+        def autocast_step(x: Any, target: Any) -> _Result:
+            optimizer.zero_grad()
+            with torch.autocast(backend.device, dtype=torch.bfloat16):
+                loss, outputs = loss_of(x, target)
+            loss.backward()
+            optimizer.step()
+            return _Result(loss, model, outputs)
+
+        return autocast_step if dtype == "bfloat16" else step
 
     def reference(self, inputs: Arrays, case: str, params: Params, dtype: str) -> Any:
-        net = _net(case, params)
-        return net, _reference_step(net, *(array.astype(np.float64) for array in inputs))
+        net = _task(case, params).net
+        block = block_size(net, params["batch"])
+        return training(net, inputs[0][:block], inputs[1][:block])
 
     def fetch(self, backend: Backend, output: Any) -> Any:
-        """Loss, and for each parameter its gradient and its updated value."""
+        """Loss; for each parameter its gradient and its updated value; outputs, sampled."""
         pairs = [
             (backend.to_numpy(parameter.grad), backend.to_numpy(parameter))
             for parameter in output.model.parameters()
         ]
-        return float(output.loss.detach()), pairs
+        rows = backend.to_numpy(sampled_rows(output.outputs.detach()))
+        return float(output.loss.detach()), pairs, (tuple(output.outputs.shape), rows)
 
     def check(
         self,
-        reference: Any,
+        reference: StepReference,
         output: Any,
         case: str,
         params: Params,
         dtype: str,
         math_mode: str,
     ) -> Check:
-        """Loss, gradients and updated parameters of the first step against float64 numpy.
+        """Loss, outputs, gradients and updated parameters of the first step against float64.
 
-        Adam's first update is the learning rate times the sign of the gradient, so parameters
-        whose gradient is near zero are left out of the comparison of updates.
+        The update is checked against the optimizer's formula applied to the gradient that
+        the device found (and that is checked itself), as Adam's first update is the gradient's
+        sign, which rounding decides where the gradient is near zero.
 
-        Tolerance 1e-4 for the loss, 1e-2 for the rest: among millions of activations a few lie
-        so near zero that rounding moves them across the ReLU's corner, each worth
-        1/sqrt(count) of a gradient's norm; a wrong optimizer or layer is off by a tenth or more.
+        Tolerances, u being the unit round-off of the products' operands. Loss: 1e-4 or 4 u, a
+        mean over outputs whose errors are a few u. Outputs, the worst sample: 1e-4 or 8 u, as
+        they pass up to ten products. Updates: 1e-2. Gradients: 1e-2 or, without ReLU, 16 u; with
+        ReLU 8 sqrt(u): of the activations before a ReLU a share of about u lies so near zero
+        that rounding moves them across the corner, each is worth 1/sqrt(count) of a gradient's
+        norm, and layers add up (bfloat16 on a CPU: 0.06 for the MLP, 0.3 for the ResNet).
+        A wrong layer is off by half or more, a wrong optimizer too.
         """
-        (net, expected), (loss, pairs) = reference, output
-        loss_error = abs(loss - expected.loss) / expected.loss
-        if not loss_error <= _LOSS_TOLERANCE:
-            return Check(loss_error, _LOSS_TOLERANCE)
-        errors = [loss_error]
-        for (gradient, updated), true_gradient, true_updated, before in zip(
-            pairs, expected.gradients, expected.updated, _parameters(net), strict=True
+        loss, pairs, (shape, rows) = output
+        task = _task(case, params)
+        u = UNIT_ROUNDOFF["tf32" if math_mode == "tf32" else dtype]
+        expected = repeated_rows(reference.outputs, math.prod(shape[:-1]))
+        if shape != (params["batch"], *reference.outputs.shape[1:]):
+            expected = np.empty(0)
+        gradients, updates = [], []
+        for (gradient, updated), true_gradient, before in zip(
+            pairs, reference.gradients, parameters(task.net).values(), strict=True
         ):
-            errors.append(relative_l2(gradient, true_gradient))
-            clear = np.abs(true_gradient) > 1e-2 * np.max(np.abs(true_gradient))
-            true_step = (true_updated - before)[clear]
-            step = (updated.astype(np.float64) - before)[clear]
-            # the update is a difference of rounded parameters: allow for their rounding
-            rounding = 2 * float(np.linalg.norm(before[clear])) * 2.0**-24
-            difference = float(np.linalg.norm(step - true_step)) - rounding
-            errors.append(max(difference, 0.0) / float(np.linalg.norm(true_step)))
-        return Check(float(max(errors)) if not np.isnan(errors).any() else math.nan, 1e-2)
+            gradients.append(_ratio(_norm(gradient - true_gradient), _norm(true_gradient)))
+            updates.append(_update_error(task, before, gradient, updated))
+        curved = isinstance(task.net, Transformer)
+        checks = (
+            Check(abs(loss - reference.loss) / reference.loss, max(1e-4, 4 * u)),
+            Check(worst_row_error(rows, expected), max(1e-4, 8 * u)),
+            Check(_worst(updates), 1e-2),
+            Check(_worst(gradients), max(1e-2, 16 * u if curved else 8 * math.sqrt(u))),
+        )
+        return next((check for check in checks if not check.passed), checks[-1])
+
+
+def _worst(errors: list[float]) -> float:
+    return math.nan if any(math.isnan(error) for error in errors) else max(errors)
 
 
 class _Result:
-    """A step's loss together with the model that it updated; the device array is the loss."""
+    """What a step leaves behind; as a device array it is its loss."""
 
-    def __init__(self, loss: Any, model: Any) -> None:
+    def __init__(self, loss: Any, model: Any, outputs: Any) -> None:
         self.loss = loss
         self.model = model
+        self.outputs = outputs
 
     def detach(self) -> Any:
         return self.loss.detach()
 
 
-def _parameters(net: _Net) -> list[np.ndarray[Any, Any]]:
-    """Weight and bias of each layer, uniform within 1/sqrt(inputs), always the same."""
-    arrays = []
-    for index, (i, o) in enumerate(zip(net.widths[:-1], net.widths[1:], strict=True)):
-        bound = np.float32(1 / math.sqrt(i))
-        arrays.append(uniform((o, i), "float32", 100 + index) * bound)
-        arrays.append(uniform(o, "float32", 200 + index) * bound)
-    return arrays
+def _make_optimizer(torch: Any, task: _Task, model: Any) -> Any:
+    parameters, rate = model.parameters(), task.learning_rate
+    if task.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=rate)
+    if task.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, lr=rate, weight_decay=task.weight_decay)
+    return torch.optim.SGD(parameters, lr=rate, momentum=task.momentum)
 
 
-@dataclass(frozen=True)
-class _Reference:
-    loss: float
-    gradients: list[np.ndarray[Any, Any]]
-    updated: list[np.ndarray[Any, Any]]
+def _update_error(task: _Task, before: Array, gradient: Array, updated: Array) -> float:
+    """Error of the first update relative to its norm; NaN where anything is NaN.
+
+    Adam as in Kingma and Ba 2015, decay as in Loshchilov and Hutter 2019; momentum plays no
+    part in the first step.
+    """
+    if task.optimizer.startswith("adam"):
+        step = np.abs(gradient, dtype=np.float64)
+        step += 1e-8
+        np.divide(gradient, step, out=step)
+    else:
+        step = gradient.astype(np.float64)
+    step *= -task.learning_rate
+    if task.weight_decay:
+        step -= (task.learning_rate * task.weight_decay) * before.astype(np.float64)
+    size = _norm(step)
+    step += before
+    np.subtract(updated, step, out=step)
+    # the update is a difference of rounded parameters: allow for their rounding
+    difference = _norm(step) - 2 * _norm(before) * 2.0**-24
+    return math.nan if math.isnan(difference) else _ratio(max(difference, 0.0), size)
 
 
-def _reference_step(net: _Net, x: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) -> _Reference:
-    """One step in float64: backpropagation by hand; Adam as in Kingma and Ba 2015, step 1."""
-    parameters = [array.astype(np.float64) for array in _parameters(net)]
-    weights, biases = parameters[0::2], parameters[1::2]
-    activations = [x]
-    for index, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-        value = activations[-1] @ weight.T + bias
-        activations.append(np.maximum(value, 0.0) if index < len(weights) - 1 else value)
-    difference = activations[-1] - target
-    loss = float(np.mean(difference**2))
-    delta = 2 * difference / difference.size
-    gradients: list[np.ndarray[Any, Any]] = []
-    for index in reversed(range(len(weights))):
-        gradients[:0] = [delta.T @ activations[index], delta.sum(axis=0)]
-        delta = (delta @ weights[index]) * (activations[index] > 0)
-    updates = gradients
-    if net.optimizer == "adam":
-        updates = [gradient / (np.abs(gradient) + 1e-8) for gradient in gradients]
-    updated = [
-        p - net.learning_rate * update for p, update in zip(parameters, updates, strict=True)
-    ]
-    return _Reference(loss, gradients, updated)
+def _ratio(error: float, size: float) -> float:
+    if size:
+        return error / size
+    return math.inf if error else 0.0
+
+
+def _norm(values: Array) -> float:
+    """Euclidean norm, in float64. BLAS would wake all its threads for each small vector."""
+    flat = values.reshape(-1)
+    return math.sqrt(np.einsum("i,i->", flat, flat, dtype=np.float64))

@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 _F32 = ("float32", "ieee")
 
 _KIB, _MIB = 2**10, 2**20
-_SIZES = (
+_SIZES: tuple[int, ...] = (
     *(4 * _KIB, 32 * _KIB, 100_000, 256 * _KIB, 1_000_000, 4 * _MIB, 10_000_000),
     *(16 * _MIB, 32 * _MIB, 100_000_000, 256 * _MIB),
 )
+_STANDARD_SIZES = (4 * _KIB, 100_000, 1_000_000, 4 * _MIB, 10_000_000, 32 * _MIB, 256 * _MIB)
+_QUICK_SIZES = (64 * _KIB, 4 * _MIB, 64 * _MIB)
 
 
 class Transfer(Workload):
@@ -60,11 +62,9 @@ class Transfer(Workload):
         if not dtypes:
             return
         cases: tuple[str, ...] = self.cases
-        chosen: tuple[int, ...] = _SIZES
+        chosen = {"quick": _QUICK_SIZES, "standard": _STANDARD_SIZES}.get(suite, _SIZES)
         if backend == "cupy":
-            cases, chosen = ("h2d_pageable", "d2h_pageable"), _SIZES[::3]
-        if suite == "quick":
-            chosen = (64 * _KIB, 4 * _MIB, 64 * _MIB)
+            cases, chosen = ("h2d_pageable", "d2h_pageable"), chosen[1::4]
         for case in cases:
             modes = ("hot",) if case == "d2d" else ("resident",)
             yield from points(case, sizes("bytes", chosen), dtypes, modes)

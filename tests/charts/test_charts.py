@@ -15,6 +15,7 @@ import pytest
 from charts.ceilings import ceiling_bars
 from charts.coverage import coverage_heatmap
 from charts.crossing import crossing_chart
+from charts.drift import drift_chart
 from charts.estimate_intervals import estimate_intervals
 from charts.fit_curve import fit_curve
 from charts.pareto import pareto_chart
@@ -31,7 +32,7 @@ TIMES = [1e-6, 1e-5, 2e-4]
 BAND = {"seconds_p5": TIMES, "seconds_p50": TIMES, "seconds_p95": TIMES}
 
 
-def sweep() -> alt.LayerChart:
+def sweep(interval: bool = True) -> alt.LayerChart:
     frame = pd.DataFrame(
         {
             "series": "a",
@@ -43,7 +44,7 @@ def sweep() -> alt.LayerChart:
             "params": "n=1",
         }
     )
-    return size_sweep(frame, ["a"], "Size")
+    return size_sweep(frame, ["a"], "Size", interval)
 
 
 def ratio() -> alt.LayerChart:
@@ -150,8 +151,16 @@ def coverage() -> alt.LayerChart:
     return coverage_heatmap(frame, ["m"], ["matmul"])
 
 
+def drift() -> alt.LayerChart:
+    frame = pd.DataFrame(
+        {"series": "a", "repetition": [1, 2], "percent": [0.0, 1.5], "median_s": [1e-3, 1.015e-3]}
+    )
+    return drift_chart(frame, ["a"])
+
+
 CHARTS = (
     sweep,
+    drift,
     ratio,
     samples,
     parity,
@@ -179,6 +188,22 @@ def test_chart_fetches_nothing(make: Callable[[], alt.LayerChart]) -> None:
     text = json.dumps(make().to_dict()["layer"])
     for channel in ('"href"', '"url"', '"image"'):
         assert channel not in text
+
+
+def test_single_samples_have_no_band_and_no_interval() -> None:
+    """Without an interval neither the band nor the tooltip speaks of one."""
+    spec = sweep(interval=False).to_dict()
+    assert [layer["mark"]["type"] for layer in spec["layer"]] == ["line", "point"]
+    assert "ci95" not in json.dumps(spec["layer"])
+
+
+@pytest.mark.parametrize(("count", "figures"), [(1, True), (10, True), (11, False)])
+def test_many_machines_have_squares_without_figures(count: int, figures: bool) -> None:
+    """Where figures would run into each other the tooltip has them."""
+    machines = [f"m{index}" for index in range(count)]
+    frame = pd.DataFrame({"machine": machines, "workload": "matmul", "ok": 3, "failed": 0})
+    spec = coverage_heatmap(frame, machines, ["matmul"]).to_dict()
+    assert any(layer["mark"]["type"] == "text" for layer in spec["layer"]) == figures
 
 
 def test_charts_know_no_streamlit() -> None:

@@ -127,7 +127,8 @@ class ScriptedWorker:
     """Answers each cell as ``fate`` says, without measuring anything."""
 
     def __init__(self, fate: Callable[[Operation, str], Fate]) -> None:
-        self.blas: dict[str, Any] = {"blas": "scripted", "blas_threads": 1}
+        self.columns: dict[str, Any] = {"blas": "scripted", "blas_threads": 1}
+        self.pid = 1
         self.stopped = False
         self._fate = fate
 
@@ -140,6 +141,9 @@ class ScriptedWorker:
             if isinstance(fate, BaseException):
                 raise fate
             yield {"event": "row", "mode": mode, **fate}
+
+    def wait_ready(self) -> None:
+        pass
 
     def stop(self) -> None:
         self.stopped = True

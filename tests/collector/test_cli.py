@@ -18,7 +18,7 @@ from collector.fingerprint import read_gpu
 from collector.workloads import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("run", "plan", "info", "list", "check")
+COMMANDS = ("run", "plan", "info", "list", "check", "compare", "merge")
 SMALL = ("--suite", "quick", "--workload", "launch", "--backend", "numpy")
 #: about 50 cells of a tenth of a second or more
 LONG = ("--suite", "standard", "--workload", "elementwise", "--backend", "numpy")
@@ -107,25 +107,33 @@ def test_a_negative_seed_is_a_mistake(tmp_path):
     assert_one_clear_line(collector("run", *SMALL, "--seed", "-1", "--out", tmp_path), "--seed")
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "s3://bucket/runs",
-        "https://example.org/x",
-        "S3://bucket",
-    ],
-)
-def test_a_url_is_no_place_for_a_run(tmp_path, url):
+def test_a_url_that_no_package_here_knows_is_a_mistake(tmp_path):
     result = subprocess.run(
-        [sys.executable, "-m", "collector", "run", *SMALL, "--out", url],
+        [sys.executable, "-m", "collector", "run", *SMALL, "--out", "nonsense://bucket/runs"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert_one_clear_line(result, "--out", "not a URL")
+    assert_one_clear_line(result, "nonsense://bucket/runs", "not known")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_is_sent_to_a_url_and_checked_there(tmp_path):
+    url = f"dir://deep/runs::file://{tmp_path}"
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}
+    result = collector("run", *SMALL, "--out", url, env=environment)
+    assert result.returncode == 0, result.stderr
+    (file,) = (tmp_path / "deep" / "runs").rglob("*.parquet")
+    assert result.stdout.strip() == f"{url}/{file.parent.name}/{file.name}"
+    assert [path for path in (tmp_path / "state").rglob("*") if path.is_file()] == []
+    checked = collector("check", url)
+    assert checked.returncode == 0, checked.stdout
+    assert "1 runs, 0 invalid" in checked.stdout
+    again = collector("run", *SMALL, "--out", url, "--once", env=environment)
+    assert again.returncode == 0
+    assert "is measured in" in again.stderr
 
 
 @pytest.mark.skipif(read_gpu() is not None, reason="there is a GPU here")
@@ -225,6 +233,8 @@ def test_plan_counts_the_cells_that_a_run_would_measure():
     assert plan["cells_by_workload"] == {"launch": 3}
     assert plan["cells_by_backend"] == {"numpy": 3}
     assert 0 < plan["sampling_s_low"] <= plan["sampling_s_high"]
+    assert plan["expected_s"] > 0
+    assert "suite's rule" in plan["expected_from"] or "earlier run" in plan["expected_from"]
     assert plan["largest_operation_bytes"] > 0
     told = collector("plan", *SMALL).stdout
     assert told.startswith("suite quick: 3 cells in 3 operations, 1 worker processes\n")
@@ -254,7 +264,7 @@ def test_check_accepts_a_small_run(small_run):
     out, _ = small_run
     result = collector("check", out)
     assert (result.returncode, result.stderr) == (0, "")
-    assert "My Box!  quick  3 ok" in result.stdout
+    assert "My Box!  quick  3 ok: valid, " in result.stdout
     assert "1 runs, 0 invalid findings" in result.stdout
 
 
@@ -390,17 +400,17 @@ def test_the_same_seed_gives_the_same_order_and_another_one_another():
     ("text", "seconds"), [("90s", 90), ("5m", 300), ("1h", 3600), ("1.5m", 90), ("7", 7)]
 )
 def test_durations_are_understood(text, seconds):
-    from collector.cli import _duration_s
+    from collector.commands.run import duration_s
 
-    assert _duration_s(text) == seconds
+    assert duration_s(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "m", "5 m", "5d", "-5m", "0", "1e3s", "inf", "nan", "5mm"])
 def test_what_is_no_duration_is_not_guessed_at(text):
-    from collector.cli import _duration_s
+    from collector.commands.run import duration_s
 
     with pytest.raises(SelectionError, match="not a duration"):
-        _duration_s(text)
+        duration_s(text)
 
 
 def test_a_machine_that_is_measured_already_is_not_measured_again_when_asked_for_once(small_run):

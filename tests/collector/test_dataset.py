@@ -1,8 +1,11 @@
 """Datasets: what was written is read, and one bad file never hides the others."""
 
 import json
+import os
+import resource
 import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector import dataset as dataset_module
 from collector.dataset import read_dataset, read_table, write_run
 from collector.errors import DatasetError, OutputError
 from collector.journal import Journal
@@ -334,3 +338,77 @@ def test_a_journal_with_a_strange_row_is_set_aside(tmp_path, line):
     path = write_journal(tmp_path / "b.journal", [bare_row()])
     path.write_bytes(path.read_bytes() + line + b"\n")
     assert [problem.path.name for problem in read_dataset(tmp_path).problems] == ["b.journal"]
+
+
+def test_a_run_that_ends_while_it_is_looked_at_is_found_under_its_new_name(tmp_path, monkeypatch):
+    journal = write_journal(tmp_path / "a.journal", [bare_row()])
+    has_begun = dataset_module.has_begun
+
+    def end(path):
+        if journal.exists():
+            write(tmp_path / "a.parquet", run_id="run3")
+            journal.unlink()
+        return has_begun(path)
+
+    monkeypatch.setattr(dataset_module, "has_begun", end)
+    dataset = read_dataset(tmp_path)
+    assert dataset.problems == ()
+    assert [(info.run_id, info.finished) for info in dataset.runs] == [("run3", True)]
+
+
+def test_a_run_that_is_resumed_while_it_is_looked_at_is_found(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.parquet")
+    inspect = dataset_module._inspect_parquet
+
+    def resume(file):
+        if path.exists():
+            write_journal(tmp_path / "a.journal", [bare_row(), bare_row(status="crashed")])
+            path.unlink()
+        return inspect(file)
+
+    monkeypatch.setattr(dataset_module, "_inspect_parquet", resume)
+    dataset = read_dataset(tmp_path)
+    assert dataset.problems == ()
+    assert [(info.rows, info.finished) for info in dataset.runs] == [(2, False)]
+
+
+def test_a_file_url_is_read_as_a_path(tmp_path):
+    write(tmp_path / "a.parquet")
+    assert len(read_dataset(f"file://{tmp_path}").runs) == 1
+
+
+def test_a_path_that_cannot_be_read_is_told(tmp_path):
+    with pytest.raises(DatasetError, match="File name too long"):
+        read_dataset(tmp_path / ("x" * 300))
+
+
+@pytest.fixture
+def unprivileged():
+    """The rights of nobody: for root, nothing is forbidden."""
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+        yield
+        os.seteuid(0)
+    else:
+        yield
+
+
+@pytest.mark.skipif(not Path("/root").exists() or os.getuid() != 0, reason="needs root's home")
+def test_a_directory_without_permission_is_told(unprivileged):
+    with pytest.raises(DatasetError, match="cannot be read: Permission denied"):
+        read_dataset("/root")
+
+
+def test_a_full_disk_leaves_no_half_of_a_file_and_not_a_better_one_spoilt(tmp_path):
+    path = write(tmp_path / "a.parquet")
+    content = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        for name in ("a.parquet", "b.parquet"):
+            with pytest.raises(OutputError, match=f"cannot write .*{name}: File too large"):
+                write(tmp_path / name, run_id="run2")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == content

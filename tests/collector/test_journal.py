@@ -1,12 +1,16 @@
 """The journal: what was appended is there, whatever happened afterwards."""
 
 import json
+import os
+import resource
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector import journal as journal_module
 from collector.errors import DatasetError, OutputError
 from collector.journal import Journal, read_journal
 from collector.schema import SCHEMA_VERSION
@@ -140,3 +144,103 @@ def test_a_journal_that_went_away_is_not_begun_anew(tmp_path):
 def test_a_journal_is_one_json_object_a_line(tmp_path):
     lines = write(tmp_path / "run.journal").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [{"header": HEADER}, *ROWS]
+
+
+@pytest.fixture
+def disk_of():
+    """Files of this process may grow to so many bytes, as on a disk that is full then."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_leaves_whole_lines_and_room_makes_the_journal_go_on(tmp_path, disk_of):
+    journal = Journal(tmp_path / "run.journal", HEADER)
+    journal.append(ROWS[0])
+    content = journal.path.read_bytes()
+    disk_of(len(content) + 10)
+    for _ in range(2):
+        with pytest.raises(OutputError, match="free some space and go on with --resume") as caught:
+            journal.append(ROWS[1])
+        assert "\n" not in str(caught.value)
+        assert journal.path.read_bytes() == content
+    disk_of(len(content) + 1000)
+    journal.append(ROWS[1])
+    journal.close()
+    assert read_journal(journal.path).rows == ROWS
+
+
+def test_a_row_that_cannot_be_synced_is_not_taken_for_written(tmp_path, monkeypatch):
+    journal = Journal(tmp_path / "run.journal", HEADER)
+    journal.append(ROWS[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(5, "I/O")))
+        with pytest.raises(OutputError, match="cannot write"):
+            journal.append(ROWS[1])
+    journal.close()
+    assert read_journal(journal.path).rows == ROWS[:1]
+
+
+def test_a_journal_that_has_no_room_for_its_header_is_not_left_behind(tmp_path, disk_of):
+    disk_of(10)
+    with pytest.raises(OutputError, match="choose another place with --out"):
+        Journal(tmp_path / "run.journal", HEADER)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_too_long_is_told(tmp_path):
+    with pytest.raises(OutputError, match="File name too long; choose another place with --out"):
+        Journal(tmp_path / ("x" * 300) / "run.journal", HEADER)
+
+
+@pytest.fixture
+def unprivileged():
+    """The rights of nobody: for root, no directory is read-only."""
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+        yield
+        os.seteuid(0)
+    else:
+        yield
+
+
+def test_a_directory_without_permission_is_told(tmp_path, unprivileged):
+    for place in ("/", "/etc"):
+        with pytest.raises(OutputError, match=r"Permission denied|Read-only file system"):
+            Journal(Path(place) / "breakeven-runs" / "run.journal", HEADER)
+
+
+def test_new_names_are_made_durable(tmp_path, monkeypatch):
+    synced = []
+    fsync = os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda d: synced.append(Path(f"/proc/self/fd/{d}").resolve()) or fsync(d)
+    )
+    path = write(tmp_path / "box" / "run.journal", rows=[])
+    assert synced == [path, path.parent, tmp_path]
+
+
+def test_a_file_system_that_cannot_sync_directories_is_no_mistake(tmp_path, monkeypatch):
+    fsync = os.fsync
+
+    def only_files(descriptor):
+        if Path(f"/proc/self/fd/{descriptor}").resolve().is_dir():
+            raise OSError(22, "Invalid argument")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", only_files)
+    assert read_journal(write(tmp_path / "run.journal")).rows == ROWS
+
+
+def test_a_journal_whose_run_has_just_ended_is_not_gone_on_with(tmp_path, monkeypatch):
+    """Its collector removed it between our opening and our locking it."""
+    path = write(tmp_path / "run.journal")
+    flock = journal_module.fcntl.flock
+
+    def remove_and_lock(stream, how):
+        path.unlink()
+        flock(stream, how)
+
+    monkeypatch.setattr(journal_module.fcntl, "flock", remove_and_lock)
+    with pytest.raises(OutputError, match="another collector has just ended this run"):
+        Journal(path, None)

@@ -1,6 +1,8 @@
 """Measuring one operation: the columns that come out, and wrong results that come to light."""
 
+import itertools
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ from collector.backends import missing_reason, open_backend
 from collector.backends.host_backends import NumpyBackend
 from collector.cells import Operation
 from collector.errors import WrongResultError
-from collector.measure import measure_mode, memory_shortage, prepare, verify_again
+from collector.measure import measure_mode
+from collector.prepare import memory_shortage, prepare, verify_again
 from collector.sampling import StopRule
 from collector.schema import RESULT_FIELDS, STOP_REASONS
 from collector.workloads import get_workload
@@ -228,3 +231,26 @@ def test_the_inputs_of_a_cell_follow_the_seed():
     other = prepare(Elementwise(), operation, backend, seed=6).inputs[0]
     assert np.array_equal(*same)
     assert not np.array_equal(same[0], other)
+
+
+def test_a_first_call_is_one_sample_without_an_interval():
+    prepared, backend = small("numpy", "matmul", "square", {"n": 20}, "float64")
+    columns = measure_mode(prepared, backend, "first_call", RULE, CACHE_BYTES)
+    assert columns["samples_s"] == [prepared.first_call_s]
+    assert (columns["n"], columns["stop_reason"]) == (1, "single")
+    assert columns["median_s"] == prepared.first_call_s > 0
+    assert columns.get("ci95_low_s") is None
+
+
+def test_samples_that_spread_are_told_as_the_reason(monkeypatch):
+    prepared, backend = small("numpy", "elementwise", "add", {"n": 1000}, "float32")
+    seconds = itertools.cycle([1.0, 2.0])
+    monkeypatch.setattr(backend, "time_wall", lambda call, calls: next(seconds))
+    columns = measure_mode(prepared, backend, "hot", RULE, CACHE_BYTES)
+    assert "spread" in columns["noise_reasons"]
+
+
+def test_a_cpu_has_no_energy_counter():
+    prepared, backend = small("numpy", "elementwise", "add", {"n": 1000}, "float32")
+    rule = replace(RULE, energy_time_s=1.0)
+    assert measure_mode(prepared, backend, "hot", rule, CACHE_BYTES)["energy_j"] is None

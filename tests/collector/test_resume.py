@@ -1,7 +1,11 @@
 """Runs that were interrupted, killed or are still going on: resumed once, counted once."""
 
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +15,7 @@ from collector.errors import OutputError
 from collector.journal import Journal, read_journal
 from collector.planning import Plan, Selection
 from collector.run import run_plan
+from collector.run_files import find_unfinished, resume_run
 from tests.collector.doubles import (
     MACHINE,
     FakeClock,
@@ -273,3 +278,133 @@ def test_a_run_of_other_library_versions_is_not_resumed(tmp_path):
     updated = replace(MACHINE, library_versions={"numpy": "99.0"})
     with pytest.raises(OutputError, match="these library versions"):
         run_plan(additions(2), updated, tmp_path, start_worker=Workers(), resume=True)
+
+
+def at(monkeypatch, moment):
+    """Set the wall clock of new runs."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return moment
+
+    monkeypatch.setattr("collector.run_files.datetime", Clock)
+
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("later", [timedelta(0), timedelta(hours=-3), timedelta(days=-400)])
+def test_the_newest_run_is_resumed_though_the_clock_was_set_back(tmp_path, monkeypatch, later):
+    """Also of two that were started within a second, whatever their random ids are."""
+    plan = additions(3)
+    newest = None
+    for index in range(4):
+        at(monkeypatch, NOON + index * later)
+        with pytest.raises(PowerCutError):
+            run(plan, tmp_path, Workers(nth_cell({1: PowerCutError()})))
+        newest = find_unfinished(plan, MACHINE, tmp_path)
+        assert len(list(tmp_path.rglob("*.journal"))) == index + 1
+        assert read_journal(newest).header["columns"]["started_at"] == NOON + index * later
+    names = sorted(path.name for path in tmp_path.rglob("*.journal"))
+    assert newest.name == names[-1]
+    assert run(plan, tmp_path, resume=True).path == newest.with_suffix(".parquet")
+
+
+def test_a_name_that_is_no_moment_does_not_disturb(tmp_path, monkeypatch):
+    at(monkeypatch, NOON)
+    for name in ("99999999T999999Z-aa.journal", "99991231T235959Z-aa.journal", "notes.txt"):
+        (tmp_path / MACHINE.slug).mkdir(exist_ok=True)
+        (tmp_path / MACHINE.slug / name).write_text("")
+    assert run(additions(1), tmp_path).path.name.startswith("20260301T120000Z-")
+
+
+def test_a_run_is_resumed_though_the_cloud_is_silent_the_second_time(tmp_path):
+    plan = additions(2)
+    told = replace(MACHINE, instance_type="c7i.large")
+    with pytest.raises(PowerCutError):
+        run_plan(plan, told, tmp_path, start_worker=Workers(nth_cell({1: PowerCutError()})))
+    assert run(plan, tmp_path, resume=True).counts == {"ok": 2}
+    assert {row["instance_type"] for row in rows_of(tmp_path)} == {"c7i.large"}
+
+
+def test_two_collectors_do_not_go_on_with_one_interrupted_run(tmp_path, monkeypatch):
+    """The second one looked before the first one had made the journal."""
+    plan = additions(3)
+    path = interrupted(plan, tmp_path, after=1)
+    first = resume_run(plan, MACHINE, tmp_path)
+    first.journal.append({**first.rows[0], "cell_id": "new"})
+    monkeypatch.setattr("collector.run_files.find_unfinished", lambda *_: path)
+    monkeypatch.setattr(
+        "collector.run_files.read_run",
+        lambda _: (
+            SimpleNamespace(machine=first.header["machine"], run=first.header["run"]),
+            [{**first.header["columns"], **first.rows[0]}],
+        ),
+    )
+    with pytest.raises(OutputError, match="another collector is going on with this run"):
+        resume_run(plan, MACHINE, tmp_path)
+    first.journal.close()
+    (file,) = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert len(read_journal(file).rows) == 2
+
+
+def test_a_run_is_its_collectors_until_its_journal_is_gone(tmp_path, monkeypatch):
+    """An interrupted run could be resumed else, and its journal then be removed."""
+    plan = additions(3)
+
+    def write_while_another_looks(*arguments):
+        with pytest.raises(OutputError, match="another collector is writing this run"):
+            resume_run(plan, MACHINE, tmp_path)
+        write_run(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("collector.run.write_run", write_while_another_looks)
+        interrupted(plan, tmp_path, after=1)
+    assert run(plan, tmp_path, resume=True).counts == {"ok": 3}
+
+
+def test_a_file_system_without_links_is_good_enough(tmp_path, monkeypatch):
+    def refuse(*paths):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("collector.run_files.os.link", refuse)
+    interrupted(additions(3), tmp_path, after=1)
+    assert run(additions(3), tmp_path, resume=True).counts == {"ok": 3}
+
+
+def test_a_full_disk_at_the_end_of_a_run_keeps_its_journal(tmp_path, monkeypatch):
+    def no_space(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    plan = additions(2)
+    with monkeypatch.context() as patch:
+        patch.setattr("collector.dataset.pq.write_table", no_space)
+        with pytest.raises(
+            OutputError, match="No space left on device; the finished cells"
+        ) as told:
+            run(plan, tmp_path)
+    (journal,) = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert str(journal) in str(told.value)
+    assert len(read_journal(journal).rows) == 2
+    outcome = run(plan, tmp_path, resume=True)
+    assert (outcome.counts, outcome.ended) == ({"ok": 2}, "complete")
+
+
+def test_two_collectors_write_into_one_directory_at_once(tmp_path):
+    command = [sys.executable, "-m", "collector", "run", "--suite", "quick"]
+    command += ["--workload", "launch", "--backend", "numpy", "--out", str(tmp_path)]
+    root = Path(__file__).resolve().parents[2]
+    processes = [
+        subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    while any(process.poll() is None for process in processes):
+        assert read_dataset(tmp_path).problems == ()
+    assert [process.returncode for process in processes] == [0, 0]
+    dataset = read_dataset(tmp_path)
+    assert dataset.problems == ()
+    assert len({info.run_id for info in dataset.runs}) == 2
+    assert all(info.finished and info.rows for info in dataset.runs)
+    assert len({info.rows for info in dataset.runs}) == 1
+    assert len([file for file in tmp_path.rglob("*") if file.is_file()]) == 2

@@ -12,6 +12,7 @@ from collector.planning import Selection, make_plan
 from tests.collector.doubles import (
     MACHINE,
     FakeClock,
+    ScriptedWorker,
     Workers,
     additions,
     cell_ids,
@@ -222,7 +223,9 @@ def test_a_backend_that_does_not_start_gives_unsupported_rows(tmp_path):
 
 
 def test_a_backend_that_is_not_installed_is_never_started(tmp_path, monkeypatch):
-    monkeypatch.setattr("collector.run.missing_reason", lambda name: f"{name} is not installed")
+    monkeypatch.setattr(
+        "collector.worker_pool.missing_reason", lambda name: f"{name} is not installed"
+    )
     workers = Workers()
     rows = rows_of(run(additions(2, backend="torch"), tmp_path, workers).path)
     assert [(row["status"], row["error"]) for row in rows] == [
@@ -323,3 +326,35 @@ def test_shares_of_wall_time_are_those_of_the_rows(tmp_path, monkeypatch):
     outcome = run(additions(2), tmp_path, Workers(fate))
     assert outcome.operation_share == pytest.approx((6 * 0.1 + 0.2) / 1)  # the first call is not
     assert outcome.timing_share == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(("deaths", "lost"), [(1, 0), (2, 0), (3, 4)])
+def test_a_worker_that_dies_while_it_starts_is_started_again_a_few_times(
+    tmp_path, monkeypatch, deaths, lost
+):
+    left = [deaths]
+
+    def wait_ready(self):
+        if left[0]:
+            left[0] -= 1
+            raise WorkerError("crashed", "worker killed (signal 9, out of memory?): no message")
+
+    monkeypatch.setattr("tests.collector.doubles.ScriptedWorker.wait_ready", wait_ready)
+    counts = run(additions(4), tmp_path).counts
+    assert counts["crashed"] == lost
+    assert counts["ok"] == 4 - lost
+
+
+def test_a_task_that_asks_for_energy_does_so_in_the_workers_rule(tmp_path):
+    asked = []
+
+    class Listening(ScriptedWorker):
+        def run(self, operation, modes, rule, seed, limit_s):
+            asked.append(rule.energy_time_s)
+            return super().run(operation, modes, rule, seed, limit_s)
+
+    tasks = [Task(make_operation(1000 * n), ("hot",), energy=n == 2) for n in (1, 2)]
+    plan = make_plan_of(tasks, suite="standard")
+    run(plan, tmp_path, lambda *key: Listening(lambda operation, mode: ok_columns()))
+    assert asked[0] == 0.0
+    assert asked[1] > 0.0

@@ -96,28 +96,32 @@ def test_every_sample_is_kept_and_the_reason_is_true(values, step_s, half_width)
 
 def test_warm_up_ends_when_two_windows_agree():
     clock = FakeClock()
-    durations = warm_up(Script(clock, [9.0, 1.0], 0.01), 5.0, clock)
-    assert durations == [9.0, *[1.0] * 9]  # the first call, 3 calls, 6 calls
+    warm = warm_up(Script(clock, [9.0, 1.0], 0.01), 5.0, clock)
+    assert warm.durations_s == [9.0, *[1.0] * 9]  # the first call, 3 calls, 6 calls
+    assert warm.steady
+    assert warm.settled_s == 1.0
 
 
 def test_warm_up_goes_on_while_calls_get_faster():
     clock = FakeClock()
     falling = [0.9**index for index in range(30)]
-    durations = warm_up(Script(clock, falling, 0.01), 100.0, clock)
-    assert durations[:30] == falling
-    assert len(durations) > 30
+    warm = warm_up(Script(clock, falling, 0.01), 100.0, clock)
+    assert warm.durations_s[:30] == falling
+    assert len(warm.durations_s) > 30
+    assert warm.steady
 
 
 def test_warm_up_ends_at_its_cap():
     clock = FakeClock()
     falling = [0.5**index for index in range(1000)]
-    durations = warm_up(Script(clock, falling, 1.0), 5.0, clock)
-    assert durations == falling[:10]
+    warm = warm_up(Script(clock, falling, 1.0), 5.0, clock)
+    assert warm.durations_s == falling[:10]
+    assert not warm.steady
 
 
 def test_a_slow_operation_is_warmed_up_by_one_window_only():
     clock = FakeClock()
-    assert len(warm_up(Script(clock, [10.0], 10.0), 5.0, clock)) == 4
+    assert len(warm_up(Script(clock, [10.0], 10.0), 5.0, clock).durations_s) == 4
 
 
 @pytest.mark.parametrize("suite", ["quick", "standard", "full"])

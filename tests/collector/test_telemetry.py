@@ -10,6 +10,7 @@ from collector.telemetry import (
     CpuTimes,
     GpuReading,
     Telemetry,
+    other_processes,
     read_cpu_times,
     steal_fraction,
     summarise_readings,
@@ -47,26 +48,36 @@ def test_this_machine_counts_its_time():
 
 def test_readings_become_medians_and_the_highest_temperature():
     readings = [
-        GpuReading(1000.0, 40.0, 100.0, 0x1),
-        GpuReading(1500.0, 60.0, 300.0, 0x4),
-        GpuReading(1980.0, 50.0, 200.0, 0x40 | 0x4),
+        GpuReading(1000.0, 40.0, 100.0, 0x1, 2600.0, 700.0, 1, 16),
+        GpuReading(1500.0, 60.0, 300.0, 0x4, 2600.0, 700.0, 5, 16),
+        GpuReading(1980.0, 50.0, 200.0, 0x40 | 0x4, 1300.0, 500.0, 1, 8),
     ]
     assert summarise_readings(readings) == {
         "sm_clock_mhz": 1500.0,
+        "memory_clock_mhz": 2600.0,
         "power_w": 200.0,
+        "power_limit_w": 700.0,
         "temperature_c": 60.0,
+        "pcie_generation": 5,
+        "pcie_width": 16,
         "throttle_reasons": "power_cap,hw_thermal",
     }
 
 
 def test_values_that_a_driver_does_not_offer_are_left_out():
     readings = [GpuReading(None, None, None, 0), GpuReading(1500.0, None, None, 0)]
-    assert summarise_readings(readings) == {
-        "sm_clock_mhz": 1500.0,
-        "power_w": None,
-        "temperature_c": None,
-        "throttle_reasons": "",
-    }
+    columns = summarise_readings(readings)
+    assert columns.pop("sm_clock_mhz") == 1500.0
+    assert columns.pop("throttle_reasons") == ""
+    assert set(columns.values()) == {None}
+
+
+@pytest.mark.parametrize(
+    ("seen", "own", "others"),
+    [({1, 2}, {1, 2}, 0), ({1, 2, 9}, {1, 2, 3}, 1), ({8, 9}, {1}, None), (set(), {1}, None)],
+)
+def test_processes_on_the_gpu_are_others_only_if_ours_are_seen_among_them(seen, own, others):
+    assert other_processes(seen, own) == others
 
 
 @pytest.mark.parametrize(("bit", "name"), CLOCK_EVENT_REASONS.items())

@@ -73,8 +73,9 @@ def test_a_worker_answers_with_one_row_for_each_mode(worker):
 
 
 def test_a_worker_tells_its_blas_and_keeps_to_its_threads(worker):
-    assert worker.blas["blas"]
-    assert worker.blas["blas_threads"] == 1
+    worker.wait_ready()
+    assert worker.columns["blas"]
+    assert worker.columns["blas_threads"] == 1
 
 
 def test_what_cannot_fit_into_memory_is_a_row_and_the_worker_goes_on(worker):
@@ -119,6 +120,7 @@ def test_a_worker_that_hangs_is_killed_at_its_limit(worker):
 
 
 def test_an_interrupt_from_the_keyboard_is_left_to_the_parent(worker):
+    worker.wait_ready()
     os.kill(pid_of(worker), signal.SIGINT)
     assert ask(worker)[-1]["status"] == "ok"
 
@@ -132,7 +134,7 @@ def test_stop_ends_the_process(worker):
 @pytest.mark.skipif(missing_reason("cupy") is None, reason="cupy is installed here")
 def test_a_library_that_cannot_be_imported_is_unsupported():
     with pytest.raises(WorkerError, match="No module named 'cupy'") as caught:
-        WorkerProcess("cupy", "cuda", 1)
+        WorkerProcess("cupy", "cuda", 1).wait_ready()
     assert caught.value.status == "unsupported"
 
 

@@ -12,9 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from collector.backends import BACKEND_DEVICES
+from collector.cells import Cell, Operation, make_tasks
 from collector.schema import MACHINE_METADATA_KEY, RUN_METADATA_KEY, SCHEMA
-from collector.workloads import get_workload
-from estimator.dataset import WORK_COLUMNS
+from collector.workloads import FAMILIES, get_workload
+from estimator.dataset import CELL_COLUMNS, WORK_COLUMNS
 from estimator.features import describe, kernel_work
 from estimator.fitting import describe_cells
 from estimator.kernel_model import KERNEL_PARAMETERS, kernel_seconds
@@ -28,6 +30,8 @@ FLOP_PER_S = {
     "float16": 3e11,
     "complex64": 5e9,
     "complex128": 4e9,
+    "int8": 3e11,
+    "int64": 4e10,
 }
 COPY_CALL_S, H2D_BYTES_PER_S, D2H_BYTES_PER_S = 3e-5, 1e10, 6e9
 CPU_BYTES_PER_S, CPU_CACHE_GAIN, CPU_CACHE_BYTES = 1e10, 2.5, 3e7
@@ -110,6 +114,24 @@ def make_cells(
                 }
                 for count in threads
             ]
+    return pd.DataFrame(rows).assign(machine_id=machine_id)
+
+
+def every_family(machine_id: str = "made") -> pd.DataFrame:
+    """The cells of the standard suite of every family and backend, as questions; with anchors."""
+    names = [name for name in FAMILIES if name != "anchor"]
+    found = [
+        cell for task in make_tasks("standard", BACKEND_DEVICES, 2, names) for cell in task.cells
+    ]
+    anchor = Operation(
+        "anchor", "matmul_copy", (("repetition", 1),), "float32", "ieee", "numpy", "cpu", 1
+    )
+    found.append(Cell(**vars(anchor), mode="hot"))
+    names = [name for name in CELL_COLUMNS if name != "machine_id"]
+    rows = [
+        {name: getattr(cell, name) for name in names} | {"params": dict(cell.params)}
+        for cell in found
+    ]
     return pd.DataFrame(rows).assign(machine_id=machine_id)
 
 

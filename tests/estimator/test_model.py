@@ -177,7 +177,7 @@ def test_copies_over_the_bus_are_bound_by_it(model):
         (
             {"workload": "fft", "case": "fft2", "params": {"n": 64}, "dtype": "complex64"},
             EstimateError,
-            "not measured with workload 'fft'.*it has elementwise, matmul",
+            "fft was not measured with numpy on cpu; measured there: elementwise, matmul",
         ),
         ({"dtype": "bfloat16"}, EstimateError, "dtype 'bfloat16'.*it has float32, float64"),
         ({"backend": "cupy", "device": "cuda"}, EstimateError, "'cupy'.*it has torch"),

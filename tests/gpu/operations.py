@@ -8,7 +8,7 @@ from collector.workloads import FAMILIES, get_workload
 
 RULE = StopRule(0.5, min_samples=6, min_time_s=0.0, max_time_s=0.05, warmup_time_s=0.05)
 LIMIT_S = 100.0
-BACKENDS = ("torch", "cupy", "numba")
+BACKENDS = ("torch", "cupy", "numba", "jax")
 
 
 def make_operation(

@@ -11,7 +11,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from tests.pages.made_up_runs import write_dataset
+from tests.pages.made_up_runs import GRID, every_family_rows, write_dataset, write_run
 
 ROOT = Path(__file__).resolve().parents[2]
 OpenPage = Callable[..., AppTest]
@@ -29,6 +29,14 @@ def empty_caches() -> Iterator[None]:
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two machines, one of them with a GPU."""
     return write_dataset(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="session")
+def every_family(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One machine with a GPU on which every family was measured."""
+    root = tmp_path_factory.mktemp("every")
+    write_run(root, GRID, every_family_rows())
+    return root
 
 
 @pytest.fixture

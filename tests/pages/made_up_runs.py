@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from collector.cells import Cell
+from collector.backends import BACKEND_DEVICES
+from collector.cells import Cell, make_tasks
 from collector.journal import Journal
 from collector.schema import (
     MACHINE_FIELDS,
@@ -27,6 +28,7 @@ from collector.schema import (
     SCHEMA,
     SCHEMA_VERSION,
 )
+from collector.workloads import FAMILIES
 
 #: Strings that must show as themselves and fetch nothing.
 HOSTILE_LABEL = "![x](http://evil.invalid/a.png) <img src=http://evil.invalid/b.png> :red[b] $x$"
@@ -51,6 +53,8 @@ class MadeUpMachine:
 DESK = MadeUpMachine("desk0001aaaa", "desk", cores=4)
 RACK = MadeUpMachine("rack0002bbbb", "rack", gpu_model="NVIDIA H200", cpu_flop_per_s=6e11, cores=16)
 HOSTILE = MadeUpMachine("evil0003cccc", HOSTILE_LABEL)
+
+GRID = MadeUpMachine("grid0004dddd", "grid", gpu_model="NVIDIA H200", cores=2)
 
 _MATMUL = (64, 128, 256, 512, 1024, 2048)
 _VECTOR = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
@@ -98,21 +102,21 @@ def _cells(machine: MadeUpMachine) -> Iterator[Cell]:
 
 def _true_seconds(machine: MadeUpMachine, cell: Cell) -> float:
     work = cell.work
+    moved = work.bytes_read + work.bytes_written
     if cell.device == "cuda":
         launch = 4e-6 if cell.mode == "hot" else 2e-5
         bus = work.h2d_bytes + work.d2h_bytes
         rate = machine.gpu_flop_per_s * (6 if cell.math_mode == "tf32" else 1)
-        moved = work.bytes_read + work.bytes_written
         return (
-            launch
+            launch * max(work.kernel_count, 1)
             + max(work.flop_count / rate, moved / machine.gpu_bytes_per_s)
             + bus / machine.bus_bytes_per_s
         )
     speed = cell.threads**0.9 * (0.5 if cell.dtype == "float64" else 1)
     slow = 3e4 if cell.backend == "python" else 1
     flop_s = slow * work.flop_count / (machine.cpu_flop_per_s / machine.cores * speed)
-    moved_s = (work.bytes_read + work.bytes_written) / machine.cpu_bytes_per_s
-    return 8e-7 + max(flop_s, moved_s)
+    moved_s = moved / machine.cpu_bytes_per_s
+    return 8e-7 * max(work.kernel_count, 1) + max(flop_s, moved_s)
 
 
 def _row(
@@ -189,6 +193,34 @@ def _row(
         "involuntary_switches": 2,
         "relative_error": 1e-7,
     }
+
+
+def every_family_rows(machine: MadeUpMachine = GRID) -> list[dict[str, Any]]:
+    """Rows of a run of the standard suite on a machine with a GPU: all families and backends.
+
+    First calls have one sample and no interval; an anchor is repeated along the run; some cells
+    are noisy with reasons; on the GPU energy is known.
+    """
+    names = [name for name in FAMILIES if name != "anchor"]
+    tasks = make_tasks("standard", BACKEND_DEVICES, machine.cores, names)
+    cells = [cell for task in tasks for cell in task.cells if cell.threads in (1, machine.cores)]
+    for repetition in (1, 2, 3, 4):
+        for backend, device in (("numpy", "cpu"), ("torch", "cuda")):
+            place = {"backend": backend, "device": device, "mode": "hot"}
+            cells.append(_cell("anchor", "matmul_copy", {"repetition": repetition}, **place))
+    noise = np.random.default_rng(3)
+    rows = [_row(machine, cell, "every", i, noise) for i, cell in enumerate(cells)]
+    for row in rows:
+        if row["noisy"]:
+            row |= {"noise_reasons": "wide_interval,spread", "outliers": 2}
+        if row["device"] == "cuda":
+            row["energy_j"] = 300.0 * row["median_s"]
+        if row["mode"] == "first_call":
+            single = 40 * row["median_s"]
+            row |= {"samples_s": [single], "n": 1, "median_s": single, "warmup_s": []}
+            row |= dict.fromkeys(("ci95_low_s", "ci95_high_s", "std_s", "energy_j"))
+            row |= {"stop_reason": "single", "noisy": False, "calls_per_sample": 1}
+    return rows
 
 
 def make_rows(machine: MadeUpMachine, run_id: str, seed: int = 0) -> list[dict[str, Any]]:

@@ -25,9 +25,9 @@ def test_counts_and_machines(open_page: OpenPage) -> None:
 
 
 def test_coverage_covers_every_machine(open_page: OpenPage) -> None:
-    """The heat map has a row for each machine."""
+    """The heat map has a column for each machine."""
     spec = chart_spec(open_page("overview"))
-    assert spec["layer"][0]["encoding"]["y"]["scale"]["domain"] == [DESK.label, RACK.label]
+    assert spec["layer"][0]["encoding"]["x"]["scale"]["domain"] == [DESK.label, RACK.label]
 
 
 def test_failures_are_listed_with_reason(open_page: OpenPage) -> None:

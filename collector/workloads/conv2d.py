@@ -1,0 +1,290 @@
+"""Two-dimensional convolution, its gradients, and depthwise convolution."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from collector.workloads.base import (
+    ITEM_BYTES,
+    Arrays,
+    Check,
+    Function,
+    GridPoint,
+    Params,
+    Work,
+    Workload,
+    points,
+    uniform,
+)
+from collector.workloads.conv2d_functions import jax_function, torch_function
+from collector.workloads.convolution_reference import (
+    Shape,
+    channel_sums,
+    input_gradient_sums,
+    output_sums,
+    weight_gradient_sums,
+)
+from collector.workloads.products import (
+    nearest_to_failure,
+    normal_probe,
+    product_tolerance,
+    worst_row,
+)
+
+if TYPE_CHECKING:
+    from collector.backends.base import Backend
+
+_F32 = ("float32", "ieee")
+_TF32 = ("float32", "tf32")
+_F16 = ("float16", "ieee")
+_BF16 = ("bfloat16", "ieee")
+_PROBES = 2
+
+_DENSE = ("batch", "channels_in", "channels_out", "image", "kernel", "stride")
+_DEPTHWISE = ("batch", "channels", "image", "kernel", "stride")
+
+# Layers of ResNet (3x3 and 1x1, the 7x7 first one), of U-Net (large images, few channels) and
+# of MobileNet or ConvNeXt (depthwise); images of odd sides and channels that are no multiple
+# of 8 beside them, as crops and pruned networks have. From small to large in each list.
+_CPU_FORWARD = (
+    (1, 64, 64, 28, 3, 1),
+    (1, 3, 64, 224, 7, 2),
+    (4, 256, 60, 57, 1, 1),
+    (1, 32, 32, 255, 3, 1),
+)
+_CPU_BACKWARD = ((2, 64, 64, 28, 3, 1), (4, 512, 512, 7, 3, 1))
+_CPU_DEPTHWISE = ((4, 96, 56, 3, 1),)
+_CPU_JAX = ((1, 64, 64, 28, 3, 1), (1, 64, 60, 57, 3, 1))
+_CPU_FULL = ((8, 64, 64, 56, 3, 1), (1, 16, 16, 512, 3, 1), (8, 128, 128, 27, 3, 1))
+
+_CUDA_FORWARD = (
+    (1, 64, 64, 28, 3, 1),
+    (8, 512, 512, 7, 3, 1),
+    (16, 3, 64, 224, 7, 2),
+    (32, 256, 60, 57, 1, 1),
+    (1, 32, 32, 388, 3, 1),
+    (32, 128, 128, 56, 3, 2),
+    (32, 512, 512, 14, 3, 1),
+    (32, 250, 250, 28, 3, 1),
+)
+_CUDA_BACKWARD = (
+    (1, 64, 64, 28, 3, 1),
+    (16, 64, 64, 56, 3, 1),
+    (32, 256, 256, 27, 3, 1),
+)
+_CUDA_DEPTHWISE = ((1, 96, 56, 3, 1), (16, 96, 56, 3, 1), (16, 192, 55, 7, 1))
+_CUDA_JAX = ((1, 64, 64, 28, 3, 1), (32, 250, 250, 28, 3, 1))
+_CUDA_FULL = ((64, 64, 64, 56, 3, 1), (2, 64, 64, 388, 3, 1), (32, 256, 1024, 14, 1, 1))
+
+
+class Conv2d(Workload):
+    """Layers in NCHW layout without bias, padding half the kernel, as networks contain them.
+
+    Case backward is what one layer adds to a backward pass: the gradients with respect to input
+    and weights, from the input, the weights and the output's gradient. The forward pass is not
+    in it, as neither gradient needs the output.
+    """
+
+    name = "conv2d"
+    summary = "convolution of images: layers forward, their gradients, depthwise layers"
+    size_meaning = "elements of the output (batch x channels x height x width)"
+    signatures = {
+        "forward": {**dict.fromkeys(_DENSE), "stride": 1},
+        "backward": {**dict.fromkeys(_DENSE), "stride": 1},
+        "depthwise": {**dict.fromkeys(_DEPTHWISE), "stride": 1},
+    }
+    support = {
+        ("torch", "cpu"): (_F32,),
+        ("torch", "cuda"): (_F32, _TF32, _F16, _BF16),
+        ("jax", "cpu"): (_F32,),
+        ("jax", "cuda"): (_F32,),
+    }
+    threaded_backends = frozenset({"torch", "jax"})
+
+    def size(self, case: str, params: Params) -> int:
+        return math.prod(_shape(case, self.complete(case, params)).y)
+
+    def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
+        dtypes = self.dtypes(backend, device)
+        if not dtypes:
+            return
+        if suite == "quick":
+            if backend == "torch":
+                yield from self._quick_grid(device)
+        elif device == "cpu":
+            yield from self._cpu_grid(suite, backend)
+        else:
+            yield from self._cuda_grid(suite, backend, dtypes)
+
+    def _quick_grid(self, device: str) -> Iterator[GridPoint]:
+        if device == "cpu":
+            yield from points("forward", _dense((_CPU_FORWARD[0],)), [_F32], ("hot",))
+            return
+        layers = _dense((_CUDA_FORWARD[-1],))
+        yield from points("forward", layers, [_F32, _BF16], ("hot",))
+        yield from points("backward", _dense((_CUDA_BACKWARD[1],)), [_F32], ("hot",))
+
+    def _cpu_grid(self, suite: str, backend: str) -> Iterator[GridPoint]:
+        hot = ("hot",)
+        if backend == "jax":
+            yield from points("forward", _dense(_CPU_JAX), [_F32], hot)
+            return
+        yield from points("forward", _dense(_CPU_FORWARD), [_F32], hot)
+        yield from points("backward", _dense(_CPU_BACKWARD), [_F32], hot)
+        yield from points("depthwise", _depthwise(_CPU_DEPTHWISE), [_F32], hot)
+        if suite == "full":
+            yield from points("forward", _dense(_CPU_FULL), [_F32], hot)
+
+    def _cuda_grid(
+        self, suite: str, backend: str, dtypes: tuple[tuple[str, str], ...]
+    ) -> Iterator[GridPoint]:
+        if backend == "jax":
+            yield from points("forward", _dense(_CUDA_JAX), [_F32], ("resident",))
+            yield from points("backward", _dense(_CUDA_BACKWARD[::2]), [_F32], ("resident",))
+            return
+        hot = ("hot",)
+        layers = _dense(_CUDA_FORWARD)
+        for dtype in (_F32, _BF16):
+            yield from points("forward", layers[:1], [dtype], ("hot", "resident"))
+            yield from points("forward", layers[1:], [dtype], hot)
+        yield from points("forward", layers[1:3], [_TF32], hot)
+        yield from points("forward", layers[-1:], [_TF32], ("hot", "end_to_end"))
+        yield from points("forward", layers[1::3], [_F16], hot)
+        yield from points("backward", _dense(_CUDA_BACKWARD), [_F32, _BF16], hot)
+        yield from points("depthwise", _depthwise(_CUDA_DEPTHWISE), [_F32], hot)
+        yield from points("depthwise", _depthwise(_CUDA_DEPTHWISE[-1:]), [_BF16], hot)
+        if suite == "full":
+            yield from points("forward", _dense(_CUDA_FULL), dtypes, hot)
+            yield from points("backward", _dense(_CUDA_BACKWARD), [_TF32, _F16], hot)
+
+    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+        """2 N C_out H_out W_out (C_in / groups) k^2 FLOP; the gradients cost that twice.
+
+        Products with the zeros of the padding count, as torch's own counter counts them. Bytes:
+        input and weights (and the output's gradient) read once, results written once; what a
+        library copies into another layout or gathers into columns on its own is not counted.
+
+        Kernels on a GPU: one for a float32 product, of which the gradients have two. With 16-bit
+        elements cuDNN multiplies images whose channels lie innermost, so each product brings
+        three changes of layout with it (two operands, one result). Depthwise: one kernel.
+        """
+        shape = _shape(case, params)
+        item, passes = ITEM_BYTES[dtype], 2 if case == "backward" else 1
+        x, w, y = (float(item * math.prod(dims)) for dims in (shape.x, shape.w, shape.y))
+        flop = 2.0 * passes * math.prod(shape.y) * math.prod(shape.w[1:])
+        read, written = (x + w + y, x + w) if case == "backward" else (x + w, y)
+        kernels = passes * (4 if item == 2 and case != "depthwise" else 1)
+        return Work(flop, read, written, read, written, kernels)
+
+    def memory_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
+        """Operands and results three times: themselves, in another layout, and workspace."""
+        work = self.operation_work(case, self.complete(case, params), dtype, backend)
+        return 3 * (work.bytes_read + work.bytes_written) + work.h2d_bytes
+
+    def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
+        """Input and weights; for the gradients the output's gradient too."""
+        shape = _shape(case, params)
+        operands = uniform(shape.x, dtype, seed), uniform(shape.w, dtype, seed + 1)
+        return (*operands, uniform(shape.y, dtype, seed + 2)) if case == "backward" else operands
+
+    def build(self, backend: Backend, case: str, params: Params, dtype: str) -> Function:
+        shape = _shape(case, params)
+        if backend.name == "torch":
+            return torch_function(backend, case, shape)
+        if backend.name == "jax":
+            return jax_function(backend, case, shape)
+        raise NotImplementedError(f"conv2d has no form for backend {backend.name}")
+
+    def fetch(self, backend: Backend, output: Any) -> Any:
+        if isinstance(output, tuple):
+            return tuple(backend.to_numpy(part) for part in output)
+        return backend.to_numpy(output)
+
+    def reference(self, inputs: Arrays, case: str, params: Params, dtype: str) -> Any:
+        """Weighted sums over channels of what comes out, two sets of random weights.
+
+        Of an output and of a gradient of weights over output channels, of a gradient of inputs
+        over input channels.
+        """
+        shape = _shape(case, params)
+        x, w = inputs[0], inputs[1].astype(np.float64)
+        over_out = normal_probe(_PROBES, shape.channels_out)
+        if case == "depthwise":
+            return output_sums(x, over_out[:, :, None, None] * w[:, 0], shape)
+        if case == "forward":
+            return output_sums(x, np.tensordot(over_out, w, 1), shape)
+        over_in = normal_probe(_PROBES, shape.channels_in)
+        for_input = np.einsum("qi,oikl->oqkl", over_in, w)
+        return (
+            input_gradient_sums(inputs[2], for_input, shape),
+            weight_gradient_sums(x, channel_sums(inputs[2], over_out), shape),
+        )
+
+    def check(
+        self,
+        reference: Any,
+        output: Any,
+        case: str,
+        params: Params,
+        dtype: str,
+        math_mode: str,
+    ) -> Check:
+        """The same weighted sums of the output, the worst line of an image counting.
+
+        Each element enters with a random weight, and a wrong block shows in the lines that it
+        touches. Tolerance 4 u_in + 4 sqrt(K) u_acc + u_out with K the products of one element:
+        of the outcomes of the backward pass the one that is nearer to its tolerance is told.
+        """
+        shape = _shape(case, params)
+        over_out = normal_probe(_PROBES, shape.channels_out)
+        terms = math.prod(shape.w[1:])
+        if case != "backward":
+            if np.shape(output) != shape.y:
+                return Check(math.inf, 0.0)
+            error = worst_row(channel_sums(output, over_out), reference)
+            return Check(error, product_tolerance(terms, dtype, math_mode))
+        grad_x, grad_w = output
+        if grad_x.shape != shape.x or grad_w.shape != shape.w:
+            return Check(math.inf, 0.0)
+        sums_x = channel_sums(grad_x, normal_probe(_PROBES, shape.channels_in))
+        sums_w = np.tensordot(over_out, grad_w.astype(np.float64), 1)
+        by_channel = (*sums_w.shape[:2], -1)
+        spatial = shape.batch * shape.output**2
+        checks = (
+            Check(
+                worst_row(sums_x, reference[0]),
+                product_tolerance(shape.channels_out * shape.kernel**2, dtype, math_mode),
+            ),
+            Check(
+                worst_row(sums_w.reshape(by_channel), reference[1].reshape(by_channel)),
+                product_tolerance(spatial, dtype, math_mode),
+            ),
+        )
+        return nearest_to_failure(checks)
+
+
+def _shape(case: str, params: Params) -> Shape:
+    if case == "depthwise":
+        channels = params["channels"]
+        return Shape(
+            batch=params["batch"],
+            channels_in=channels,
+            channels_out=channels,
+            image=params["image"],
+            kernel=params["kernel"],
+            stride=params["stride"],
+            groups=channels,
+        )
+    return Shape(*(params[name] for name in _DENSE))
+
+
+def _dense(layers: tuple[tuple[int, ...], ...]) -> list[dict[str, int]]:
+    return [dict(zip(_DENSE, layer, strict=True)) for layer in layers]
+
+
+def _depthwise(layers: tuple[tuple[int, ...], ...]) -> list[dict[str, int]]:
+    return [dict(zip(_DEPTHWISE, layer, strict=True)) for layer in layers]

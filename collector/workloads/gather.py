@@ -1,0 +1,175 @@
+"""Gathering rows of a table by random indices: an embedding lookup, a join's second half."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from collector.workloads.base import (
+    ITEM_BYTES,
+    Arrays,
+    Check,
+    Function,
+    GridPoint,
+    Params,
+    Work,
+    Workload,
+    points,
+    uniform,
+)
+from collector.workloads.sampled import fetch_parts, part_positions, share_that_differs
+
+if TYPE_CHECKING:
+    from collector.backends.base import Backend
+
+_F64 = ("float64", "ieee")
+_F32 = ("float32", "ieee")
+_F16 = ("float16", "ieee")
+_BF16 = ("bfloat16", "ieee")
+_INDEX_BYTES = 8
+
+Shape = tuple[int, int, int]
+
+# rows of the table, elements of a row, rows that are read
+_SMALL: Shape = (1000, 64, 1000)
+_NARROW: Shape = (1_000_000, 1, 500_000)
+_MIDDLE: Shape = (100_000, 64, 20_003)
+_WIDER: Shape = (50_000, 128, 50_003)
+_LARGE: Shape = (100_003, 128, 200_000)
+
+
+class Gather(Workload):
+    """out[i] = table[index[i]]: memory traffic in random places, no arithmetic."""
+
+    name = "gather"
+    summary = "rows of a table taken by random indices (embedding lookup)"
+    size_meaning = "elements that are gathered"
+    signatures = {"rows": {"rows": None, "width": None, "count": None}}
+    support = {
+        ("numpy", "cpu"): (_F64, _F32),
+        ("torch", "cpu"): (_F64, _F32, _BF16),
+        ("jax", "cpu"): (_F64, _F32),
+        ("torch", "cuda"): (_F64, _F32, _F16, _BF16),
+        ("cupy", "cuda"): (_F64, _F32, _F16),
+        ("jax", "cuda"): (_F64, _F32),
+    }
+    threaded_backends = frozenset({"torch", "jax"})
+
+    def size(self, case: str, params: Params) -> int:
+        complete = self.complete(case, params)
+        return complete["width"] * complete["count"]
+
+    def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
+        """By size, so that the last point of each case is its largest."""
+        grid = self._grid(suite, backend, device)
+        yield from sorted(grid, key=lambda point: self.size(point.case, dict(point.params)))
+
+    def _grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
+        place = (backend, device)
+        if place not in self.support:
+            return
+        if suite == "quick":
+            if place == ("torch", "cpu"):
+                yield from _points([_MIDDLE], ("hot",))
+            if place == ("torch", "cuda"):
+                yield from _points([_MIDDLE], ("hot", "resident"))
+            return
+        if suite == "full":
+            modes = ("resident",) if place == ("jax", "cuda") else ("hot",)
+            more = [(10_000, 16, 5000), (50_000, 256, 10_000)]
+            yield from _points(more, modes)
+            yield from _points([(20_000, 32, 20_000)], modes, [_F64])
+        if device == "cpu":
+            yield from self._cpu_grid(backend)
+        else:
+            yield from self._cuda_grid(backend)
+
+    def _cpu_grid(self, backend: str) -> Iterator[GridPoint]:
+        if backend == "numpy":
+            yield from _points([_SMALL, _NARROW, _WIDER], ("hot",))
+        elif backend == "torch":
+            yield from _points([_MIDDLE, _WIDER], ("hot",))
+        else:
+            yield from _points([_MIDDLE], ("hot",))
+
+    def _cuda_grid(self, backend: str) -> Iterator[GridPoint]:
+        if backend == "cupy":
+            yield from _points([_NARROW, _MIDDLE], ("hot",))
+            return
+        if backend == "jax":
+            yield from _points([_MIDDLE], ("resident",))
+            return
+        yield from _points([_SMALL], ("hot", "resident"))
+        yield from _points([_NARROW], ("hot",))
+        yield from _points([_MIDDLE], ("hot", "cold", "resident", "end_to_end"))
+        yield from _points([(5000, 1000, 3001), _LARGE], ("hot",))
+        yield from _points([_MIDDLE, (100_003, 100, 300_000)], ("hot",), [_BF16])
+
+    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+        """No FLOP; 8 bytes of index and one row read, one row written, for each row taken.
+
+        A row that is taken twice is read twice. Mode end_to_end sends the whole table.
+        """
+        row = float(params["width"] * ITEM_BYTES[dtype])
+        taken, indices = params["count"] * row, float(params["count"] * _INDEX_BYTES)
+        table = params["rows"] * row
+        return Work(0.0, taken + indices, taken, table + indices, taken, 1)
+
+    def memory_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
+        """The table is there whether its rows are read or not."""
+        work = self.operation_work(case, self.complete(case, params), dtype, backend)
+        return 1.5 * work.h2d_bytes + 1.5 * work.bytes_written
+
+    def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
+        table = uniform((params["rows"], params["width"]), dtype, seed)
+        indices = np.random.default_rng(seed + 1).integers(0, params["rows"], params["count"])
+        return table, indices
+
+    def build(self, backend: Backend, case: str, params: Params, dtype: str) -> Function:
+        """torch.index_select; numpy, cupy and jax.numpy's take along the first axis.
+
+        All indices are within the table. What a library does about others (numpy raises, JAX
+        puts NaN) is part of its time only so far as it looks for them.
+        """
+        xp = backend.module
+        if backend.name == "torch":
+            return lambda table, index: xp.index_select(table, 0, index)
+        return backend.compile(lambda table, index: xp.take(table, index, axis=0))
+
+    def reference(self, inputs: Arrays, case: str, params: Params, dtype: str) -> Any:
+        """Shape of the result and its parts, looked up element by element."""
+        table, indices = inputs
+        shape = (len(indices), table.shape[1])
+        parts = []
+        for position in part_positions(shape):
+            rows, columns = np.divmod(position, shape[1])
+            parts.append(table[indices[rows], columns])
+        return shape, parts
+
+    def fetch(self, backend: Backend, output: Any) -> Any:
+        return fetch_parts(backend, output)
+
+    def check(
+        self,
+        reference: Any,
+        output: Any,
+        case: str,
+        params: Params,
+        dtype: str,
+        math_mode: str,
+    ) -> Check:
+        """Share of elements that are not exactly those of the table; none may differ."""
+        shape, expected = reference
+        if output[0] != shape:
+            return Check(math.inf, 0.0)
+        return Check(share_that_differs(output[1], expected), 0.0)
+
+
+def _points(
+    shapes: list[Shape], modes: tuple[str, ...], dtypes: list[tuple[str, str]] | None = None
+) -> Iterator[GridPoint]:
+    grid = [{"rows": rows, "width": width, "count": count} for rows, width, count in shapes]
+    return points("rows", grid, dtypes or [_F32], modes)

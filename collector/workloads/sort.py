@@ -1,0 +1,235 @@
+"""Sorting: a vector, the permutation that sorts it, and the rows of a matrix."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from collector.workloads.base import (
+    ITEM_BYTES,
+    Arrays,
+    Check,
+    Function,
+    GridPoint,
+    Params,
+    Work,
+    Workload,
+    checked_parts,
+    points,
+    sizes,
+    uniform,
+)
+from collector.workloads.sampled import fetch_parts, share_that_differs
+
+if TYPE_CHECKING:
+    from collector.backends.base import Backend
+
+_F64 = ("float64", "ieee")
+_F32 = ("float32", "ieee")
+_I64 = ("int64", "ieee")
+_ALL = (_F64, _F32, _I64)
+
+_BLOCK = 1_048_573  # a prime; longer vectors repeat a block of so many values
+_INDEX_BYTES = 8
+_TORCH_SHORT_ROW = 4096  # torch sorts rows up to this length inside one thread block
+_TORCH_LONG_ROW = 1_000_000  # and rows from this length on one after the other
+_TORCH_MANY_ROWS = 128
+
+
+class Sort(Workload):
+    """Each library's default order of equal elements; results are exact."""
+
+    name = "sort"
+    summary = "sort and argsort of a vector, sort of each row of a matrix"
+    size_meaning = "elements that are sorted"
+    signatures = {
+        "sort": {"n": None},
+        "argsort": {"n": None},
+        "sort_rows": {"rows": None, "cols": None},
+    }
+    support = {
+        ("numpy", "cpu"): _ALL,
+        ("torch", "cpu"): _ALL,
+        ("jax", "cpu"): _ALL,
+        ("torch", "cuda"): _ALL,
+        ("cupy", "cuda"): _ALL,
+        ("jax", "cuda"): _ALL,
+    }
+    threaded_backends = frozenset({"torch"})
+
+    def size(self, case: str, params: Params) -> int:
+        return math.prod(self.complete(case, params).values())
+
+    def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
+        """By size, so that the last point of each case is its largest."""
+        grid = self._grid(suite, backend, device)
+        yield from sorted(grid, key=lambda point: self.size(point.case, dict(point.params)))
+
+    def _grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
+        place = (backend, device)
+        if place not in self.support:
+            return
+        if suite == "quick":
+            if place == ("numpy", "cpu"):
+                yield from points("sort", sizes("n", (100_003,)), [_F32], ("hot",))
+            if place == ("torch", "cuda"):
+                yield from points("sort", sizes("n", (1_000_003,)), [_F32], ("hot", "resident"))
+            return
+        if suite == "full":
+            modes = ("resident",) if place == ("jax", "cuda") else ("hot",)
+            yield from points("sort", sizes("n", (10_000, 300_000)), [_F64, _F32], modes)
+            yield from points("argsort", sizes("n", (10_000, 500_000)), [_F32, _I64], modes)
+        if device == "cpu":
+            yield from self._cpu_grid(backend)
+        else:
+            yield from self._cuda_grid(backend)
+
+    def _cpu_grid(self, backend: str) -> Iterator[GridPoint]:
+        rows = [{"rows": 1000, "cols": 500}]
+        if backend == "numpy":
+            yield from points("sort", sizes("n", (1000, 100_003, 1_000_003)), [_F32], ("hot",))
+            yield from points("argsort", sizes("n", (100_003,)), [_F32], ("hot",))
+            yield from points("sort", sizes("n", (400_000,)), [_I64], ("hot",))
+        elif backend == "torch":
+            yield from points("sort_rows", rows, [_F32], ("hot",))
+            yield from points("sort", sizes("n", (200_003,)), [_I64], ("hot",))
+        else:
+            yield from points("sort", sizes("n", (100_003,)), [_F32], ("hot",))
+
+    def _cuda_grid(self, backend: str) -> Iterator[GridPoint]:
+        if backend == "cupy":
+            yield from points("sort", sizes("n", (1_000_003, 10_000_000)), [_F32], ("hot",))
+            return
+        if backend == "jax":
+            yield from points("sort", sizes("n", (1_000_003,)), [_F32], ("resident",))
+            return
+        rows = [{"rows": 1000, "cols": 1000}, {"rows": 50, "cols": 20_003}]
+        yield from points("sort", sizes("n", (1000, 65_536)), [_F32], ("hot",))
+        yield from points(
+            "sort", sizes("n", (1_000_003,)), [_F32], ("hot", "resident", "end_to_end")
+        )
+        yield from points("sort", sizes("n", (30_000_000,)), [_F32], ("hot",))
+        yield from points("sort", sizes("n", (500_000, 10_000_001)), [_I64], ("hot",))
+        yield from points("argsort", sizes("n", (100_003, 5_000_000)), [_F32], ("hot",))
+        yield from points("sort_rows", rows, [_F32], ("hot",))
+
+    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+        """n log2 n comparisons for rows of n, counted as FLOP by convention.
+
+        That is what sorting by comparison needs (n log2 n - 1.44 n at least); a radix sort,
+        which is what a GPU runs, makes none but is counted alike, so that times compare. The
+        bytes are the least that any algorithm moves: the keys read once, the result written
+        once. torch always writes sorted keys and their 8-byte indices.
+        """
+        n = params["cols"] if case == "sort_rows" else params["n"]
+        rows = params["rows"] if case == "sort_rows" else 1
+        count = float(rows * n)
+        keys, indices = count * ITEM_BYTES[dtype], count * _INDEX_BYTES
+        result = indices if case == "argsort" else keys
+        written = keys + indices if backend == "torch" else result
+        flop = count * math.log2(max(n, 2))
+        return Work(flop, keys, written, keys, result, _kernel_count(rows, n, dtype, backend))
+
+    def memory_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
+        """A radix sort keeps a second copy of keys and indices, and the first indices."""
+        count = float(self.size(case, params))
+        more = count * (ITEM_BYTES[dtype] + 2 * _INDEX_BYTES)
+        return super().memory_bytes(case, params, dtype, backend) + more
+
+    def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
+        """Random keys; beyond 1,048,573 of them a vector repeats, so that its order is known."""
+        if case == "sort_rows":
+            shape = (params["rows"], params["cols"])
+            return (_random(math.prod(shape), dtype, seed).reshape(shape),)
+        block = _random(min(params["n"], _BLOCK), dtype, seed)
+        return (np.resize(block, params["n"]),)
+
+    def build(self, backend: Backend, case: str, params: Params, dtype: str) -> Function:
+        xp = backend.module
+        if case == "argsort":
+            return backend.compile(lambda x: xp.argsort(x))
+        if backend.name == "torch":
+            return lambda x: xp.sort(x).values
+        return backend.compile(lambda x: xp.sort(x))
+
+    def reference(self, inputs: Arrays, case: str, params: Params, dtype: str) -> Any:
+        """Operand and parts of the sorted keys."""
+        x = inputs[0]
+        ordered = np.sort(x, axis=-1) if case == "sort_rows" else _sorted_repeats(x)
+        return x, [part.copy() for part in checked_parts(ordered.reshape(-1))]
+
+    def fetch(self, backend: Backend, output: Any) -> Any:
+        return fetch_parts(backend, output)
+
+    def check(
+        self,
+        reference: Any,
+        output: Any,
+        case: str,
+        params: Params,
+        dtype: str,
+        math_mode: str,
+    ) -> Check:
+        """Share of elements that are not exactly those of that rank; none may differ.
+
+        For argsort the keys that the indices point at are compared, and each index that
+        comes twice counts as one that differs: equal keys may come in any order.
+        """
+        x, expected = reference
+        shape, parts = output
+        if shape != x.shape:
+            return Check(math.inf, 0.0)
+        if case != "argsort":
+            return Check(share_that_differs(parts, expected), 0.0)
+        indices = np.concatenate([part.reshape(-1) for part in parts])
+        if indices.dtype.kind not in "iu" or indices.min() < 0 or indices.max() >= len(x):
+            return Check(math.inf, 0.0)
+        tail = len(parts[-1]) if len(parts) > 1 else 0  # the tail overlaps the last piece
+        distinct = indices[: len(indices) - tail] if tail else indices
+        seen = np.zeros(len(x), dtype=bool)
+        seen[distinct] = True
+        twice = len(distinct) - int(np.count_nonzero(seen))
+        error = share_that_differs([x[part] for part in parts], expected)
+        return Check(error + twice / len(indices), 0.0)
+
+
+def _random(count: int, dtype: str, seed: int) -> np.ndarray[Any, Any]:
+    if dtype.startswith("int"):
+        limits = np.iinfo(dtype)
+        generator = np.random.default_rng(seed)
+        keys: np.ndarray[Any, Any] = generator.integers(limits.min, limits.max, count, dtype=dtype)
+        return keys
+    return uniform(count, dtype, seed)
+
+
+def _sorted_repeats(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A sorted copy of a vector that repeats its first ``_BLOCK`` values, without a long sort."""
+    if len(x) <= _BLOCK:
+        return np.sort(x)
+    repeats, rest = divmod(len(x), _BLOCK)
+    order = np.argsort(x[:_BLOCK])
+    return np.repeat(x[order], repeats + (order < rest))
+
+
+def _kernel_count(rows: int, n: int, dtype: str, backend: str) -> int:
+    """Kernels of a sort on a GPU; copies and fills that are not kernels do not count.
+
+    CUB's DeviceRadixSort starts a histogram, a prefix sum and one pass per 8 bits of the key.
+    cupy copies the keys first. torch numbers the elements first. It sorts rows up to 4096 in
+    thread blocks; fewer than 128 rows by value and then by row number; more of them with
+    CUB's segmented sort, a pass per 6 bits.
+    """
+    item = ITEM_BYTES[dtype]
+    whole = item + 2
+    if backend != "torch":
+        return 1 + whole
+    if n <= _TORCH_SHORT_ROW:
+        return 2 if rows == 1 else 3
+    if rows == 1 or n >= _TORCH_LONG_ROW:
+        return 1 + rows * whole
+    if rows < _TORCH_MANY_ROWS:
+        return 1 + whole + 3 + 1
+    return 1 + math.ceil(8 * item / 6)

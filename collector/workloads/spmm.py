@@ -1,0 +1,235 @@
+"""A sparse matrix in compressed rows times a dense one, as in graph networks and solvers."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from collector.errors import SelectionError
+from collector.workloads.base import (
+    ITEM_BYTES,
+    UNIT_ROUNDOFF,
+    Arrays,
+    Check,
+    Function,
+    GridPoint,
+    Params,
+    Work,
+    Workload,
+    points,
+    uniform,
+)
+from collector.workloads.projection import times
+
+if TYPE_CHECKING:
+    from collector.backends.base import Backend
+
+_F64 = ("float64", "ieee")
+_F32 = ("float32", "ieee")
+_INDEX_BYTES = 4
+
+Shape = tuple[int, int, int]
+
+# rows, nonzeros of a row, columns of the dense matrix
+_TINY: Shape = (1000, 8, 16)
+_SMALL: Shape = (10_000, 10, 32)
+_MIDDLE: Shape = (30_000, 16, 33)
+_DENSER: Shape = (4096, 200, 64)
+_LARGE: Shape = (100_000, 32, 64)
+
+
+class Spmm(Workload):
+    """Square matrix, the same number of nonzeros in each row, at random columns, sorted.
+
+    Operands are values, column indices, row pointers (32-bit) and the dense matrix. The
+    library's sparse object is made of them once: a call with the same arrays uses it again,
+    a call with new ones (mode end_to_end) makes it anew.
+    """
+
+    name = "spmm"
+    summary = "sparse matrix (CSR) times dense matrix"
+    size_meaning = "nonzeros times dense columns"
+    signatures = {"csr_dense": {"rows": None, "nonzeros_per_row": None, "width": None}}
+    support = {
+        ("numpy", "cpu"): (_F64, _F32),
+        ("torch", "cpu"): (_F64, _F32),
+        ("torch", "cuda"): (_F64, _F32),
+        ("cupy", "cuda"): (_F64, _F32),
+    }
+    threaded_backends = frozenset({"torch"})
+
+    def complete(self, case: str, params: Params) -> dict[str, int]:
+        """As for every family; a row has no more nonzeros than columns."""
+        complete = super().complete(case, params)
+        if complete["nonzeros_per_row"] > complete["rows"]:
+            raise SelectionError(
+                f"{self.name} {case}: nonzeros_per_row={complete['nonzeros_per_row']} is more "
+                f"than the {complete['rows']} columns of the square matrix"
+            )
+        return complete
+
+    def size(self, case: str, params: Params) -> int:
+        return math.prod(self.complete(case, params).values())
+
+    def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
+        """By size, so that the last point of each case is its largest."""
+        grid = self._grid(suite, backend, device)
+        yield from sorted(grid, key=lambda point: self.size(point.case, dict(point.params)))
+
+    def _grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
+        place = (backend, device)
+        if place not in self.support:
+            return
+        if suite == "quick":
+            if place == ("numpy", "cpu"):
+                yield from _points([_SMALL], ("hot",))
+            if place == ("torch", "cuda"):
+                yield from _points([_LARGE], ("hot", "resident"))
+            return
+        if suite == "full":
+            yield from _points([(5000, 20, 8), (20_000, 50, 16), (50_000, 5, 100)], ("hot",))
+            yield from _points([_SMALL], ("hot",), [_F64])
+        if device == "cpu":
+            yield from _points([_SMALL, _MIDDLE, (2000, 200, 64)], ("hot",))
+        elif place == ("cupy", "cuda"):
+            yield from _points([_MIDDLE, _LARGE], ("hot",))
+        else:
+            yield from _points([_TINY], ("hot", "resident"))
+            yield from _points([_SMALL, _MIDDLE, _DENSER, (100_000, 5, 100)], ("hot",))
+            yield from _points([_LARGE], ("hot", "resident", "end_to_end"))
+            yield from _points([_MIDDLE], ("hot",), [_F64])
+
+    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+        """2 FLOP per nonzero and dense column; each operand read once, the product written.
+
+        One kernel with the product, one that prepares it (cuSPARSE); torch fills the result and
+        scales it first. cupy copies the dense matrix into column order in every call: one more
+        kernel, read and written once more.
+        """
+        rows, width = params["rows"], params["width"]
+        nonzeros = float(rows * params["nonzeros_per_row"])
+        item = ITEM_BYTES[dtype]
+        dense = float(rows * width * item)
+        operands = nonzeros * (item + _INDEX_BYTES) + (rows + 1) * _INDEX_BYTES + dense
+        copied = dense if backend == "cupy" else 0.0
+        return Work(
+            flop_count=2 * nonzeros * width,
+            bytes_read=operands + copied,
+            bytes_written=dense + copied,
+            h2d_bytes=operands,
+            d2h_bytes=dense,
+            kernel_count={"cupy": 3, "torch": 4}.get(backend, 2),
+        )
+
+    def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
+        """Column j of a row is drawn from the j-th of as many equal parts: sorted, no two alike."""
+        rows, count = params["rows"], params["nonzeros_per_row"]
+        edges = np.arange(count + 1) * rows // count
+        draws = np.random.default_rng(seed + 1).random((rows, count), dtype=np.float32)
+        offsets = (draws * np.diff(edges)).astype(np.int32)
+        # a draw just below 1 may round up to the next part's first column
+        np.minimum(offsets, np.diff(edges).astype(np.int32) - 1, out=offsets)
+        columns = (offsets + edges[:-1].astype(np.int32)).reshape(-1)
+        pointers = np.arange(0, rows * count + 1, count, dtype=np.int32)
+        values = uniform(rows * count, dtype, seed)
+        return values, columns, pointers, uniform((rows, params["width"]), dtype, seed + 2)
+
+    def build(self, backend: Backend, case: str, params: Params, dtype: str) -> Function:
+        """scipy.sparse for numpy, torch.sparse_csr_tensor, cupyx.scipy.sparse for cupy."""
+        make = _maker(backend, params["rows"])
+        held: tuple[Any, ...] = ()
+        matrix: Any = None
+
+        def call(values: Any, columns: Any, pointers: Any, dense: Any) -> Any:
+            nonlocal held, matrix
+            # identity is safe: arrays that are held cannot be freed and their place reused
+            if not held or any(
+                a is not b for a, b in zip(held, (values, columns, pointers), strict=True)
+            ):
+                matrix = make(values, columns, pointers)
+                held = (values, columns, pointers)
+            return matrix @ dense
+
+        return call
+
+    def reference(self, inputs: Arrays, case: str, params: Params, dtype: str) -> Any:
+        """A probe v, A (X v) and |A| (|X| |v|), in float64, without any sparse library."""
+        values, columns, _, dense = inputs
+        probe = np.random.default_rng(7).uniform(0.5, 1.5, params["width"])
+        probe *= np.random.default_rng(8).choice([-1.0, 1.0], params["width"])
+        shape = (params["rows"], params["nonzeros_per_row"])
+        products = values * times(dense, probe[:, None])[columns, 0]
+        sizes = np.abs(dense) @ np.abs(probe).astype(dense.dtype)
+        magnitudes = np.abs(values * sizes[columns])
+        return probe, products.reshape(shape).sum(axis=1), magnitudes.reshape(shape).sum(axis=1)
+
+    def check(
+        self,
+        reference: Any,
+        output: Any,
+        case: str,
+        params: Params,
+        dtype: str,
+        math_mode: str,
+    ) -> Check:
+        """Largest error of a row's product with the probe, relative to that of magnitudes.
+
+        Tolerance 4 u_in + 4 sqrt(K) u_acc + u_out as for dense products, with K nonzeros a row.
+        """
+        probe, expected, magnitude = reference
+        if output.shape != (len(expected), len(probe)):
+            return Check(math.inf, 0.0)
+        rows = times(output, probe[:, None])[:, 0]
+        error = float(np.max(np.abs(rows - expected) / magnitude))
+        unit = UNIT_ROUNDOFF[dtype]
+        return Check(error, (5 + 4 * math.sqrt(params["nonzeros_per_row"])) * unit)
+
+
+def _maker(backend: Backend, rows: int) -> Callable[[Any, Any, Any], Any]:
+    """Function of values, column indices and row pointers that makes the library's object."""
+    shape = (rows, rows)
+    if backend.name == "torch":
+        torch = backend.module
+
+        def make(values: Any, columns: Any, pointers: Any) -> Any:
+            with warnings.catch_warnings():
+                # torch says both once per process; some versions the second one even though
+                # the argument that it asks for is given
+                for text in ("Sparse CSR tensor support is in beta", "Sparse invariant checks"):
+                    warnings.filterwarnings("ignore", text, UserWarning)
+                return torch.sparse_csr_tensor(
+                    pointers, columns, values, shape, check_invariants=False
+                )
+
+        return make
+    sparse = _scipy_sparse(backend.name)
+    return lambda values, columns, pointers: sparse.csr_matrix(
+        (values, columns, pointers), shape=shape
+    )
+
+
+def _scipy_sparse(backend_name: str) -> Any:
+    try:
+        if backend_name == "cupy":
+            import cupyx.scipy.sparse
+
+            return cupyx.scipy.sparse
+        import scipy.sparse
+
+        return scipy.sparse
+    except ImportError as error:
+        raise NotImplementedError(f"needs scipy: pip install scipy ({error})") from error
+
+
+def _points(
+    shapes: list[Shape], modes: tuple[str, ...], dtypes: list[tuple[str, str]] | None = None
+) -> Iterator[GridPoint]:
+    grid = [
+        {"rows": rows, "nonzeros_per_row": nonzeros, "width": width}
+        for rows, nonzeros, width in shapes
+    ]
+    return points("csr_dense", grid, dtypes or [_F32], modes)

@@ -1,0 +1,54 @@
+"""Which questions make sense: a library has no form of some cases, and some have one type only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from collector.errors import EstimateError
+from collector.workloads import FAMILIES, Workload
+from estimator.dataset import UNFITTED_WORKLOADS
+
+_ASKED = ["workload", "case", "dtype", "backend", "device"]
+
+
+def default_dtype(family: Workload, case: str) -> str:
+    """The element type of a case that is asked for without one: the family's first."""
+    if _whole_numbers_only(case):
+        return "int8"
+    return next(iter(family.support.values()))[0][0]
+
+
+def check_forms(cells: pd.DataFrame, measured: pd.DataFrame) -> None:
+    """Refuse a case that its library has no form of, unless somebody measured it all the same.
+
+    ``cells`` and ``measured`` have the columns workload, case, dtype, backend and device.
+    Raises EstimateError, which names the libraries that have one.
+    """
+    known = set(measured[_ASKED].drop_duplicates().itertuples(index=False, name=None))
+    for asked in cells[_ASKED].drop_duplicates().itertuples(index=False, name=None):
+        if tuple(asked) not in known:
+            _check_form(*asked)
+
+
+def _check_form(workload: str, case: Any, dtype: str, backend: str, device: str) -> None:
+    if workload in UNFITTED_WORKLOADS:
+        raise EstimateError(f"{workload} shows a machine's drift along a run; it has no estimate")
+    family = FAMILIES.get(workload)
+    if family is None or case not in family.signatures:
+        return  # whoever describes the cell names what is wrong with it
+    if backend not in family.case_backends.get(case, (backend,)):
+        able = [name for name, where in family.support if where == device]
+        having = [name for name in able if family.supports(name, device, case)]
+        others = f"choose {' or '.join(having)}" if having else f"no library has one on {device}"
+        raise EstimateError(f"{backend} has no form of {workload} {case} on {device}; {others}")
+    if any(map(_whole_numbers_only, family.cases)) and _whole_numbers_only(case) != (
+        dtype == "int8"
+    ):
+        takes = "int8 only" if _whole_numbers_only(case) else "no int8; int8_square does"
+        raise EstimateError(f"{workload} {case} takes {takes}: choose another --dtype or case")
+
+
+def _whole_numbers_only(case: str) -> bool:
+    return case.startswith("int8")

@@ -1,0 +1,65 @@
+"""The fitted parameters as a table for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from estimator.dataset import CELL_COLUMNS
+from estimator.kernel_model import KERNEL_PARAMETERS
+from estimator.shapes import AWKWARD_FAMILIES
+from estimator.transfer_model import TRANSFER_PARAMETERS
+
+if TYPE_CHECKING:
+    from estimator.model import Model
+
+
+def group_table(model: Model) -> pd.DataFrame:
+    """``Model.groups``: keys, rows, parameters in natural units and errors of each group."""
+
+    def label(machine_id: object) -> str:
+        return model.labels.get(str(machine_id), str(machine_id))
+
+    index = model.fit.group.index
+    values = {name: np.exp(model.fit.group.theta[:, i]) for i, name in enumerate(KERNEL_PARAMETERS)}
+    kernels = _group_keys(index).assign(**values)
+    kernels["cache_bytes_per_s"] = kernels["memory_bytes_per_s"] * kernels.pop("cache_gain")
+    inner = kernels["cache_bytes_per_s"] * kernels.pop("inner_cache_gain")
+    kernels["inner_cache_bytes_per_s"] = inner
+    reads: dict[str, pd.Series[bool]] = {
+        "compute_flop_per_s": index["flop"] > 0,
+        "fork_s": index["threads"] > 1,
+        "width_half": (index["width"].astype(float) < np.inf) & (index["share_floor"] < 1),
+        "tile_half": (index["product_batch"] > 0) & (index["multiprocessors"] > 0),
+        "depth_half": index["depth"].astype(float) < np.inf,
+        "memory_bytes_per_s": index["bytes"] > 0,
+        "cache_bytes_per_s": index["bytes"] > 0,
+        "cache_bytes": index["bytes"] > 0,
+        "cache_steepness": index["bytes"] > 0,
+        "fault_bytes_per_s": index["fresh"] > 0,
+        "fault_block_bytes": index["fresh"] > 0,
+        "inner_cache_bytes_per_s": (index["bytes"] > 0) & (index["device"] == "cpu"),
+        "inner_cache_bytes": (index["bytes"] > 0) & (index["device"] == "cpu"),
+        "exponent_p": (index["bytes"] > 0) & (index["flop"] > 0),
+        "awkward_factor": index["workload"].isin(AWKWARD_FAMILIES),
+        "call_s": index["workload"] == "launch",
+    }
+    for name, applies in reads.items():
+        kernels[name] = kernels[name].where(applies.to_numpy())
+    tables = [kernels]
+    if model.fit.bus:
+        level = model.fit.bus[-1]
+        copies = {name: np.exp(level.theta[:, i]) for i, name in enumerate(TRANSFER_PARAMETERS)}
+        tables.append(_group_keys(level.index).assign(**copies))
+    table = pd.concat(tables, ignore_index=True)
+    table.insert(1, "label", table["machine_id"].map(label))
+    errors = model.errors.rename(columns={"answer_mode": "mode", "operation": "case"})
+    return table.merge(errors.drop(columns="replica"), how="left")
+
+
+def _group_keys(index: pd.DataFrame) -> pd.DataFrame:
+    """Key columns of a level in the order of the public table, the operation as its case."""
+    keys = index.assign(case=index["operation"], mode=index["answer_mode"])
+    return keys[[*CELL_COLUMNS]].assign(mode=keys["mode"])

@@ -1,0 +1,73 @@
+"""The anchor: the same operation again and again along a run."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from collector.backends import open_backend
+from collector.cells import Operation, with_anchors
+from collector.errors import WrongResultError
+from collector.planning import Selection, make_plan
+from collector.prepare import prepare, verify_again
+from collector.workloads import get_workload
+from tests.collector.doubles import GPU, additions, make_machine
+
+
+def anchor(backend="numpy", repetition=1):
+    return Operation(
+        *("anchor", "matmul_copy", (("repetition", repetition),)),
+        *("float32", "ieee", backend, "cpu", 1),
+    )
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_the_anchor_is_right(backend):
+    opened = open_backend(backend, "cpu")
+    prepared = prepare(get_workload("anchor"), anchor(backend), opened, 0)
+    assert verify_again(prepared, opened).passed
+
+
+def test_an_anchor_whose_copy_stops_is_noticed(monkeypatch):
+    family = get_workload("anchor")
+    target = np.ones(2**24, np.float32)
+    monkeypatch.setattr(
+        type(family), "build", lambda *_: lambda a, b, source: (np.matmul(a, b), target)
+    )
+    with pytest.raises(WrongResultError):
+        prepare(family, anchor(), open_backend("numpy", "cpu"), 0)
+
+
+def names(tasks):
+    return [task.operation.workload for task in tasks]
+
+
+def test_anchors_stand_at_both_ends_and_every_two_minutes():
+    tasks = with_anchors(additions(30).tasks, expected_s=300.0)
+    assert names(tasks)[0] == names(tasks)[-1] == "anchor"
+    at = [index for index, name in enumerate(names(tasks)) if name == "anchor"]
+    assert len(at) == 4
+    gaps = [later - earlier for earlier, later in itertools.pairwise(at)]
+    assert max(gaps) - min(gaps) <= 1
+    assert names(tasks).count("elementwise") == 30
+
+
+def test_each_repetition_is_a_cell_of_its_own():
+    tasks = with_anchors(additions(3).tasks, expected_s=600.0)
+    ids = [task.cells[0].cell_id for task in tasks if task.operation.workload == "anchor"]
+    assert len(set(ids)) == len(ids) == 7
+
+
+def test_a_standard_run_anchors_each_device_with_one_worker_that_it_has_anyway():
+    plan = make_plan(Selection(), make_machine(GPU))
+    anchors = {t.worker_key for t in plan.tasks if t.operation.workload == "anchor"}
+    others = {t.worker_key for t in plan.tasks if t.operation.workload != "anchor"}
+    assert {key[1] for key in anchors} == {"cpu", "cuda"}
+    assert len(anchors) == 2
+    assert anchors <= others
+
+
+def test_a_quick_run_and_a_selection_of_families_have_no_anchor():
+    assert "anchor" not in names(make_plan(Selection("quick"), make_machine()).tasks)
+    chosen = Selection(workloads=("fft",))
+    assert set(names(make_plan(chosen, make_machine()).tasks)) == {"fft"}

@@ -1,0 +1,149 @@
+"""Every family that the collector measures, on every page: what is shown, and what is left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from collector.workloads import FAMILIES
+from tests.pages.conftest import OpenPage, chart_spec
+from tests.pages.made_up_runs import GRID
+
+PAGES = ("overview", "machines", "measurements", "model", "estimate", "cost")
+MEASURED = [name for name in FAMILIES if name != "anchor"]
+CASES = [(name, case) for name in MEASURED for case in FAMILIES[name].cases]
+
+
+def question(family: str, case: str) -> dict[str, str]:
+    """A link to a job of that family and case."""
+    return {"job_workload": f"{family}: {FAMILIES[family].summary}", "job_case": case}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_opens(open_page: OpenPage, every_family: Path, page: str) -> None:
+    """No page shows an error or a warning."""
+    app = open_page(page, every_family)
+    assert not app.exception
+    assert not app.error
+
+
+@pytest.mark.parametrize(("family", "case"), CASES)
+def test_job_is_estimated(open_page: OpenPage, every_family: Path, family: str, case: str) -> None:
+    """Every case with the form's own values has a time, or the page says why not."""
+    app = open_page("estimate", every_family, **question(family, case))
+    assert not app.exception
+    assert app.selectbox(key="job_case").value == case
+    times = app.dataframe[0].value.filter(like="Estimate (").iloc[:, 0]
+    assert (times > 0).all()
+    fields = {field.label for field in app.number_input}
+    assert {f"Parameter {name}" for name in FAMILIES[family].signatures[case]} <= fields
+
+
+@pytest.mark.parametrize("family", MEASURED)
+def test_job_is_priced(open_page: OpenPage, every_family: Path, family: str) -> None:
+    """Each family's first case has a price on some instance."""
+    app = open_page("cost", every_family, **question(family, FAMILIES[family].cases[0]))
+    assert not app.exception
+    assert not app.error
+    assert any(metric.label == "Cheapest" for metric in app.metric)
+
+
+@pytest.mark.parametrize("family", MEASURED)
+def test_family_is_shown(open_page: OpenPage, every_family: Path, family: str) -> None:
+    """Each family has a sweep and a table, without its first calls."""
+    app = open_page("measurements", every_family, measurements_workload=family)
+    assert not app.exception
+    table = app.dataframe[0].value
+    assert (table["Samples"] > 1).all()
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_break_even_never_fails(open_page: OpenPage, every_family: Path, device: str) -> None:
+    """A case that a GPU's libraries lack is no traceback; neither is a family without a CPU."""
+    for family, case in (("launch", "empty_kernel"), ("transfer", "d2d"), ("launch", "chain")):
+        app = open_page("estimate", every_family, **question(family, case), estimate_cpu=device)
+        assert not app.exception
+
+
+def test_anchor_is_offered_nowhere(open_page: OpenPage, every_family: Path) -> None:
+    """The lists of workloads and the coverage leave the repeated operation out."""
+    for page, key in (
+        ("measurements", "measurements_workload"),
+        ("estimate", "job_workload"),
+        ("model", "model_workload"),
+    ):
+        app = open_page(page, every_family)
+        assert not any("anchor" in str(option) for option in app.selectbox(key=key).options)
+    spec = chart_spec(open_page("overview", every_family))
+    assert spec["layer"][0]["encoding"]["y"]["scale"]["domain"] == MEASURED
+
+
+def test_first_calls_are_shown_when_asked(open_page: OpenPage, every_family: Path) -> None:
+    """They are one sample without an interval, in the table as in the caption."""
+    app = open_page(
+        "measurements",
+        every_family,
+        measurements_workload="conv2d",
+        measurements_timed="first call",
+    )
+    assert not app.exception
+    table: pd.DataFrame = app.dataframe[0].value
+    assert (table["Samples"] == 1).all()
+    assert not [name for name in table if name.startswith(("95 %", "Spread"))]
+    assert any("no interval" in caption.value for caption in app.caption)
+    assert len(chart_spec(app)["layer"]) == 2
+
+
+def test_energy_and_noise_have_columns(open_page: OpenPage, every_family: Path) -> None:
+    """Energy comes with its unit, noise with its reasons in words."""
+    app = open_page("measurements", every_family, measurements_workload="matmul")
+    table: pd.DataFrame = app.dataframe[0].value
+    assert table.filter(like="Energy").notna().any(axis=None)
+    assert "wide interval, spread" in set(table["Noisy because"])
+    assert table["Outliers"].max() == 2
+
+
+def frames(app: AppTest) -> list[pd.DataFrame]:
+    return [frame.value for frame in app.dataframe]
+
+
+def test_drift_stands_beside_the_machines_health(
+    open_page: OpenPage, every_family: Path, dataset: Path
+) -> None:
+    """A row for each run and place; nothing where no run repeats an operation."""
+    app = open_page("machines", every_family, machines_first=GRID.label)
+    table = next(frame for frame in frames(app) if "Range" in frame)
+    assert sorted(table["Where"]) == ["numpy cpu, 1 thread", "torch cuda"]
+    assert (table["Repetitions"] == 4).all()
+    assert table["Range"].between(0, 10).all()
+    reasons = next(
+        frame for frame in frames(app) if "spread" in set(frame.get("Reason", pd.Series(dtype=str)))
+    )
+    assert set(reasons["Reason"]) == {"wide interval", "spread"}
+    assert not any("Range" in frame for frame in frames(open_page("machines", dataset)))
+
+
+def test_whole_numbers_are_one_cases_own(open_page: OpenPage, every_family: Path) -> None:
+    """A case offers the element types that it was measured with."""
+    app = open_page("estimate", every_family, **question("matmul", "int8_square"))
+    assert not app.exception
+    assert not app.error
+    assert len(app.dataframe[0].value)
+
+
+def test_jax_on_a_gpu_answers_with_data_on_the_device(
+    open_page: OpenPage, every_family: Path
+) -> None:
+    """It has no device clock: its times are the host's."""
+    app = open_page("estimate", every_family, **question("sort", "sort"))
+    assert any(option.startswith("jax cuda") for option in app.dataframe[0].value["Option"])
+    app = open_page(
+        "measurements",
+        every_family,
+        measurements_workload="sort",
+        measurements_timed="data on the device",
+    )
+    assert any(series.startswith("jax cuda") for series in app.dataframe[0].value["Series"])
