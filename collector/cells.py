@@ -120,13 +120,19 @@ def make_tasks(
 def _worth_compiling(
     suite: str, backend: str, device: str, grid: Iterable[GridPoint]
 ) -> list[GridPoint]:
-    """The grid; of JAX on a GPU only the last point of each case, but for the full suite.
+    """The grid; of JAX on a GPU only one point, but for the full suite.
 
-    There XLA tries its kernels out on each new shape, which takes seconds.
+    There XLA tries its kernels out on each new shape, which takes up to ten seconds. The point
+    is the last one of the first case in its first element type.
     """
-    if (backend, device) != ("jax", "cuda") or suite == "full":
-        return list(grid)
-    return list({point.case: point for point in grid}.values())
+    every = list(grid)
+    if (backend, device) != ("jax", "cuda") or suite == "full" or not every:
+        return every
+
+    def kind(point: GridPoint) -> tuple[str, str, str]:
+        return (point.case, point.dtype, point.math_mode)
+
+    return [point for point in every if kind(point) == kind(every[0])][-1:]
 
 
 def _ends_of_cases(grid: Sequence[GridPoint]) -> tuple[set[int], set[int]]:
@@ -189,8 +195,8 @@ def _worth_measuring(
     """Thread counts for the grid's point number ``index``.
 
     The quick suite measures a library as users find it, with all its threads. The standard
-    one adds one thread at every third point, the full one at each.
+    one adds one thread at every fourth point, the full one at each.
     """
     if suite == "quick" or work.flop_count > _ONE_THREAD_FLOP:
         return counts[-1:]
-    return counts if suite == "full" or index % 3 == 0 else counts[-1:]
+    return counts if suite == "full" or index % 4 == 0 else counts[-1:]

@@ -24,9 +24,9 @@ def energy_per_call(
     """Joules of one call: energy over calls between two ticks of the counter.
 
     ``run_batch`` does ``calls_per_batch`` calls and returns when they are complete; it should
-    take a few milliseconds, much less than the time between ticks. The device works all the
-    time, so that nothing but batches and the short gaps between them is counted. None if the
-    counter did not tick often enough within ``cap_s``.
+    take a few milliseconds, much less than the time between ticks. Batches follow each other, so
+    the device's idle power counts where it waits for the host. None if the counter did not tick
+    often enough within ``cap_s``.
     """
     started, last = clock(), read_energy_j()
     calls, ticks = 0, 0

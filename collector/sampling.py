@@ -56,7 +56,7 @@ def stop_rule(suite: str, device: str) -> StopRule:
         return StopRule(
             half_width,
             min_time_s=0.1,
-            max_time_s=0.4,
+            max_time_s=0.35,
             warmup_time_s=0.2,
             block_s=block_s,
             energy_time_s=1.0,

@@ -67,7 +67,12 @@ MACHINE_FIELDS = (
     _field("machine_id", _TEXT, "", "this very box: type and hashed GPU UUIDs or machine-id"),
     _field("machine_type_id", _TEXT, "", "what a catalogue sells: models, counts, memory"),
     _field("label", _TEXT, "", "name for people"),
-    _field("instance_type", _TEXT, "", "cloud instance type where the DMI files tell"),
+    _field(
+        "instance_type",
+        _TEXT,
+        "",
+        "cloud instance type where the DMI files or the metadata service tell",
+    ),
     _field("cpu_model", _TEXT, "", "processor name as the kernel gives it"),
     _field("physical_cores", _INT, "1", "physical cores that this process may use"),
     _field("logical_cores", _INT, "1", "logical cores that this process may use"),
@@ -142,7 +147,13 @@ QUALITY_FIELDS = (
     _field("sm_clock_mhz", _REAL, "MHz", "median SM clock during the cell"),
     _field("temperature_c", _REAL, "degC", "highest GPU temperature during the cell"),
     _field("power_w", _REAL, "W", "median GPU power during the cell"),
-    _field("energy_j", _REAL, "J", "GPU energy of one call, from the energy counter"),
+    _field(
+        "energy_j",
+        _REAL,
+        "J",
+        "GPU energy of one call among many in a row, from the energy counter; gaps in which the "
+        "GPU waits for the host are included",
+    ),
     _field("cpu_mhz", _REAL, "MHz", "mean CPU frequency as the kernel reports it"),
     _field("steal_fraction", _REAL, "1", "share of CPU time that the hypervisor took away"),
     _field("affinity_cpus", _INT, "1", "logical CPUs that the worker was bound to"),

@@ -191,7 +191,7 @@ WORK = [
     # 10 rows of 2 nonzeros: 20 values, 20 columns, 11 pointers; dense 10 x 5
     (
         *("spmm", "csr_dense", {"rows": 10, "nonzeros_per_row": 2, "width": 5}, "float32"),
-        *("torch", (200, 80 + 80 + 44 + 200, 200, 404, 200, 2)),
+        *("torch", (200, 80 + 80 + 44 + 200, 200, 404, 200, 4)),
     ),
     (
         *("spmm", "csr_dense", {"rows": 10, "nonzeros_per_row": 2, "width": 5}, "float32"),
