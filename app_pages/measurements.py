@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pandas as pd
@@ -101,9 +102,17 @@ def name_series(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def usual_series(frame: pd.DataFrame) -> list[str]:
-    """What is shown unasked: every machine and library with the most threads it was given."""
-    most = frame.sort_values("threads").groupby(["machine_id", "backend", "device"]).tail(1)
-    return sorted(most["series"].unique())[:USUAL_SERIES]
+    """What is shown unasked: each library on one machine of each kind, with the most threads.
+
+    Of several machines of a kind the one with most cells; libraries with most cells first.
+    """
+    most = frame.groupby(["machine_id", "backend", "device"])["threads"].transform("max")
+    kept = frame[frame["threads"] == most]
+    kinds = kept["machine"].str.replace(r" \([0-9a-f]+\)$", "", regex=True)
+    counts = kept.assign(kind=kinds).groupby(["kind", "backend", "device", "series"]).size()
+    best = counts.sort_values(ascending=False, kind="stable").reset_index()
+    best = best.drop_duplicates(["kind", "backend", "device"])
+    return sorted(best["series"].head(USUAL_SERIES))
 
 
 def show_sweep(frame: pd.DataFrame, size_meaning: str) -> pd.DataFrame:
@@ -118,7 +127,8 @@ def show_sweep(frame: pd.DataFrame, size_meaning: str) -> pd.DataFrame:
         key="measurements_series",
         bind="query-params",
         help=f"Library, device, threads, machine. Up to {MAX_SERIES} at a time. "
-        "Empty: each library with the most threads it was measured with.",
+        "Empty: each library with the most threads it was measured with, on one machine of "
+        "each kind.",
     )
     kept = set(chosen) & set(everything) or set(usual)
     shown = frame[frame["series"].isin(kept)].sort_values("size")
@@ -157,9 +167,15 @@ def show_ratio(frame: pd.DataFrame) -> None:
         st.info("Choose a second series above to see a ratio.")
         return
     on_gpu = set(frame.loc[frame["device"] == "cuda", "series"])
-    slow = next((name for name in names if name not in on_gpu), names[0])
-    fast = next((name for name in names if name in on_gpu and name != slow), "")
-    fast = fast or next(name for name in names if name != slow)
+    measured = {name: set(rows["params"]) for name, rows in frame.groupby("series")}
+    # a CPU beside a GPU where there are both, and the pair with most parameters in common
+    slow, fast = max(
+        itertools.permutations(names, 2),
+        key=lambda pair: (
+            pair[0] not in on_gpu and pair[1] in on_gpu,
+            len(measured[pair[0]] & measured[pair[1]]),
+        ),
+    )
     left, right = st.columns(2)
     with left:
         first = widgets.select("Time of", names, "measurements_ratio_of", slow)

@@ -21,15 +21,15 @@ def coverage_heatmap(
     without one). A pair with no row stays blank: nothing was tried there.
     """
     few = len(machines) <= _NAMES_BESIDE
-    # beside each other names break at their first comma, else they stand upright
+    # names break at their first comma; many of them stand upright
     comma = "indexof(datum.label, ', ')"
     broken = f"[slice(datum.label, 0, {comma}), slice(datum.label, {comma} + 2)]"
     broken = f"{comma} < 0 ? datum.label : {broken}"
     lines = alt.Axis(
         orient="top",
-        labelExpr=broken if few else "datum.label",
+        labelExpr=broken,
         labelAngle=0 if few else -90,
-        labelLimit=_NAMES_PX // max(1, len(machines)) if few else 150,
+        labelLimit=_NAMES_PX // max(1, len(machines)) if few else 220,
         labelOverlap=False,
         grid=False,
         ticks=False,
