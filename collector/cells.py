@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collector.workloads import GridPoint, Work, get_workload
 
@@ -94,11 +94,8 @@ def make_tasks(
             workload = get_workload(name)
             counts = workload.thread_counts(backend, device, physical_cores)
             grid = _worth_compiling(suite, backend, device, workload.grid(suite, backend, device))
-            first, last = _ends_of_cases(grid)
+            last = _last_of_cases(grid)
             for index, point in enumerate(grid):
-                modes = point.modes
-                if suite != "quick" and index in first:
-                    modes = ("first_call", *modes)
                 params = workload.complete(point.case, dict(point.params))
                 work = workload.operation_work(point.case, params, point.dtype, backend)
                 for threads in _worth_measuring(suite, counts, index, work):
@@ -112,8 +109,9 @@ def make_tasks(
                         device=device,
                         threads=threads,
                     )
-                    energy = suite != "quick" and backend == "torch" and index in last
-                    tasks.append(Task(operation, modes, energy))
+                    energy = (backend, device) == ("torch", "cuda") and index in last
+                    energy = energy and suite != "quick"
+                    tasks.append(Task(operation, point.modes, energy))
     return tasks
 
 
@@ -135,18 +133,26 @@ def _worth_compiling(
     return [point for point in every if kind(point) == kind(every[0])][-1:]
 
 
-def _ends_of_cases(grid: Sequence[GridPoint]) -> tuple[set[int], set[int]]:
-    """Numbers of the first point of each case, element type and math mode; last of each case.
+def _last_of_cases(grid: Sequence[GridPoint]) -> set[int]:
+    """Numbers of the last (largest) point of each case that is timed hot: they tell the energy."""
+    last = {point.case: index for index, point in enumerate(grid) if "hot" in point.modes}
+    return set(last.values())
 
-    The first ones also tell what a first call costs, the last ones the energy of a call.
+
+def with_first_calls(tasks: Iterable[Task]) -> list[Task]:
+    """Tasks in their order, with mode first_call where a case is called first in its worker.
+
+    Of each case, element type and math mode, so that no kernel of its kind has run before.
     """
-    first: dict[tuple[str, str, str], int] = {}
-    last: dict[str, int] = {}
-    for index, point in enumerate(grid):
-        first.setdefault((point.case, point.dtype, point.math_mode), index)
-        if "hot" in point.modes:
-            last[point.case] = index
-    return set(first.values()), set(last.values())
+    seen: set[tuple[str, ...]] = set()
+    ordered = []
+    for task in tasks:
+        o = task.operation
+        kind = (o.workload, o.case, o.dtype, o.math_mode, *map(str, task.worker_key))
+        modes = task.modes if kind in seen else ("first_call", *task.modes)
+        seen.add(kind)
+        ordered.append(replace(task, modes=modes))
+    return ordered
 
 
 #: one anchor is measured in so many seconds of a run

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from collector.dataset import read_dataset, read_run
 from collector.errors import DatasetError, OutputError
 from collector.fingerprint import Machine
 from collector.journal import SUFFIX
 from collector.planning import Plan
-from collector.run_files import find_unfinished, nothing_to_resume
+from collector.run_files import find_unfinished, nothing_to_resume, selection_of
 from collector.storage import Store, as_path, as_url, open_store, shown, state_directory
+from collector.workloads import SUITES
 
 
 @dataclass(frozen=True)
@@ -77,13 +80,16 @@ class Destination:
             sent.append(self.deliver(file))
         return sent
 
-    def is_measured(self, machine_id: str) -> bool:
-        """Whether a whole run of the machine is there. Raises DatasetError, OutputError."""
+    def is_measured(self, machine_id: str, plan: Plan) -> bool:
+        """Whether a whole run of the machine with the plan's selection is there, or of more.
+
+        A larger suite counts as well. Raises DatasetError, OutputError.
+        """
         if self.store is None:
-            return self.directory.exists() and _holds_run_of(machine_id, self.directory)
+            return self.directory.exists() and _holds_run(machine_id, plan, self.directory)
         with tempfile.TemporaryDirectory(prefix="breakeven-") as directory:
             self.store.get(self.store.find(machine_id[:8]), Path(directory))
-            return _holds_run_of(machine_id, Path(directory))
+            return _holds_run(machine_id, plan, Path(directory))
 
     def bring_unfinished(self, plan: Plan, machine: Machine) -> bool:
         """Have the run to go on with in the directory; False if there is none anywhere.
@@ -143,10 +149,19 @@ def open_destination(out: str | Path) -> Destination:
     return Destination(state_directory(url), open_store(url))
 
 
-def _holds_run_of(machine_id: str, directory: Path) -> bool:
+def _holds_run(machine_id: str, plan: Plan, directory: Path) -> bool:
     return any(
         info.finished
         and info.machine.get("machine_id") == machine_id
         and info.run.get("ended") == "complete"
+        and _covers(info.run.get("selection") or {}, selection_of(plan))
         for info in read_dataset(directory).runs
     )
+
+
+def _covers(measured: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether the same was selected, whatever the seed, in the same suite or a larger one."""
+    if measured.get("suite") not in SUITES:
+        return False
+    same = all(measured.get(k) == v for k, v in wanted.items() if k not in ("suite", "seed"))
+    return same and SUITES.index(measured["suite"]) >= SUITES.index(wanted["suite"])

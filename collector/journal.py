@@ -158,11 +158,12 @@ def read_journal(path: Path) -> JournalContents:
                 break
             continue  # one torn line (a full disk) does not cost the others
     header = records[0].get("header") if records and isinstance(records[0], dict) else None
-    if not isinstance(header, dict):
+    version = header.get("schema_version") if isinstance(header, dict) else None
+    if not isinstance(header, dict) or not isinstance(version, int):
         raise DatasetError(f"{path}: not a journal of the collector; move it away")
-    if header.get("schema_version", 0) > SCHEMA_VERSION:
+    if version > SCHEMA_VERSION:
         raise DatasetError(
-            f"{path}: written by a newer collector (schema {header['schema_version']}, this one "
+            f"{path}: written by a newer collector (schema {version}, this one "
             f"reads up to {SCHEMA_VERSION}); update Breakeven"
         )
     return JournalContents(header, records[1:])

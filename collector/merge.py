@@ -139,13 +139,13 @@ def _cell_ids(info: RunInfo) -> set[str]:
 
 def _is_being_written(journal: Path) -> bool:
     """Whether a living collector holds the journal's lock."""
-    with open(journal, "rb") as stream:
-        try:
+    try:
+        with open(journal, "rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False  # a file system without locks
+    except (BlockingIOError, FileNotFoundError):
+        return True  # it is being written, or became a finished file at this moment
+    except OSError:
+        return False  # a file system without locks
     return False
 
 

@@ -19,11 +19,17 @@ _OUTLIER_SHARE = 0.05
 _OUTLIER_MADS = 14.8
 
 
+#: the least deviation, over the median: clocks tick, so that quiet samples may be all alike
+_LEAST_DEVIATION = 1e-3
+
+
 def count_outliers(samples: Sequence[float]) -> int:
-    """Samples further from the median than 14.8 median absolute deviations."""
+    """Samples further from the median than 14.8 median absolute deviations (at least 1.5 %)."""
     values = np.asarray(samples, dtype=np.float64)
-    distance = np.abs(values - np.median(values))
-    return int(np.sum(distance > _OUTLIER_MADS * np.median(distance)))
+    median = float(np.median(values))
+    distance = np.abs(values - median)
+    deviation = max(float(np.median(distance)), _LEAST_DEVIATION * median)
+    return int(np.sum(distance > _OUTLIER_MADS * deviation))
 
 
 def reasons_in_samples(
@@ -33,7 +39,7 @@ def reasons_in_samples(
     found = {
         "wide_interval": summary.relative_half_width > half_width,
         "spread": summary.relative_interquartile > SPREAD_LIMIT,
-        "outliers": outliers > _OUTLIER_SHARE * summary.n,
+        "outliers": outliers > max(1.0, _OUTLIER_SHARE * summary.n),
         "unsteady": not steady,
     }
     return [reason for reason, holds in found.items() if holds]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.cells import Task
-from collector.errors import DatasetError
+from collector.errors import UserError
 from collector.fingerprint import Machine
 from collector.planning import Plan
 from collector.sampling import stop_rule
@@ -130,7 +130,7 @@ def read_earlier_rows(places: Iterable[str | Path]) -> list[dict[str, Any]]:
     for place in places:
         try:
             table = read_table(read_dataset(place))
-        except DatasetError:
+        except UserError:
             continue
         rows += table.select(list(EARLIER_COLUMNS)).to_pylist()
     return rows

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from collector.backends import BACKEND_DEVICES
-from collector.cells import Task, make_tasks, with_anchors
+from collector.cells import Task, make_tasks, with_anchors, with_first_calls
 from collector.errors import SelectionError
 from collector.fingerprint import Machine
 from collector.sampling import stop_rule
@@ -105,6 +105,8 @@ def make_plan(selection: Selection, machine: Machine) -> Plan:
             "--backend, --workload and --threads (see `python -m collector list`)"
         )
     random.Random(selection.seed).shuffle(tasks)
+    if selection.suite != "quick":
+        tasks = with_first_calls(tasks)
     if selection.suite != "quick" and not selection.workloads:
         low, high = Plan(selection, tuple(tasks)).seconds_range()
         tasks = with_anchors(tasks, (low + high) / 2)

@@ -20,6 +20,9 @@ from collector.run_files import resume_run, start_run
 from collector.worker_pool import StartWorker, WorkerPool
 from collector.worker_process import WorkerProcess
 
+#: key of a journal's row, and of no column: seconds of the run up to it, earlier parts included
+ELAPSED = "elapsed_s"
+
 
 @dataclass
 class Outcome:
@@ -61,6 +64,7 @@ def run_plan(
     opened = resume_run(plan, machine, out) if resume else start_run(plan, machine, out)
     journal, rows, header = opened.journal, list(opened.rows), opened.header
     finished = {row["cell_id"] for row in rows}
+    earlier_s = header["run"].get("wall_s") or max((r.get(ELAPSED, 0.0) for r in rows), default=0.0)
     outcome = Outcome(journal.path.with_suffix(".parquet"))
     progress = progress or Progress(plan.cell_count)
     session = WorkerPool(machine, plan.selection.suite, plan.selection.seed, start_worker)
@@ -75,7 +79,7 @@ def run_plan(
             for row in session.measure(task):
                 row = {**row, "order_index": order}
                 rows.append(row)  # first, so that an interrupt in the next line loses nothing
-                journal.append(row)
+                journal.append({**row, ELAPSED: earlier_s + time.monotonic() - started})
                 order += 1
                 progress.show(order, _describe(row))
     except KeyboardInterrupt:
@@ -86,7 +90,7 @@ def run_plan(
     finally:
         session.close()
         progress.close()
-    outcome.wall_s = time.monotonic() - started + header["run"].get("wall_s", 0.0)
+    outcome.wall_s = earlier_s + time.monotonic() - started
     outcome.counts = Counter(row["status"] for row in rows)
     outcome.operation_s = sum(_operation_seconds(row) for row in rows)
     outcome.timing_s = sum(row.get("timing_s") or 0.0 for row in rows)

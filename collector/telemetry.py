@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 _INTERVAL_S = 0.1
+_FEWEST_JIFFIES = 20  # of fewer a share says nothing
 
 #: NVML clock event reasons (nvml.h, nvmlClocksEventReasons); idle (0x1) is not of interest
 CLOCK_EVENT_REASONS = {
@@ -46,7 +47,7 @@ def read_cpu_times() -> CpuTimes | None:
 
 def steal_fraction(before: CpuTimes | None, after: CpuTimes | None) -> float | None:
     """Share of CPU time that the hypervisor gave to others between two readings."""
-    if before is None or after is None or after.total <= before.total:
+    if before is None or after is None or after.total - before.total < _FEWEST_JIFFIES:
         return None
     return (after.steal - before.steal) / (after.total - before.total)
 

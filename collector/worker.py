@@ -5,7 +5,8 @@ line, to the descriptor that its parent passed. Anything that libraries print go
 error. It ends when its input ends, so a killed parent leaves no process behind.
 
 Requests: {"operation": {...}, "modes": [...], "rule": {...}, "seed": n}.
-Events: ready; begin (mode); row (mode, columns); done; fatal (the process ends after it).
+Events: ready; begin (mode); timing and timed (mode), around the timing; row (mode, columns); done;
+fatal (the process ends after it).
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def _serve(request: dict[str, Any], backend: Backend, channel: Channel, pools: T
             channel.send("begin", mode=mode)
             started = time.perf_counter()
         try:
-            columns = _measure(prepared, backend, mode, rule)
+            columns = _measure(prepared, backend, mode, rule, channel)
             columns["threads_confirmed"] = pools.confirmed(operation.workload)
         except Exception as error:  # noqa: BLE001 - as above
             channel.send("row", mode=mode, **failure(error, backend))
@@ -109,10 +110,14 @@ def _serve(request: dict[str, Any], backend: Backend, channel: Channel, pools: T
     return True
 
 
-def _measure(prepared: Prepared, backend: Backend, mode: str, rule: StopRule) -> dict[str, Any]:
+def _measure(
+    prepared: Prepared, backend: Backend, mode: str, rule: StopRule, channel: Channel
+) -> dict[str, Any]:
+    channel.send("timing", mode=mode)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
     columns = measure_mode(prepared, backend, mode, rule, cpu_cache_bytes())
     switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - before
+    channel.send("timed", mode=mode)
     if mode == "first_call":  # checked when it was made
         return {"status": "ok", **columns, "relative_error": prepared.check.relative_error}
     errors = (prepared.check.relative_error, verify_again(prepared, backend).relative_error)

@@ -79,7 +79,7 @@ class WorkerPool:
             columns = {"launch_index": self._launches[key] - 1, **worker.columns}
             in_flight: Cell | None = None
             try:
-                self._telemetry.begin()
+                quality: dict[str, Any] = {}
                 for event in worker.run(
                     task.operation,
                     tuple(cell.mode for cell in pending),
@@ -90,13 +90,17 @@ class WorkerPool:
                     cell = next((c for c in pending if c.mode == event.get("mode")), None)
                     if cell is None:
                         raise WorkerError("crashed", "the worker spoke of a mode not asked for")
-                    if event.pop("event") == "begin":
-                        in_flight = cell
-                        continue
-                    quality = self._telemetry.end(
-                        task.operation.device, [w.pid for w in self._workers.values()]
-                    )
-                    self._telemetry.begin()
+                    match event.pop("event"):
+                        case "begin":
+                            in_flight, quality = cell, {}
+                            continue
+                        case "timing":
+                            self._telemetry.begin()
+                            continue
+                        case "timed":
+                            pids = [other.pid for other in self._workers.values()]
+                            quality = self._telemetry.end(task.operation.device, pids)
+                            continue
                     pending.remove(cell)
                     in_flight, idle_deaths = None, 0
                     yield _with_noise(_row(cell, **columns, **quality, **event))

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from collector.commands import Subparsers
     from collector.runs import MeasuredRun
 
-_SHIPPED = Path("data/runs")
+_DATA = Path(__file__).resolve().parents[2] / "data"
+#: shipped runs, and those of an earlier collector that are kept to tell how well runs repeat
+_SHIPPED = (_DATA / "runs", _DATA / "repeats")
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -25,7 +27,7 @@ def add_parser(commands: Subparsers) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="runs that tell the run-to-run spread; repeatable (default: data/runs if there)",
+        help="runs that tell the run-to-run spread; repeatable (default: the shipped ones)",
     )
     parser.add_argument(
         "--smallest-effect",
@@ -65,7 +67,7 @@ def compare(arguments: argparse.Namespace) -> int:
         if not 0 <= value < 1:
             raise SelectionError(f"{option} {value}: give a fraction from 0 to below 1")
     a, b = _runs(arguments.a), _runs(arguments.b)
-    paths = arguments.repeats or ([str(_SHIPPED)] if _SHIPPED.is_dir() else [])
+    paths = arguments.repeats or [str(path) for path in _SHIPPED if path.is_dir()]
     repeats = [run for path in paths for run in _runs(path)]
     settings = Settings(arguments.false_discovery_rate, arguments.smallest_effect)
     result = compare_runs(a, b, repeats, settings)

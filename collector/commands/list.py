@@ -25,7 +25,9 @@ def list_workloads(arguments: argparse.Namespace) -> int:
                 name if default is None else f"{name}={default}"
                 for name, default in signature.items()
             )
-            print(f"    {case}({given})")
+            backends = sorted(workload.case_backends.get(case, ()))
+            only = f" on {', '.join(backends)}" if backends else ""
+            print(f"    {case}({given}){only}")
         pairs = [f"{backend}/{device}" for backend, device in workload.support]
         print(f"  on {', '.join(pairs)}; size: {workload.size_meaning}")
     return 0

@@ -39,7 +39,9 @@ def add_parser(commands: Subparsers) -> None:
         help="go on with the newest unfinished run of this suite and seed",
     )
     parser.add_argument(
-        "--once", action="store_true", help="do nothing if --out holds a whole run of this machine"
+        "--once",
+        action="store_true",
+        help="do nothing if --out holds a whole run of this machine, of this suite or a larger one",
     )
     parser.add_argument(
         "--cloud-metadata",
@@ -66,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     sent = destination.send_left(machine, to_be_resumed=arguments.resume)
     for url in sent:
         print(f"sent what an earlier run left: {url}", file=sys.stderr)
-    if arguments.once and destination.is_measured(machine.machine_id):
+    if arguments.once and destination.is_measured(machine.machine_id, plan):
         print(f"{machine.label} is measured in {destination} already", file=sys.stderr)
         return 0
     if arguments.resume and not destination.bring_unfinished(plan, machine):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from collector.backends import open_backend
-from collector.cells import Operation, with_anchors
+from collector.cells import Operation, with_anchors, with_first_calls
 from collector.errors import WrongResultError
 from collector.planning import Selection, make_plan
 from collector.prepare import prepare, verify_again
@@ -71,3 +71,24 @@ def test_a_quick_run_and_a_selection_of_families_have_no_anchor():
     assert "anchor" not in names(make_plan(Selection("quick"), make_machine()).tasks)
     chosen = Selection(workloads=("fft",))
     assert set(names(make_plan(chosen, make_machine()).tasks)) == {"fft"}
+
+
+def test_a_first_call_is_asked_for_where_a_case_is_called_first_in_its_worker():
+    plan = make_plan(Selection("standard", backends=("numpy", "torch")), make_machine())
+    seen = set()
+    for task in plan.tasks:
+        o = task.operation
+        kind = (o.workload, o.case, o.dtype, o.math_mode, task.worker_key)
+        if o.workload != "anchor":
+            assert ("first_call" in task.modes) is (kind not in seen)
+        seen.add(kind)
+
+
+def test_a_second_size_of_a_case_has_no_first_call():
+    tasks = with_first_calls(additions(3).tasks)
+    assert [task.modes for task in tasks] == [("first_call", "hot"), ("hot",), ("hot",)]
+
+
+def test_the_quick_suite_has_no_first_calls():
+    plan = make_plan(Selection("quick"), make_machine())
+    assert all("first_call" not in task.modes for task in plan.tasks)

@@ -216,6 +216,7 @@ def test_list_names_every_family_and_case():
     for workload in FAMILIES.values():
         assert f"{workload.name}: {workload.summary}" in result.stdout
         assert all(f"    {case}(" in result.stdout for case in workload.cases)
+    assert "    empty_kernel() on cupy, numba\n" in result.stdout
 
 
 def test_info_tells_this_machine():
@@ -388,7 +389,8 @@ def test_the_same_seed_gives_the_same_order_and_another_one_another():
     from collector.planning import Selection, make_plan
 
     def order(seed):
-        return make_plan(Selection("standard", backends=("numpy",), seed=seed), machine).tasks
+        plan = make_plan(Selection("standard", backends=("numpy",), seed=seed), machine)
+        return [task.operation for task in plan.tasks]
 
     machine = read_machine()
     assert order(1) == order(1)
@@ -419,6 +421,20 @@ def test_a_machine_that_is_measured_already_is_not_measured_again_when_asked_for
     assert result.returncode == 0
     assert "is measured in" in result.stderr
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "enough"),
+    [({"suite": "full"}, True), ({"suite": "quick", "seed": 7}, True), ({"threads": [7]}, False)],
+)
+def test_only_a_run_of_as_much_counts_for_once(small_run, tmp_path, change, enough):
+    from collector.destination import _covers
+
+    out, _ = small_run
+    (source,) = out.rglob("*.parquet")
+    wanted = read_run(source)[0].run["selection"]
+    assert _covers({**wanted, **change}, wanted) is enough
+    assert not _covers({**wanted, "suite": "quick"}, {**wanted, "suite": "standard"})
 
 
 def test_the_runs_of_another_machine_do_not_count_for_once(small_run, tmp_path):

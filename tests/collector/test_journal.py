@@ -244,3 +244,11 @@ def test_a_journal_whose_run_has_just_ended_is_not_gone_on_with(tmp_path, monkey
     monkeypatch.setattr(journal_module.fcntl, "flock", remove_and_lock)
     with pytest.raises(OutputError, match="another collector has just ended this run"):
         Journal(path, None)
+
+
+@pytest.mark.parametrize("version", ["1", None, [1]])
+def test_a_header_without_a_version_is_no_journal(tmp_path, version):
+    path = tmp_path / "x.journal"
+    path.write_text(json.dumps({"header": {"schema_version": version}}) + "\n")
+    with pytest.raises(DatasetError, match="not a journal"):
+        read_journal(path)

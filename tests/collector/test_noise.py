@@ -62,3 +62,8 @@ def test_outliers_are_counted_by_median_deviations():
     values = [*samples(0.001), 2.0, 0.5]
     assert count_outliers(values) == 2
     assert count_outliers(samples(0.001)) == 0
+
+
+def test_samples_of_a_coarse_clock_have_no_outliers():
+    assert count_outliers([1.0] * 16 + [1.003]) == 0
+    assert reasons_in_samples(summarise([1.0] * 16 + [1.003]), 1, 0.01, steady=True) == []

@@ -1,5 +1,6 @@
 """A run with scripted workers: what a crash, a refusal, an interrupt and a budget cost."""
 
+import itertools
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,7 @@ from collector.dataset import read_dataset
 from collector.errors import OutputError, SelectionError, WorkerError
 from collector.journal import Journal, read_journal
 from collector.planning import Selection, make_plan
+from collector.telemetry import Telemetry
 from tests.collector.doubles import (
     MACHINE,
     FakeClock,
@@ -358,3 +360,45 @@ def test_a_task_that_asks_for_energy_does_so_in_the_workers_rule(tmp_path):
     run(plan, tmp_path, lambda *key: Listening(lambda operation, mode: ok_columns()))
     assert asked[0] == 0.0
     assert asked[1] > 0.0
+
+
+def test_telemetry_looks_at_the_timing_only(tmp_path, monkeypatch):
+    looked = []
+
+    class Watched(Telemetry):
+        def begin(self):
+            looked.append("begin")
+            super().begin()
+
+        def end(self, device, worker_ids=()):
+            looked.append("end")
+            return {"cpu_mhz": 1234.0}
+
+    class Telling(ScriptedWorker):
+        def run(self, operation, modes, rule, seed, limit_s):
+            for mode in modes:
+                yield {"event": "begin", "mode": mode}
+                looked.append("prepared")
+                yield {"event": "timing", "mode": mode}
+                yield {"event": "timed", "mode": mode}
+                looked.append("checked")
+                yield {"event": "row", "mode": mode, **ok_columns()}
+
+    monkeypatch.setattr("collector.worker_pool.Telemetry", Watched)
+    outcome = run(additions(1), tmp_path, lambda *key: Telling(lambda *_: ok_columns()))
+    assert looked == ["prepared", "begin", "end", "checked"]
+    assert rows_of(outcome.path)[0]["cpu_mhz"] == 1234.0
+
+
+def test_a_killed_run_that_is_resumed_counts_the_time_before(tmp_path, monkeypatch):
+    plan = additions(2)
+    clock = itertools.count(0.0, 10.0)
+    monkeypatch.setattr("collector.run.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    with monkeypatch.context() as patch:
+        patch.setattr("collector.run.write_run", lambda *_: (_ for _ in ()).throw(SystemExit(9)))
+        with pytest.raises(SystemExit):
+            run(plan, tmp_path)
+    (journal,) = tmp_path.rglob("*.journal")
+    elapsed_s = [row["elapsed_s"] for row in read_journal(journal).rows]
+    assert elapsed_s == sorted(elapsed_s)
+    assert run(plan, tmp_path, resume=True).wall_s > max(elapsed_s)

@@ -28,13 +28,14 @@ def test_stolen_time_is_a_share_of_all_time_in_between():
         (CpuTimes(1, 0), None),
         (CpuTimes(5, 0), CpuTimes(5, 0)),
         (CpuTimes(5, 0), CpuTimes(4, 0)),
+        (CpuTimes(5, 0), CpuTimes(24, 19)),
     ],
 )
 def test_without_time_in_between_nothing_is_known_of_steal(before, after):
     assert steal_fraction(before, after) is None
 
 
-@given(*[st.integers(0, 10**6)] * 2, st.integers(1, 10**6), st.integers(0, 10**6))
+@given(*[st.integers(0, 10**6)] * 2, st.integers(20, 10**6), st.integers(0, 10**6))
 def test_the_stolen_share_lies_between_nothing_and_all(total, steal, passed, stolen):
     stolen = min(stolen, passed)
     share = steal_fraction(CpuTimes(total, steal), CpuTimes(total + passed, steal + stolen))
