@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collector.backends import BACKEND_DEVICES
-from collector.cells import Cell, Operation, make_tasks
+from collector.cells import Cell, Operation, make_tasks, with_first_calls
 from collector.schema import MACHINE_METADATA_KEY, RUN_METADATA_KEY, SCHEMA
 from collector.workloads import FAMILIES, get_workload
 from estimator.dataset import CELL_COLUMNS, WORK_COLUMNS
@@ -121,7 +121,9 @@ def every_family(machine_id: str = "made") -> pd.DataFrame:
     """The cells of the standard suite of every family and backend, as questions; with anchors."""
     names = [name for name in FAMILIES if name != "anchor"]
     found = [
-        cell for task in make_tasks("standard", BACKEND_DEVICES, 2, names) for cell in task.cells
+        cell
+        for task in with_first_calls(make_tasks("standard", BACKEND_DEVICES, 2, names))
+        for cell in task.cells
     ]
     anchor = Operation(
         "anchor", "matmul_copy", (("repetition", 1),), "float32", "ieee", "numpy", "cpu", 1

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collector.backends import BACKEND_DEVICES
-from collector.cells import Cell, make_tasks
+from collector.cells import Cell, make_tasks, with_first_calls
 from collector.journal import Journal
 from collector.schema import (
     MACHINE_FIELDS,
@@ -202,7 +202,7 @@ def every_family_rows(machine: MadeUpMachine = GRID) -> list[dict[str, Any]]:
     are noisy with reasons; on the GPU energy is known.
     """
     names = [name for name in FAMILIES if name != "anchor"]
-    tasks = make_tasks("standard", BACKEND_DEVICES, machine.cores, names)
+    tasks = with_first_calls(make_tasks("standard", BACKEND_DEVICES, machine.cores, names))
     cells = [cell for task in tasks for cell in task.cells if cell.threads in (1, machine.cores)]
     for repetition in (1, 2, 3, 4):
         for backend, device in (("numpy", "cpu"), ("torch", "cuda")):
