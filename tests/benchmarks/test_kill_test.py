@@ -1,6 +1,7 @@
 """The kill test itself: a few real kills, and a tally that sees what is wrong."""
 
 import subprocess
+import time
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -65,8 +66,12 @@ def test_lost_changed_and_unreadable_cells_are_seen(tmp_path):
 
 def test_a_process_that_stays_is_an_orphan_and_is_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(kill_test, "GRACE_S", 0.2)
-    process = subprocess.Popen(["sleep", "60"], env={kill_test.MARK: "mark-of-this-test"})
-    test = KillTest([], tmp_path, 0, 1.0)
-    test._await_end_of("mark-of-this-test")
+    with subprocess.Popen(["sleep", "60"], env={kill_test.MARK: "mark-of-this-test"}) as process:
+        deadline = time.monotonic() + 10.0  # the kernel shows a new process's environment late
+        while not kill_test._marked("mark-of-this-test") and time.monotonic() < deadline:
+            time.sleep(0.01)
+        test = KillTest([], tmp_path, 0, 1.0)
+        test._await_end_of("mark-of-this-test")
+        process.kill()
     assert test.tally.orphan_processes == 1
-    assert process.wait() == -9
+    assert process.returncode == -9
