@@ -1,8 +1,8 @@
 """The kill test itself: a few real kills, and a tally that sees what is wrong."""
 
 import subprocess
-import time
 import sys
+import time
 from dataclasses import fields
 from pathlib import Path
 
