@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from collector.workloads.base import (
-    UNIT_ROUNDOFF,
     Arrays,
     Check,
     Function,
@@ -20,6 +19,7 @@ from collector.workloads.base import (
     relative_l2,
     uniform,
 )
+from collector.workloads.products import product_tolerance
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -102,4 +102,4 @@ class Anchor(Workload):
         if product.shape != (_N, _N) or not np.array_equal(copied, source):
             return Check(math.inf, 0.0)
         error = relative_l2(product.astype(np.float64) @ probe, expected)
-        return Check(error, (5 + 4 * math.sqrt(_N)) * UNIT_ROUNDOFF[dtype])
+        return Check(error, product_tolerance(_N, dtype, math_mode))

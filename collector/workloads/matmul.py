@@ -11,7 +11,6 @@ import numpy as np
 from collector.errors import SelectionError
 from collector.workloads.base import (
     ITEM_BYTES,
-    UNIT_ROUNDOFF,
     Arrays,
     Check,
     Function,
@@ -24,6 +23,7 @@ from collector.workloads.base import (
     sizes,
     uniform,
 )
+from collector.workloads.products import product_tolerance
 from collector.workloads.projection import probe, projected, times
 
 if TYPE_CHECKING:
@@ -182,8 +182,8 @@ class Matmul(Workload):
         """Freivalds' check: ||C v - A (B v)|| / ||A (B v)|| for random v in float64.
 
         Each element of C enters, at O(n^2) cost; in expectation over v the quotient is the
-        relative Frobenius error. Tolerance: 4 u_in + 4 sqrt(K) u_acc + u_out; that of int8 is
-        0, as all of its numbers are whole and below 2**53.
+        relative Frobenius error. Tolerance: that of sums of K products; of int8 it is 0, as all
+        of its numbers are whole and below 2**53.
         """
         shape, expected = reference
         actual_shape, product = output
@@ -193,11 +193,7 @@ class Matmul(Workload):
         if dtype == "int8":
             return Check(error, 0.0)
         k = self.complete(case, params)["k"]
-        u_in = UNIT_ROUNDOFF["tf32"] if math_mode == "tf32" else UNIT_ROUNDOFF[dtype]
-        u_sum = UNIT_ROUNDOFF["float64"] if dtype == "float64" else UNIT_ROUNDOFF["float32"]
-        if dtype == "float16":  # libraries may accumulate split parts of K in half precision
-            u_sum = UNIT_ROUNDOFF["float16"] / 8
-        return Check(error, 4 * u_in + 4 * math.sqrt(k) * u_sum + UNIT_ROUNDOFF[dtype])
+        return Check(error, product_tolerance(k, dtype, math_mode))
 
 
 def _random_int8(shape: tuple[int, int], seed: int) -> np.ndarray[Any, Any]:
