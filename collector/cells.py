@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from collector.workloads import GridPoint, Work, get_workload
+from collector.survey import survey_grid
+from collector.workloads import GridPoint, Work, Workload, get_workload
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def make_tasks(
         for name in workloads:
             workload = get_workload(name)
             counts = workload.thread_counts(backend, device, physical_cores)
-            grid = _worth_compiling(suite, backend, device, workload.grid(suite, backend, device))
+            grid = _worth_compiling(suite, backend, device, _grid(workload, suite, backend, device))
             last = _last_of_cases(grid)
             for index, point in enumerate(grid):
                 params = workload.complete(point.case, dict(point.params))
@@ -110,9 +111,15 @@ def make_tasks(
                         threads=threads,
                     )
                     energy = (backend, device) == ("torch", "cuda") and index in last
-                    energy = energy and suite != "quick"
+                    energy = energy and suite not in ("quick", "survey")
                     tasks.append(Task(operation, point.modes, energy))
     return tasks
+
+
+def _grid(workload: Workload, suite: str, backend: str, device: str) -> Iterable[GridPoint]:
+    if suite == "survey":
+        return survey_grid(workload, backend, device)
+    return workload.grid(suite, backend, device)
 
 
 def _worth_compiling(

@@ -105,7 +105,7 @@ def make_plan(selection: Selection, machine: Machine) -> Plan:
             "--backend, --workload and --threads (see `python -m collector list`)"
         )
     random.Random(selection.seed).shuffle(tasks)
-    if selection.suite != "quick":
+    if selection.suite not in ("quick", "survey"):
         tasks = with_first_calls(tasks)
     if selection.suite != "quick" and not selection.workloads:
         low, high = Plan(selection, tuple(tasks)).seconds_range()

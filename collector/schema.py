@@ -57,7 +57,7 @@ RUN_FIELDS = (
     _field("run_id", _TEXT, "", "random identifier of the run"),
     _field("started_at", pa.timestamp("us", tz="UTC"), "UTC", "when the run started"),
     _field("collector_version", _TEXT, "", "version of the collector"),
-    _field("suite", _TEXT, "", "quick, standard or full"),
+    _field("suite", _TEXT, "", "quick, standard, full or survey"),
     _field("seed", _INT, "1", "seed of the order and of the inputs"),
     _field("order_index", _INT, "1", "position of the cell in the run, from 0"),
     _field("launch_index", _INT, "1", "which launch of its worker process measured it, from 0"),

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """Add the options to a command."""
-    parser.add_argument("--suite", default="standard", help="quick, standard (default) or full")
+    parser.add_argument(
+        "--suite", default="standard", help="quick, standard (default), full or survey"
+    )
     parser.add_argument("--device", action="append", default=[], help="cpu or cuda; repeatable")
     parser.add_argument(
         "--backend",

@@ -25,7 +25,8 @@ Params = Mapping[str, int]
 Arrays = tuple[np.ndarray[Any, Any], ...]
 Function = Callable[..., Any]
 
-SUITES = ("quick", "standard", "full")
+#: From small to large, each with what the one before it has; and the survey beside them.
+SUITES = ("quick", "standard", "full", "survey")
 LARGEST_PARAMETER = 2**40
 _DISTINCT_VALUES = 4_194_301
 _REMEMBERED_FROM = 2**18  # elements; making fewer anew is fast

@@ -256,7 +256,7 @@ SUITE_PLACES = [(suite, *place) for suite in SUITES for place in BACKEND_DEVICES
 @pytest.mark.parametrize(("suite", "backend", "device"), SUITE_PLACES)
 def test_every_point_of_every_grid_is_complete_and_known(suite, backend, device):
     tasks = make_tasks(suite, [(backend, device)], 4, tuple(FAMILIES))
-    assert tasks or (suite, backend) == ("quick", "jax")
+    assert tasks or (suite in ("quick", "survey") and backend == "jax")
     for task in tasks:
         operation = task.operation
         workload, params = get_workload(operation.workload), dict(operation.params)
