@@ -110,7 +110,10 @@ def _end_to_end_call(prepared: Prepared, backend: Backend) -> Callable[[], Any]:
 
     def call() -> Any:
         operands = [backend.upload(array) for array in host_inputs]
-        return backend.download(function(*operands))
+        output = function(*operands)
+        if isinstance(output, tuple):  # of gradients
+            return tuple(backend.download(part) for part in output)
+        return backend.download(output)
 
     return call
 

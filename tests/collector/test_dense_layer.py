@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from collector.backends import open_backend
 from collector.backends.host_backends import NumpyBackend
-from collector.cells import make_tasks
+from collector.cells import Operation, make_tasks
+from collector.measure import measure_mode
+from collector.prepare import prepare
+from collector.sampling import StopRule
 from collector.workloads import get_workload
 from collector.workloads.products import spread_positions
 from tests.collector.operation_doubles import compute, prepare_and_verify
@@ -214,3 +217,15 @@ def test_no_operation_of_the_standard_suite_needs_much_memory():
         for point in DENSE.grid("standard", backend, device):
             needed = DENSE.memory_bytes(point.case, dict(point.params), point.dtype, backend)
             assert needed <= 4 * 2**30
+
+
+def test_gradients_are_measured_from_end_to_end():
+    """A result of several arrays is copied back one by one."""
+    pytest.importorskip("torch")
+    params = (("batch", 2), ("inputs", 8), ("outputs", 4))
+    operation = Operation(
+        *("dense_layer", "forward_backward", params, "float32", "ieee", "torch", "cpu", 1)
+    )
+    backend, rule = open_backend("torch", "cpu"), StopRule(0.5, min_samples=6, min_time_s=0.001)
+    prepared = prepare(DENSE, operation, backend, 0)
+    assert measure_mode(prepared, backend, "end_to_end", rule, 2**20)["n"] >= 6
