@@ -26,6 +26,7 @@ BASIS_NAMES = {
     "interpolated": "same GPU, between sizes",
     "extrapolated": "same GPU, beyond sizes",
     "new_workload": "same GPU, case not measured",
+    "probed": "same GPU, through other machines",
     "from_specs": "from data sheets",
 }
 

@@ -17,6 +17,8 @@ from charts.residuals import residual_chart
 from collector.errors import BreakevenError
 from collector.workloads import FAMILIES, get_workload
 from estimator.features import case_of, operation
+from estimator.validation_report import clock_name
+from estimator.validation_splits import BETWEEN, LARGER
 
 ALL = "all"
 MOST_DOTS = 4000
@@ -28,12 +30,16 @@ operation, plus copies over the bus; its parameters are fitted per machine, libr
 case, element type and mode. Only measured cells with status ok enter.
 
 **Measured against model** shows cells that took part in the fit, so it tells how well the formula
-can describe them, not how well it predicts. **The validation** leaves sizes out, fits to the
-rest and predicts the ones left out; *between* leaves out sizes inside the measured range,
-*larger* the largest ones. *Roofline* is the plain rule: the larger of work over peak rate and
-bytes over bandwidth. *Coverage* is how often the 90 % interval held the measurement.
+can describe them, not how well it predicts. **The validation** leaves shapes out, fits to the
+rest and predicts the ones left out; *between* leaves out shapes inside the measured range,
+*larger* the larger half, and asks for 4 to 16 times the work. A shape is out in all libraries,
+element types, modes and machines at once. *Roofline* is the plain rule: the larger of work over
+peak rate and bytes over bandwidth; *nearest* the nearest measured cell; *cores* and *throughput*
+are two rules of thumb. *Coverage* is how often the 90 % interval held the measurement, *regret*
+how much slower the library or machine is that would be chosen, *floor* the difference between
+two runs of one machine.
 
-Reproduce it with `python -m estimator validate`.
+`python -m estimator validate` runs more splits: new operations, new machines, another run.
 """
 
 PREDICT_COLUMNS = [
@@ -51,6 +57,15 @@ GROUP_KEY = [
     "threads",
     "mode",
 ]
+VALIDATION_PERCENT = {
+    "mape": "Mean error",
+    "median_ape": "Median error",
+    "p90_ape": "90 % within",
+    "bias": "Bias",
+    "coverage90": "Coverage of 90 %",
+    "regret": "Regret",
+    "floor_mean": "Floor",
+}
 # End of a parameter's name -> its unit, and the word for people.
 UNITS = {
     "_flop_per_s": ("FLOP/s", " rate"),
@@ -88,7 +103,7 @@ def compare(fingerprint: str, _source: shared.Source, _model: Any) -> pd.DataFra
 @st.cache_data(max_entries=2, show_spinner="Validating on held-out sizes")
 def validation(fingerprint: str, _measurements: Any) -> pd.DataFrame:
     """Errors on sizes that the fit did not see."""
-    return pd.DataFrame(estimator.validate(_measurements))
+    return pd.DataFrame(estimator.validate(_measurements, (BETWEEN, LARGER)))
 
 
 def pick_cells(cells: pd.DataFrame) -> pd.DataFrame:
@@ -154,10 +169,10 @@ def show_validation(source: shared.Source) -> None:
         "Run the validation",
         key="model_validate",
         bind="query-params",
-        help="Fits the model again without some sizes; takes some seconds the first time.",
+        help="Fits the model six times without some sizes; takes a while the first time.",
     )
     if not wanted:
-        st.caption("`python -m estimator validate` prints the same table.")
+        st.caption("`python -m estimator validate` prints this and more.")
         return
     try:
         table = validation(source.fingerprint, source.measurements)
@@ -167,25 +182,31 @@ def show_validation(source: shared.Source) -> None:
     if table.empty:
         st.info("Too few sizes to leave any out. Measure with `--suite standard`.")
         return
-    percent = [
-        name for name in ("mape", "median_ape", "p90_ape", "bias", "coverage90") if name in table
-    ]
-    shown = table.assign(coverage90=100 * table["coverage90"])  # the other columns are percentages
-    labels = {
-        "mape": "Mean error",
-        "median_ape": "Median error",
-        "p90_ape": "90 % within",
-        "bias": "Bias",
-        "coverage90": "Coverage of 90 %",
-    }
-    widgets.table(
-        shown.rename(columns=lambda name: str(name).capitalize() if name not in labels else name),
-        columns={
-            name: st.column_config.NumberColumn(labels[name], format="%.1f %%") for name in percent
-        },
-        alt="Validation: error per family, device, split and predictor",
+    shown = pd.DataFrame(
+        {
+            "family": table["family"],
+            "clock": [clock_name(row) for row in table.to_dict("records")],
+            **{name: table[name] for name in ("split", "predictor", "asked", "n")},
+            **{name: table[name] for name in VALIDATION_PERCENT if name in table},
+            "rank_correlation": table["rank_correlation"],
+        }
     )
-    st.caption("Errors are absolute and relative to the measured median; bias is signed.")
+    shown["coverage90"] *= 100  # the other columns are percentages
+    config: dict[str, Any] = {
+        name: st.column_config.NumberColumn(label, format="%.1f %%")
+        for name, label in VALIDATION_PERCENT.items()
+    }
+    config["rank_correlation"] = st.column_config.NumberColumn("Rank correlation", format="%.2f")
+    labels = {name: name.capitalize() for name in ("family", "clock", "split", "predictor")}
+    widgets.table(
+        shown.rename(columns={**labels, "asked": "Asked"}),
+        columns=config,
+        alt="Validation: error per family, clock, split and predictor",
+    )
+    st.caption(
+        "Errors are absolute and relative to the measured median; bias is signed. Clock: a CPU, a "
+        "GPU, or the host of a GPU where that takes over half of the time."
+    )
 
 
 def heading(name: str) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from app_pages import queries, widgets
 from app_pages.text import NO_VALUE, escape, unformula, unique_names
 from collector.dataset import merge_datasets, read_dataset
 from collector.errors import BreakevenError
+from estimator.cache import user_cache_directory
 from estimator.dataset import Measurements
 from estimator.dataset import open_dataset as open_measurements
 
@@ -103,7 +104,7 @@ def _read(paths: tuple[Path, ...], stamp: Stamp) -> Source:
 
 @st.cache_resource(max_entries=2, show_spinner="Fitting the model to the measurements")
 def _fit(fingerprint: str, _measurements: Any) -> Any:
-    return estimator.fit(_measurements)
+    return estimator.fit_cached(_measurements, user_cache_directory())
 
 
 def open_dataset(need_rows: bool = True) -> Source:

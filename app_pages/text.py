@@ -41,6 +41,7 @@ BASIS_NAMES = {
     "interpolated": "between measured sizes",
     "extrapolated": "beyond measured sizes",
     "new_workload": "case not measured here",
+    "probed": "through other machines, corrected by a few cells of this one",
     "from_specs": "from data sheets",
 }
 

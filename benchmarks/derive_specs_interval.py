@@ -1,4 +1,4 @@
-"""Derive the 90 % interval factors of predictions from data sheets (estimator/specs_scaling.py).
+"""Derive how far times scaled by data sheets are off (``PRIORS`` in estimator/effects.py).
 
     python -m benchmarks.derive_specs_interval neusight_kernels.parquet
 

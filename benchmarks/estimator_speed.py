@@ -99,8 +99,8 @@ def _measure_sizes(data: Path) -> dict[str, Any]:
     rows = measured[(measured["workload"] == "elementwise") & (measured["case"] == "add")]
     row = rows.sort_values("samples").iloc[-1]
     names = ["machine_id", "workload", "case", "dtype", "backend", "device", "threads", "mode"]
-    cells = pd.DataFrame([row[names]] * 1).loc[lambda t: t.index.repeat(_QUESTIONS)]
-    cells = cells.assign(params=[{"n": n} for n in range(1, _QUESTIONS + 1)])
+    cells = pd.DataFrame([row[names]]).loc[lambda t: t.index.repeat(_QUESTIONS)]
+    cells["params"] = pd.Series([{"n": n} for n in range(1, _QUESTIONS + 1)]).to_numpy()
     return _timed(lambda: model.predict(cells.reset_index(drop=True)), 3)
 
 
@@ -109,7 +109,7 @@ def _measure_questions(data: Path) -> dict[str, Any]:
     model = _fit(data)
     keys = model.measured.drop(columns=["median_s", "samples", "runs"])
     drawn = keys.sample(_QUESTIONS, replace=True, random_state=0).reset_index(drop=True)
-    drawn = drawn.assign(params=[dict(key) for key in drawn["params_key"]])
+    drawn["params"] = drawn["params_key"].map(dict)
     return _timed(lambda: model.predict(drawn.drop(columns="params_key")), 3)
 
 

@@ -16,8 +16,7 @@ import numpy as np
 import pandas as pd
 
 from estimator.hardware import GpuSpec, match_gpu
-from estimator.kernel_model import Array, KernelWork
-from estimator.tiles import harmonic_sides, waves
+from estimator.kernel_model import Array
 
 PRODUCTS = ("bmm", "linear", "conv2d")
 UNARY = ("addu", "mulu", "divu", "powu", "relu", "tanh", "gelu")  # one operand, or a constant
@@ -141,38 +140,6 @@ def log_times(cells: pd.DataFrame) -> Array:
     """Natural logarithms of the measured seconds, (n,)."""
     values: Array = np.log(cells["median_s"].to_numpy(dtype=float))
     return values
-
-
-def kernel_work(cells: pd.DataFrame, gpu: Gpu) -> KernelWork:
-    """The operands of the estimator's kernel formula for cells of one operation on ``gpu``."""
-    count = len(cells)
-    zeros, ones, endless = np.zeros(count), np.ones(count), np.full(count, np.inf)
-
-    def column(name: str) -> Array:
-        return cells[name].to_numpy(dtype=float)
-
-    tiled = cells["operation"].isin(PRODUCTS).to_numpy().all()
-    sides = harmonic_sides()
-    work, tile = np.ones((count, len(sides))), np.full((count, len(sides)), np.inf)
-    if tiled:
-        units = np.full(count, gpu.multiprocessors)
-        work = waves(column("batch"), column("m"), column("n"), units)
-        tile = np.tile(sides, (count, 1))
-    return KernelWork(
-        flop=column("flop") if tiled else zeros,
-        bytes=column("bytes"),
-        footprint=column("bytes"),
-        fresh=zeros,
-        block=zeros,
-        launches=ones,
-        forks=zeros,
-        share_floor=zeros,
-        width=endless,
-        depth=column("k") if tiled else endless,
-        awkward=zeros,
-        waves=work,
-        tile=tile,
-    )
 
 
 def roofline_seconds(cells: pd.DataFrame, gpu: Gpu) -> Array:

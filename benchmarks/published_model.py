@@ -19,6 +19,12 @@ Products: the library picks one of a few tiles (a x b of the result; ``s`` piece
 its operands in the L2 cache; ``leak`` is how much of the sharing is lost as blocks drift apart.
 Long rows (k) scatter a wave's reads over many memory pages.
 
+Convolutions of 3 x 3 have ways of their own instead of pieces along k (Lavin and Gray 2016, Fast
+Algorithms for Convolutional Neural Networks): the plain product; Winograd's algorithm within one
+kernel, for output tiles of 2 x 2 (a share of 4 / 9 of the products); and for tiles of 4 x 4 (1 / 4)
+as a batch of products, with the transformed images written and read again. Each of the latter two
+has an efficiency and a bias.
+
 Memory operations: bytes over a rate with one cache, twice read where a row is too long to stay
 in a multiprocessor (softmax, layer norm), and a launch cost of each case.
 """
@@ -49,6 +55,29 @@ HARMONIC = 2.0 / (1.0 / TILES).sum(axis=1)
 _SPLIT_LAUNCH_S = 2e-6  # the sum of partial results is a kernel of its own
 
 
+@dataclass(frozen=True)
+class Ways:
+    """Ways to compute a product, (w,) each.
+
+    ``pieces`` along k, ``share`` of the products that is left, and how often the bytes of
+    operands and result are moved on top, after their transformation.
+    """
+
+    pieces: Array
+    share: Array
+    moved: Array
+
+
+def _split(pieces: tuple[float, ...]) -> Ways:
+    return Ways(np.array(pieces), np.ones(len(pieces)), np.zeros(len(pieces)))
+
+
+_WINOGRAD = Ways(
+    pieces=np.ones(3),
+    share=np.array([1.0, 16.0 / (4 * 9), 36.0 / (16 * 9)]),
+    moved=np.array([0.0, 0.0, 2.0 * 36.0 / 16]),  # 36 values for 16 pixels, written and read
+)
+
 _COMMON = (
     Parameter("launch_s", log(4e-5), 1.0),
     Parameter("launch_q", log(2.0), 0.5, low=0.0, high=log(12.0)),
@@ -59,7 +88,7 @@ _COMMON = (
     Parameter("hot_slot", log(1.3), 0.4, low=0.0),
     Parameter("hot_after_s", log(1e-3), 1.0),
 )
-_PRODUCT = (
+_TILED = (
     *_COMMON,
     Parameter("compute_share", log(0.9), 0.15),
     Parameter("tile_half", log(8.0), 1.0),
@@ -73,6 +102,12 @@ _PRODUCT = (
     Parameter("leak_depth", log(500.0), 1.0),
     Parameter("far_factor", log(2.0), 0.5, low=0.0),
     Parameter("far_reach_bytes", log(2e8), 1.0),
+)
+_ALGORITHMS = (
+    *(Parameter(f"way_efficiency_{i}", log(0.8), 0.3, 0.1) for i in (1, 2)),
+    *(Parameter(f"way_bias_{i}", 0.0, 0.5, 0.3) for i in (1, 2)),
+)
+_TILES = (
     *(Parameter(f"efficiency_{i}", 0.0, 0.2, 0.1) for i in range(len(TILES))),
     *(Parameter(f"bias_{i}", 0.0, 0.7, 0.5) for i in range(len(TILES))),
 )
@@ -85,14 +120,22 @@ _MEMORY = (
 )
 
 
-def form_of(operation: str) -> Form:
-    """The form of one of ``published_kernels.OPERATIONS``."""
+def form_of(operation: str, *, algorithms: bool = True) -> Form:
+    """The form of one of ``published_kernels.OPERATIONS``.
+
+    Without ``algorithms`` a convolution is a product like those of linear layers: which algorithm
+    a library takes does not carry over to another GPU, what it gains at a shape does (see
+    ``published_donors``).
+    """
     if operation in PRODUCTS:
-        splits = np.array(SPLITS[:1] if operation == "bmm" else SPLITS)
+        winograd = operation == "conv2d" and algorithms
+        ways = _split(SPLITS[:1] if operation == "bmm" else SPLITS)
+        if winograd:
+            ways = _WINOGRAD
         return Form(
-            _PRODUCT,
-            lambda theta, rows: _product(theta, rows, splits),
-            lambda theta, rows: _tile_slopes(theta, rows, splits),
+            (*_TILED, *(_ALGORITHMS if winograd else ()), *_TILES),
+            lambda theta, rows: _product(theta, rows, ways),
+            lambda theta, rows: _tile_slopes(theta, rows, ways),
         )
     return Form(_MEMORY, _memory)
 
@@ -129,7 +172,7 @@ def _memory(theta: Array, rows: Operands) -> Array:
 
 @dataclass(frozen=True)
 class _Choice:
-    """Of each tiling (n, tiles, splits): log t, arithmetic's share of it, weight; log body (n,)."""
+    """Of each tiling (n, tiles, ways): log t, arithmetic's share of it, weight; log body (n,)."""
 
     log_seconds: Array
     compute: Array
@@ -137,15 +180,15 @@ class _Choice:
     body: Array
 
 
-def _product(theta: Array, rows: Operands, splits: Array) -> Array:
-    x = _log(theta, _PRODUCT)
-    return _with_launch(_choice(theta, rows, splits).body, x["launch_s"], x, rows)
+def _product(theta: Array, rows: Operands, ways: Ways) -> Array:
+    x = _log(theta, _TILED)
+    return _with_launch(_choice(theta, rows, ways).body, x["launch_s"], x, rows)
 
 
-def _tile_slopes(theta: Array, rows: Operands, splits: Array) -> Array:
+def _tile_slopes(theta: Array, rows: Operands, ways: Ways) -> Array:
     """Slopes of log t by the tiles' efficiencies and biases, (n, 2 tiles)."""
-    x, step = _log(theta, _PRODUCT), 1e-5
-    choice = _choice(theta, rows, splits)
+    x, step = _log(theta, _TILED), 1e-5
+    choice = _choice(theta, rows, ways)
     ends = [_with_launch(choice.body + h, x["launch_s"], x, rows) for h in (-step, step)]
     by_body = ((ends[1] - ends[0]) / (2.0 * step))[:, None]
     away = choice.log_seconds - choice.body[:, None, None]
@@ -156,21 +199,26 @@ def _tile_slopes(theta: Array, rows: Operands, splits: Array) -> Array:
     return slopes
 
 
-def _choice(theta: Array, rows: Operands, splits: Array) -> _Choice:
-    x = _log(theta, _PRODUCT)
+def _choice(theta: Array, rows: Operands, ways: Ways) -> _Choice:
+    x = _log(theta, _TILED)
     count = len(TILES)
     efficiency, bias = theta[:, -2 * count : -count], theta[:, -count:]
+    own = theta[:, len(_TILED) : -2 * count]  # efficiencies and biases of algorithms
+    none = np.zeros((len(rows), len(ways.pieces) - own.shape[1] // 2))
+    way_efficiency, way_bias = (
+        np.concatenate([none, half], axis=1)[:, None, :] for half in np.split(own, 2, axis=1)
+    )
     e = {name: np.exp(values)[:, None] for name, values in x.items()}
     m, n, k, batch = (v[:, None] for v in (rows.m, rows.n, rows.k, rows.batch))
     across, down = np.ceil(n / TILES[:, 0]), np.ceil(m / TILES[:, 1])
     tiles = across * down
-    # arithmetic: the fullest multiprocessor's share, (cells, tiles, splits)
-    most = np.ceil((tiles * batch)[:, :, None] * splits / rows.units[:, None, None])
-    depth = k / splits + e["depth_start"]
+    # arithmetic: the fullest multiprocessor's share, (cells, tiles, ways)
+    most = np.ceil((tiles * batch)[:, :, None] * ways.pieces / rows.units[:, None, None])
+    depth = k * ways.share / ways.pieces + e["depth_start"]
     rate = (rows.flop_per_s / rows.units)[:, None] * e["compute_share"]
     slow = (1.0 + e["tile_half"] / HARMONIC) * np.exp(-efficiency) / rate
     busy = most * AREA[:, None] + e["area_start"][:, :, None]
-    compute = busy * 2.0 * depth[:, None, :] * slow[:, :, None]
+    compute = busy * 2.0 * depth[:, None, :] * slow[:, :, None] * np.exp(-way_efficiency)
     # memory: operands that a wave of tiles reads, and what is read again
     operand = BYTES_PER_ELEMENT * batch * k
     result = BYTES_PER_ELEMENT * batch * m * n
@@ -189,13 +237,14 @@ def _choice(theta: Array, rows: Operands, splits: Array) -> _Choice:
     miss = logistic(4.0 * (np.log(rows.bytes[:, None]) - cached))
     once = rows.bytes[:, None] * (miss + (1.0 - miss) / e["cache_gain"])
     speed = rows.bytes_per_s[:, None] * e["memory_share"]
-    partial = (splits > 1.0) * (1.0 + splits) * result * e["partial_results"] / speed
-    partial = partial + (splits > 1.0) * _SPLIT_LAUNCH_S
+    split = ways.pieces > 1.0
+    partial = split * (1.0 + ways.pieces) * result * e["partial_results"] / speed
+    partial = partial + ways.moved * rows.bytes[:, None] / speed + split * _SPLIT_LAUNCH_S
     memory = ((once + again * far) / speed)[:, :, None] + partial[:, None, :]
     p = e["exponent_p"][:, :, None]
     tiling = _norm(np.log(compute), np.log(memory), p)
     # the library's choice
-    score = -(tiling + bias[:, :, None]).reshape(len(rows), -1) / e["temperature"]
+    score = -(tiling + bias[:, :, None] + way_bias).reshape(len(rows), -1) / e["temperature"]
     weight = np.exp(score - score.max(axis=1, keepdims=True))
     weight = (weight / weight.sum(axis=1, keepdims=True)).reshape(tiling.shape)
     return _Choice(

@@ -1,4 +1,8 @@
-"""A GPU that was not measured: what the others say of it, and what a few probes add."""
+"""A GPU that was not measured: the parameters of those that were, and what probes change.
+
+``pool`` fits several GPUs at once; ``with_probes`` moves their parameters to a few times of
+another one. What the formula then leaves is left to ``published_transfer``.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,9 @@ from benchmarks.published_form import FORMULA_SIGMA, Form, Operands, joined, ope
 from benchmarks.published_kernels import Gpu, log_times
 from estimator.kernel_model import Array
 
-#: Generations that share the float32 kernels of a library.
+#: Generations that share the float32 products of a library.
 _KIN = {"Turing": "Volta", "Hopper": "Ampere"}
+_LEAST_SIGMA = 0.01  # no formula is closer than that, even where it met few rows exactly
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,12 @@ class Pool:
     sigma: float  # spread of a GPU's times about its own formula
 
     def related(self, gpu: Gpu, gpus: Mapping[str, Gpu]) -> list[int]:
+        """Positions of the GPUs that run the same library products as ``gpu``.
+
+        Without tiles (memory operations) the kernels are PyTorch's own, the same on all GPUs.
+        """
+        if self.form.tile_slopes is None:
+            return []
         kin = _KIN.get(gpu.architecture, gpu.architecture)
         return [
             i
@@ -49,14 +60,13 @@ def pool(form: Form, cells: Mapping[str, pd.DataFrame], gpus: Mapping[str, Gpu],
     own = form.fit(operand, times, common, between, FORMULA_SIGMA, group=group, iterations=15).theta
     about = np.sqrt(((own - common) ** 2).mean(axis=0) + 0.03**2)
     residual = times - form.log_seconds(own[group], operand)
-    sigma = float(np.sqrt(np.mean(np.clip(residual, -0.5, 0.5) ** 2)))
+    sigma = max(float(np.sqrt(np.mean(np.clip(residual, -0.5, 0.5) ** 2))), _LEAST_SIGMA)
     return Pool(form, names, common, own, about, sigma)
 
 
-def from_specs(pooled: Pool, rows: Operands, gpu: Gpu, gpus: Mapping[str, Gpu]) -> Array:
+def from_specs(pooled: Pool, rows: Operands, kin: Sequence[int]) -> Array:
     """log t from the data sheet: the common parameters, half way to those of related GPUs."""
     common = pooled.form.predict(pooled.common, rows)
-    kin = pooled.related(gpu, gpus)
     if not kin:
         return common
     theirs = np.mean([pooled.form.predict(pooled.own[i], rows) for i in kin], axis=0)
@@ -64,40 +74,14 @@ def from_specs(pooled: Pool, rows: Operands, gpu: Gpu, gpus: Mapping[str, Gpu]) 
     return result
 
 
-def choose_probes(pooled: Pool, candidates: Operands, count: int) -> list[int]:
-    """Cells to measure on a new GPU: each leaves the least mean variance of the predictions.
-
-    Linear Gaussian design about the common parameters; reads no time of the new GPU.
-    """
-    theta = np.broadcast_to(pooled.common, (len(candidates), len(pooled.common)))
-    slopes = pooled.form.with_slopes(theta, candidates)[1]
-    away = pooled.own - pooled.common
-    covariance = 0.5 * away.T @ away / len(away) + 0.5 * np.diag(pooled.between**2)
-    chosen: list[int] = []
-    for _ in range(count):
-        seen = slopes @ covariance
-        variance = (seen * slopes).sum(axis=1) + pooled.sigma**2
-        gain = ((seen @ slopes.T) ** 2).mean(axis=0) / variance
-        gain[chosen] = -1.0
-        best = int(gain.argmax())
-        chosen.append(best)
-        covariance = covariance - np.outer(seen[best], seen[best]) / variance[best]
-    return chosen
-
-
-def with_probes(
-    pooled: Pool, probes: Operands, times: Array, rows: Operands, kin: Sequence[int]
-) -> Array:
-    """log t (n,) of ``rows`` after measuring ``probes``.
+def with_probes(pooled: Pool, probes: Operands, times: Array, rows: Operands) -> Array:
+    """log t (n,) of ``rows`` by parameters that are moved to the times of ``probes``.
 
     Starts from several centres (the common parameters; those of each known GPU, held tighter)
     and averages the predictions with the weights exp(-cost / 2).
     """
-    centres, spreads = [pooled.common, *pooled.own], [pooled.between]
-    spreads += [0.5 * pooled.between] * len(pooled.own)
-    if kin:
-        centres.append(0.5 * (pooled.common + pooled.own[list(kin)].mean(axis=0)))
-        spreads.append(0.7 * pooled.between)
+    centres = [pooled.common, *pooled.own]
+    spreads = [pooled.between] + [0.5 * pooled.between] * len(pooled.own)
     starts = len(centres)
     group = np.repeat(np.arange(starts), len(probes))
     solution = pooled.form.fit(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from estimator.breakeven import Breakeven, Place, Speedup
+    from estimator.cache import fit_cached
     from estimator.dataset import Measurements, load
     from estimator.fitting import fit
     from estimator.model import Model
@@ -25,6 +26,7 @@ __all__ = [
     "Place",
     "Speedup",
     "fit",
+    "fit_cached",
     "load",
     "validate",
 ]
@@ -36,6 +38,7 @@ _HOMES = {
     "Place": "estimator.breakeven",
     "Speedup": "estimator.breakeven",
     "fit": "estimator.fitting",
+    "fit_cached": "estimator.cache",
     "load": "estimator.dataset",
     "validate": "estimator.validation",
 }

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
+from scipy.special import ndtr
 
 from collector.errors import EstimateError, SelectionError
 from collector.workloads import get_workload
 from estimator.features import operation
+from estimator.intervals import NORMAL_95
 
 if TYPE_CHECKING:
-    from estimator.model import Model
+    from estimator.model import About, Model
 
 Verdict = Literal["gpu", "cpu", "unclear"]
 
@@ -29,13 +31,15 @@ _BEYOND_MEASURED = 16.0  # sizes are examined to so many times what was measured
 class Speedup:
     """Time on the CPU divided by time on the GPU, with its 90 % interval.
 
-    ``verdict`` names the faster place where the interval leaves no doubt.
+    ``verdict`` names the faster place where the interval leaves no doubt. ``gpu_probability``
+    is how likely the GPU is the faster one.
     """
 
     ratio_p5: float
     ratio_p50: float
     ratio_p95: float
     verdict: Verdict
+    gpu_probability: float
 
 
 @dataclass(frozen=True)
@@ -69,25 +73,34 @@ class Breakeven:
     value: int | None
 
 
-def speedup(model: Model, cpu: Mapping[str, Any], gpu: Mapping[str, Any]) -> Speedup:
+def speedup(
+    model: Model, cpu: Mapping[str, Any], gpu: Mapping[str, Any], about: About = "machine"
+) -> Speedup:
     """Compare two cells, each a mapping with the columns of ``Model.predict``'s input.
 
-    The errors of the two estimates are taken as independent.
+    The errors of the two estimates are taken as independent. ``about`` is that of
+    ``Model.predict``: the very machines of the cells, or any of their types.
     """
     rows = pd.DataFrame([dict(cpu), dict(gpu)])
-    estimate = model.predict(rows)
+    estimate = model.predict(rows, about=about)
     times = estimate[["seconds_p5", "seconds_p50", "seconds_p95"]].to_numpy(dtype=float)
     return ratio_of_times(tuple(times[0].tolist()), tuple(times[1].tolist()))
 
 
 def ratio_of_times(slow: tuple[float, ...], fast: tuple[float, ...]) -> Speedup:
-    """Ratio of two times given as (p5, p50, p95), errors independent in logarithms."""
+    """Ratio of two times given as (p5, p50, p95), errors independent in logarithms.
+
+    The probability takes each side of the ratio's logarithm as half of a normal distribution.
+    """
     ratio = slow[1] / fast[1]
     down = hypot(log(slow[1] / slow[0]), log(fast[2] / fast[1]))
     up = hypot(log(slow[2] / slow[1]), log(fast[1] / fast[0]))
     low, high = ratio * exp(-down), ratio * exp(up)
     verdict: Verdict = "gpu" if low > 1.0 else "cpu" if high < 1.0 else "unclear"
-    return Speedup(low, ratio, high, verdict)
+    side = down if ratio > 1.0 else up
+    certain = 1.0 if ratio > 1.0 else 0.0 if ratio < 1.0 else 0.5
+    probability = float(ndtr(NORMAL_95 * log(ratio) / side)) if side > 0.0 else certain
+    return Speedup(low, ratio, high, verdict, probability)
 
 
 def breakeven_size(
@@ -229,14 +242,14 @@ def _range(
         raise SelectionError(f"{workload} {case}: {vary!r} cannot be varied; it takes {takes}")
     known = model.measured
     same = [operation(workload, name) == operation(workload, case) for name in known["case"]]
-    places = known["machine_id"].isin([cpu.machine_id, gpu.machine_id])
-    rows = known[(known["workload"] == workload) & np.array(same, dtype=bool) & places]
+    rows = known[(known["workload"] == workload) & np.array(same, dtype=bool)]
+    places = rows["machine_id"].isin([cpu.machine_id, gpu.machine_id])
+    if places.any():  # else these are machines that others answer for, and whose sizes serve
+        rows = rows[places]
     measured = [dict(key) for key in rows["params_key"]]
     values = sorted(row[varied] for row in measured if varied in row)
     if not values:
-        raise EstimateError(
-            f"{workload} {case}: neither machine has measured it, so no break-even size"
-        )
+        raise EstimateError(f"{workload} {case}: no machine has measured it, so no break-even size")
     fixed: dict[str, int] = {}
     for name in names:
         if name == varied:

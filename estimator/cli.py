@@ -8,24 +8,24 @@ import json
 import math
 import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from collector.errors import BreakevenError, EstimateError, SelectionError
+from collector.errors import BreakevenError, EstimateError, OutputError, SelectionError
+from estimator.cli_parser import DATA, REPEATS, build_parser
 
 if TYPE_CHECKING:
     from estimator.model import Model
+    from estimator.validation import Validation
 
 _INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
-_DATA = Path("data/runs")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; errors become one line on standard error and an exit code."""
-    arguments = _parser().parse_args(argv)
+    arguments = build_parser().parse_args(argv)
     try:
-        arguments.command(arguments)
+        _COMMANDS[arguments.command](arguments)
     except BreakevenError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -38,102 +38,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return _INTERRUPTED
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m estimator",
-        description="Fit measured machines, predict the time of an operation, and price it.",
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    fit = commands.add_parser("fit", help="fit a dataset and save the model as JSON")
-    _add_data(fit)
-    fit.add_argument("--out", type=Path, required=True, metavar="FILE", help="the model file")
-    fit.set_defaults(command=_fit)
-
-    validate = commands.add_parser(
-        "validate", help="errors on held-out sizes, beside a plain roofline"
-    )
-    _add_data(validate)
-    validate.set_defaults(command=_validate)
-
-    predict = commands.add_parser("predict", help="time of one operation on one machine")
-    _add_question(predict)
-    predict.add_argument("--backend", default="torch", help="library (default: torch)")
-    predict.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
-    predict.add_argument(
-        "--machine", metavar="NAME", help="id or part of the label (default: all that measured it)"
-    )
-    predict.add_argument(
-        "--threads",
-        type=int,
-        metavar="N",
-        help="host threads (default: the most that were measured)",
-    )
-    _add_data(predict)
-    predict.set_defaults(command=_predict)
-
-    cost = commands.add_parser("cost", help="cost of one completed job on each cloud instance")
-    _add_question(cost)
-    cost.add_argument("--backend", help="library (default: the fastest of each machine)")
-    cost.add_argument(
-        "--steps", type=float, required=True, metavar="N", help="calls of the operation in one job"
-    )
-    cost.add_argument("--jobs", type=int, default=1, metavar="N", help="default: 1")
-    cost.add_argument(
-        "--set-up",
-        type=float,
-        default=0.0,
-        metavar="SECONDS",
-        help="paid once per rental (default: 0)",
-    )
-    cost.add_argument("--spot", action="store_true", help="spot prices")
-    cost.add_argument(
-        "--top",
-        type=int,
-        default=25,
-        metavar="N",
-        help="lines to show, the cheapest (default: 25; 0: all)",
-    )
-    cost.add_argument(
-        "--instances", type=Path, metavar="FILE", help="catalogue (default: data/instances.csv)"
-    )
-    _add_data(cost)
-    cost.set_defaults(command=_cost)
-    return parser
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data",
-        type=Path,
-        action="append",
-        metavar="PATH",
-        help=f"directory of runs, or one file; repeatable (default: {_DATA})",
-    )
-    parser.add_argument("--json", action="store_true", help="JSON on standard output")
-
-
-def _add_question(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("workload", metavar="WORKLOAD", help="family, such as matmul")
-    parser.add_argument("--case", help="case of the family (default: its first)")
-    parser.add_argument(
-        "--param",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="parameter of the case; may be given several times",
-    )
-    parser.add_argument("--dtype", help="element type (default: the family's first)")
-    parser.add_argument(
-        "--math-mode", choices=("ieee", "tf32"), default="ieee", help="default: ieee"
-    )
-    parser.add_argument(
-        "--mode",
-        choices=("hot", "cold", "resident", "end_to_end"),
-        help="default: hot on a CPU, resident on a GPU",
-    )
 
 
 def _fit(arguments: argparse.Namespace) -> None:
@@ -153,16 +57,69 @@ def _fit(arguments: argparse.Namespace) -> None:
 
 def _validate(arguments: argparse.Namespace) -> None:
     from estimator.dataset import load
-    from estimator.report import validation_report
-    from estimator.validation import validate
+    from estimator.validation import run_validation
+    from estimator.validation_report import terminal_report, validation_object
+    from estimator.validation_splits import SPLITS
 
-    measurements = load(*(arguments.data or [_DATA]))
+    measurements = load(*(arguments.data or [DATA]))
     _warn(measurements.problems)
-    table = validate(measurements)
+    repeats = arguments.repeats
+    if repeats is None and not arguments.data and REPEATS.is_dir():
+        repeats = REPEATS
+    validation = run_validation(
+        measurements,
+        tuple(arguments.split or SPLITS),
+        None if repeats is None else load(repeats),
+        _progress if sys.stderr.isatty() else None,
+    )
+    if sys.stderr.isatty():
+        _progress("", 0.0)
+    if arguments.out is not None:
+        _write_report(validation, arguments)
     if arguments.json:
-        _print_json(table.to_dict("records"))
+        _print_json(validation_object(validation))
     else:
-        print(validation_report(table))
+        print(terminal_report(validation))
+
+
+def _progress(turn: str, _: float) -> None:
+    """The fold just done, on one line of a terminal that is written over."""
+    print(f"\r{turn:<60}\r", end="", file=sys.stderr, flush=True)
+
+
+def _write_report(validation: Validation, arguments: argparse.Namespace) -> None:
+    """Write the document. Raises OutputError."""
+    import datetime
+
+    from estimator.validation_document import document
+
+    words = ["python -m estimator validate"]
+    words += [f"--data {path}" for path in arguments.data or ()]
+    words += [f"--repeats {arguments.repeats}"] if arguments.repeats else []
+    words += [f"--split '{split}'" for split in arguments.split or ()]
+    command = " ".join([*words, f"-o {arguments.out}"])
+    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+    try:
+        arguments.out.write_text(document(validation, command, today), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{arguments.out}: cannot be written: {error.strerror}") from error
+
+
+def _probes(arguments: argparse.Namespace) -> None:
+    from estimator.probe_report import probe_cells, probe_report
+
+    if arguments.cores < 1 or arguments.n < 1:
+        raise SelectionError("--cores and -n are whole numbers of at least 1")
+    cells = probe_cells(
+        tuple(arguments.device or ("cpu", "cuda")),
+        backends=tuple(arguments.backend or ("numpy", "torch")),
+        physical_cores=arguments.cores,
+        n=arguments.n,
+    )
+    if arguments.json:
+        _print_json(cells.to_dict("records"))
+    else:
+        print(probe_report(cells))
 
 
 def _predict(arguments: argparse.Namespace) -> None:
@@ -213,7 +170,9 @@ def _cost(arguments: argparse.Namespace) -> None:
         raise EstimateError(f"no instance can do this job: {reason}")
     if arguments.json:
         # nobody measured these instances: at best a machine with the same GPU was
-        same = table["basis"].isin(["measured", "interpolated", "extrapolated", "new_workload"])
+        same = table["basis"].isin(
+            ["measured", "interpolated", "extrapolated", "new_workload", "probed"]
+        )
         table["basis"] = table["basis"].where(~same, "same_gpu_" + table["basis"])
         _print_json(table.to_dict("records"))
     else:
@@ -226,12 +185,17 @@ def _cost(arguments: argparse.Namespace) -> None:
 
 
 def _model(arguments: argparse.Namespace) -> Model:
+    """The model of ``--model``, or a fit of the dataset."""
+    from estimator.cache import fit_cached, user_cache_directory
     from estimator.dataset import load
-    from estimator.fitting import fit
 
-    measurements = load(*(arguments.data or [_DATA]))
+    if getattr(arguments, "model", None) is not None:
+        from estimator.model import Model
+
+        return Model.read(arguments.model)
+    measurements = load(*(arguments.data or [DATA]))
     _warn(measurements.problems)
-    return fit(measurements)
+    return fit_cached(measurements, user_cache_directory())
 
 
 def _warn(problems: Sequence[Any]) -> None:
@@ -274,7 +238,7 @@ def _question(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _machines(model: Model, name: str | None, device: str, workload: str) -> list[str]:
-    """The machine of that name (or a GPU that a data sheet describes), or all that can answer.
+    """The machine of that name (or a GPU or CPU of the catalogue), or all that can answer.
 
     Raises SelectionError.
     """
@@ -282,11 +246,12 @@ def _machines(model: Model, name: str | None, device: str, workload: str) -> lis
         try:
             return [model.find_machine(name)]
         except SelectionError:
-            from estimator.hardware import match_gpu
+            from estimator.machine_facts import facts_of_name
 
-            if device == "cuda" and match_gpu(name) is not None:
-                return [name]
-            raise
+            found = facts_of_name(name)
+            if found is None or not found.has(device):
+                raise
+            return [name]
     index = model.fit.group.index
     able = index[(index["device"] == device) & (index["workload"] == workload)]
     if able.empty:
@@ -309,3 +274,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "fit": _fit,
+    "validate": _validate,
+    "probes": _probes,
+    "predict": _predict,
+    "cost": _cost,
+}

@@ -13,7 +13,8 @@ from estimator.interruptions import check_interval
 class Timing:
     """Seconds of one step with their 90 % interval; ``basis`` says how they are known.
 
-    ``basis`` is the estimator's: measured, interpolated, extrapolated, new_workload, from_specs.
+    ``basis`` is the estimator's: measured, interpolated, extrapolated, new_workload, probed,
+    from_specs.
     """
 
     seconds_p5: float

@@ -2,98 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
-from math import ceil, inf
+from math import inf
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from collector.workloads import get_workload
+from estimator.block_features import NUMBERS, TEXTS, numbers_of, texts_of, which_text
 from estimator.dataset import WORK_COLUMNS
 from estimator.kernel_model import Array, KernelWork
-from estimator.shape import ParamsKey, Question
-from estimator.shapes import shape_of
-from estimator.tiles import TILES, harmonic_sides, waves
-
-#: Programs at their own size that are an operation of another case: (workload, case)
-#: -> the case whose measurements describe the same operation. Not so for NumPy's X X^T, which
-#: calls a symmetric product of half the work.
-SAME_OPERATION: Mapping[tuple[str, str], str] = {
-    ("matmul", "dot_2000_float64"): "square",
-    ("matmul", "x_xt_1000_float32"): "square",
-    ("elementwise", "polynomial_1e6_float32"): "polynomial",
-}
-_OF_ITS_OWN = {("x_xt_1000_float32", "numpy")}
-
-#: Modes of a question -> the mode of the rows that answer it. On a CPU nothing crosses a bus
-#: and the call returns when the work is done: resident and end to end are the hot rows.
-CPU_MODES: Mapping[str, str] = {"resident": "hot", "end_to_end": "hot"}
-
-#: torch gives a thread at least so many elements (GRAIN_SIZE in ATen/Parallel.h).
-TORCH_GRAIN = 32_768
-_GRAINED = frozenset({"elementwise", "reduction", "python_loop"})
+from estimator.operations import case_of as case_of
+from estimator.operations import operation as operation
+from estimator.questions import blocks, params_keys
+from estimator.questions import params_key as params_key
+from estimator.shape import MOST_PRODUCTS, PRODUCT_COLUMNS
+from estimator.tiles import tilings
 
 _DIMENSION = "dimension_"
-
-
-def params_key(params: Any) -> ParamsKey:
-    """A hashable form of a parameter map: a dict, or pairs as Arrow and DuckDB give them."""
-    pairs = params.items() if isinstance(params, Mapping) else params
-    return tuple(sorted((str(name), int(value)) for name, value in pairs))
-
-
-def operation(
-    workload: str, case: str, backend: str = "", params: Mapping[str, int] | None = None
-) -> str:
-    """The case whose measurements describe the same operation (itself, but for those programs).
-
-    Libraries have other algorithms for other kernels of a convolution: with ``params`` their
-    class follows the case's name after a space.
-    """
-    if (case, backend) in _OF_ITS_OWN:
-        return case
-    name = SAME_OPERATION.get((workload, case), case)
-    if workload == "conv2d" and case != "depthwise" and params is not None:
-        kernel = params["kernel"]
-        return f"{name} {'1x1' if kernel == 1 else '3x3' if kernel <= 3 else 'large'}"
-    return name
-
-
-def case_of(operation_name: str) -> str:
-    """The case in the name of an operation."""
-    return operation_name.partition(" ")[0]
+_PRODUCTS = range(MOST_PRODUCTS)
+_LARGEST_WHOLE = 2.0**63
+_TILE = 128.0 * 128.0  # elements of the usual tile of a product on a GPU
+_MANY_ROUNDS = 16.0  # of tiles: from here on the last, half-empty one hardly counts
+_COLD = 1e15  # bytes, more than any cache holds
 
 
 def describe(cells: pd.DataFrame) -> pd.DataFrame:
     """Numeric features of each cell, one row per cell, with the index of ``cells``.
 
-    ``cells`` has the columns of ``Question`` with ``params`` for ``raw``, and where known
+    ``cells`` has the columns of ``Question``, ``params``, ``threads`` and where known
     ``multiprocessors`` of the machine's GPU. Columns of the result: ``params_key``,
     ``family``, ``operation``, ``answer_mode``, ``size``, the work columns (those of ``cells``
     where it has them, else the family's formulas), ``dimension_0`` and following (the
     canonical parameters in order of name, NaN where there are fewer), ``amount`` (FLOP, or
-    bytes, or launches: what orders cells by work), and what ``kernel_work`` reads. Raises
+    bytes, or launches: what orders cells by work), what ``kernel_work`` reads, and numbers of
+    classes: ``class_radix`` (of transforms, ``transforms``), ``class_algorithm`` (1 Winograd, 2
+    images turned), ``class_alignment`` (0 served best, up to 1), ``class_waves`` (log2 of
+    rounds of tiles on a GPU). Raises
     SelectionError on an unknown family, case or parameter.
     """
-    names = [field.name for field in fields(Question)]
-    table = cells[names[:-1]].reset_index(drop=True).astype(object)
-    keys = [params_key(params) for params in cells["params"]]
-    table = table.assign(raw=pd.Series(keys, dtype=object))
-    codes = table.groupby(names, sort=False, dropna=False).ngroup().to_numpy()
-    _, first = np.unique(codes, return_index=True)
-    unique = table.iloc[first]
-    described = pd.DataFrame(
-        [_describe_one(Question(*row)) for row in unique.itertuples(index=False, name=None)]
-    )
-    result = described.iloc[codes].set_axis(cells.index)
+    found = list(blocks(cells))
+    rows = np.concatenate([np.zeros(0, dtype=np.intp), *(block.rows for block in found)])
+    threads = cells["threads"].to_numpy(dtype=float)[rows]
+    most = max((len(block.params) for block in found), default=0)
+    names = [*NUMBERS, *(f"{_DIMENSION}{i}" for i in range(most))]
+    numbers = np.full((len(names), len(rows)), np.nan)
+    keys, text = np.empty(len(rows), dtype=object), np.empty(len(rows), dtype=np.intp)
+    texts: list[tuple[str, ...]] = []
+    start = 0
+    for block in found:
+        here = slice(start, start + len(block.rows))
+        start = here.stop
+        for line, value in enumerate(numbers_of(block, threads[here])):
+            numbers[line, here] = value
+        keys[here] = params_keys(block.params, len(block.rows))
+        text[here] = len(texts) + which_text(block)
+        texts += texts_of(block.asked)
+    if (np.diff(rows) < 0).any():
+        place = np.argsort(rows)
+        numbers, keys, text = numbers[:, place], keys[place], text[place]
+    described = pd.DataFrame(texts, columns=list(TEXTS), dtype="str").iloc[text]
+    described = described.set_axis(cells.index)
+    described.insert(0, "params_key", keys)
+    described["size"] = _whole_where_possible(numbers[0])
+    others = pd.DataFrame(numbers[1:].T, columns=names[1:], index=cells.index)
     if all(name in cells.columns for name in WORK_COLUMNS):
         for name in WORK_COLUMNS:
             given = cells[name].astype(float)
-            result[name] = given.where(given.notna(), result[name])
-    result["multiprocessors"] = cells.get("multiprocessors", np.nan)
-    return _with_kernel_columns(result)
+            others[name] = given.where(given.notna(), others[name])
+    others["multiprocessors"] = cells.get("multiprocessors", np.nan)
+    return _with_kernel_columns(pd.concat([described, others], axis=1))
 
 
 def kernel_work(features: pd.DataFrame) -> KernelWork:
@@ -112,19 +89,26 @@ def kernel_work(features: pd.DataFrame) -> KernelWork:
             "width",
             "depth",
             "awkward",
+            "awkward_memory",
+            "special",
         )
     }
-    shape = (len(features), len(TILES))
     units = features["multiprocessors"].to_numpy(dtype=float)
-    batch, m, n = (
-        features[f"product_{name}"].to_numpy(dtype=float) for name in ("batch", "m", "n")
+    known = units > 0.0
+    parts = np.column_stack([features[f"part_{i}"].to_numpy(dtype=float) for i in _PRODUCTS])
+    product = np.full(parts.shape, -1)
+    names = [[f"product_{i}_{name}" for name in PRODUCT_COLUMNS] for i in _PRODUCTS]
+    there = (parts > 0.0) & known[:, None]
+    asked = [
+        np.column_stack([features[names[i]].to_numpy(dtype=float), units])[there[:, i]]
+        for i in _PRODUCTS
+    ]
+    unique, of = np.unique(np.concatenate(asked), axis=0, return_inverse=True)
+    product.T[there.T] = of.ravel()
+    ways = tilings(unique[:, :-1], unique[:, -1])
+    return KernelWork(
+        **columns, product=product, part=parts, byte_unit=np.ones(len(features)), tilings=ways
     )
-    tiled = (batch > 0.0) & (units > 0.0)
-    work, tile = np.ones(shape), np.full(shape, np.inf)
-    if tiled.any():
-        work[tiled] = waves(batch[tiled], m[tiled], n[tiled], units[tiled])
-        tile[tiled] = harmonic_sides()
-    return KernelWork(**columns, waves=work, tile=tile)
 
 
 def dimensions(features: pd.DataFrame) -> Array:
@@ -134,39 +118,9 @@ def dimensions(features: pd.DataFrame) -> Array:
     return values
 
 
-def _describe_one(asked: Question) -> dict[str, Any]:
-    family = get_workload(asked.workload)
-    params = family.complete(asked.case, dict(asked.raw))
-    work = family.work(asked.case, params, asked.dtype, asked.backend, asked.device, asked.mode)
-    key = params_key(params)
-    size = family.size(asked.case, params)
-    shape = shape_of(asked, params)
-    workers = float(asked.threads)
-    if asked.backend == "torch" and asked.device == "cpu" and asked.workload in _GRAINED:
-        workers = min(workers, ceil(size / TORCH_GRAIN))
-    on_cpu = asked.device == "cpu"
-    row: dict[str, Any] = {
-        "params_key": key,
-        "workload": asked.workload,
-        "family": _family(asked),
-        "operation": operation(asked.workload, asked.case, asked.backend, params),
-        "answer_mode": CPU_MODES.get(asked.mode, asked.mode) if on_cpu else asked.mode,
-        "size": size,
-        "busy": workers / asked.threads if on_cpu else 1.0,
-        "forks": float(on_cpu and workers > 1.0),
-        "share_floor": 1.0 / workers if on_cpu else 0.0,
-    }
-    row |= vars(shape)
-    row |= {name: float(getattr(work, name)) for name in WORK_COLUMNS}
-    row |= {f"{_DIMENSION}{i}": float(value) for i, (_, value) in enumerate(key)}
-    return row
-
-
-def _family(asked: Question) -> str:
-    """The workload, but that a copy over the bus and one on the device are different things."""
-    if asked.workload != "transfer":
-        return asked.workload
-    return "device_copy" if asked.case == "d2d" else "bus"
+def _whole_where_possible(size: Array) -> Any:
+    """Sizes as int64, but where one is too large for it."""
+    return size.astype(np.int64) if size.max(initial=0.0) < _LARGEST_WHOLE else size
 
 
 def _with_kernel_columns(features: pd.DataFrame) -> pd.DataFrame:
@@ -185,11 +139,19 @@ def _with_kernel_columns(features: pd.DataFrame) -> pd.DataFrame:
     features["flop"] = (flop * features["serial"] + features["steps"]) / features["busy"]
     features["bytes"] = (moved * features["passes"]).where(~starts_only, 0.0) / features["busy"]
     features["footprint"] = moved * features["distinct"] / features["busy"]
+    # a cold call finds nothing in the caches
+    features["footprint"] = features["footprint"].where(features["answer_mode"] != "cold", _COLD)
     kernels = features["kernel_count"].clip(lower=1.0)
     features["launches"] = kernels.where(features["starts"] == 0.0, features["starts"])
     # tiles take the place of the width where the GPU's multiprocessors are known
     tiled = (features["product_batch"] > 0.0) & (features["multiprocessors"] > 0.0)
     features["width"] = features["width"].where(~tiled, inf)
     amount = flop.where(flop > 0.0, moved)
+    rounds = features["product_batch"] * features["product_m"] * features["product_n"]
+    rounds = rounds / features["multiprocessors"].astype(float) / _TILE
+    features["class_waves"] = np.log2(rounds.where(tiled, 1.0).clip(1e-3, _MANY_ROUNDS))
+    product = features["product_batch"] > 0.0
+    features["awkward_memory"] = features["awkward"].where(~product, 0.0)
+    features["class_alignment"] = features["awkward"]
     features["amount"] = amount.where(amount > 0.0, features["launches"])
     return features

@@ -7,6 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from collector.errors import EstimateError
+from estimator.calibration import held_out_scores, rehearsal_scores, rehearsed
+from estimator.corrections import (
+    copy_cells,
+    fit_corrections,
+    kernel_cells,
+    kinds_of,
+    merged,
+)
 from estimator.dataset import (
     CELL_COLUMNS,
     GPU_FACTS,
@@ -15,23 +24,24 @@ from estimator.dataset import (
     empty_machines,
     measured_cells,
 )
-from estimator.features import describe, dimensions
-from estimator.intervals import between_run_spread, calibrate, growth
-from estimator.levels import GROUP, Fit, Level, fit_kernels, fit_transfers
+from estimator.features import describe, dimensions, kernel_work
+from estimator.intervals import between_run_spread, calibrate
+from estimator.kernel_model import kernel_log_seconds
+from estimator.levels import GROUP, Fit, Level, fit_kernels, fit_transfers, with_kind
 from estimator.model import Model
-from estimator.predict import base_seconds, predict_points
-from estimator.priors import MODEL_SIGMA
-from estimator.splits import (
-    ALL,
-    Mask,
-    case_folds,
-    larger_half,
-    replicate,
-    size_folds,
-    within_reach,
+from estimator.predict import (
+    bus_parameters,
+    copy_work,
+    kernel_parameters,
+    predict_base,
 )
+from estimator.priors import BUS_LEVELS, LEVELS, MODEL_SIGMA, next_level, transfer_level
+from estimator.sheet_rates import sheet_rates
+from estimator.splits import ALL, REHEARSAL, rehearsal_fold, replicate
+from estimator.transfer_model import transfer_log_seconds
 
 _MOST_NOISE = 0.5  # a cell noisier than this still counts a little
+_RUN_WEIGHT = 4.0  # a family's spread between runs weighs as much as that of so many runs more
 
 
 def fit(measurements: Measurements) -> Model:
@@ -49,59 +59,122 @@ def describe_cells(cells: pd.DataFrame, machines: pd.DataFrame | None = None) ->
     """
     if machines is None:
         machines = empty_machines(sorted(set(cells["machine_id"])))
-    facts = machines[["machine_id", "last_level_cache_bytes", *GPU_FACTS]]
+    facts = machines[["machine_id", "machine_type_id", "last_level_cache_bytes", *GPU_FACTS]]
     cells = cells.merge(facts, on="machine_id", how="left")
+    times = cells["log_seconds"].to_numpy(dtype=float)
+    if not np.isfinite(times).all():
+        row = cells.iloc[int(np.flatnonzero(~np.isfinite(times))[0])]
+        raise EstimateError(
+            f"{row['workload']} {row['case']} on {row['machine_id']}: the measured time is not a "
+            f"positive number; leave such rows out ({int((~np.isfinite(times)).sum())} of them)"
+        )
     features = describe(cells).drop(columns=["workload", *WORK_COLUMNS])
     noise = cells["noise"].fillna(0.0).clip(0.0, _MOST_NOISE)
     table = cells.drop(columns=["params", "noise", "multiprocessors"]).join(features)
-    return table.assign(sigma=np.hypot(MODEL_SIGMA, noise))
+    sheet = sheet_rates(table, machines)["flop_per_s"]
+    sigma = np.hypot(MODEL_SIGMA, noise)
+    return table.assign(sigma=sigma, noise=noise, sheet_flop_per_s=sheet)
 
 
 def fit_table(
     table: pd.DataFrame, machines: pd.DataFrame | None = None, fingerprint: str = ""
 ) -> Model:
-    """Fit described cells (``describe_cells``): the model and its held-out errors in one batch.
+    """Fit described cells (``describe_cells``), and calibrate with errors of cells left out.
 
     ``machines`` (``Measurements.machines``) tells what the machines are; without it their
     identifiers are their labels.
     """
     if machines is None:
         machines = empty_machines(sorted(set(table["machine_id"])))
+    if table.empty:
+        raise EstimateError("no measured cell to fit a model to")
+    between = _between(table)
+    table = _with_run_noise(table.reset_index(drop=True).assign(replica=ALL), between)
     nothing = np.zeros(len(table), dtype=bool)
-    held: dict[str, Mask] = {ALL: nothing, **size_folds(table), **case_folds(table)}
-    held["larger"] = larger_half(table)
-    fitted = fit_levels(replicate(table, held))
-    scores = []
-    for name, mask in held.items():
-        asked = within_reach(table, mask) if name == "larger" else mask
-        if asked.any():
-            scores.append(_scores(fitted, table[asked].assign(replica=name)))
-    empty = pd.DataFrame(columns=["device", "workload", "regime", "score"])
-    calibration = calibrate(pd.concat(scores, ignore_index=True) if scores else empty)
+    held = rehearsal_fold(table)
+    both = fit_levels(replicate(table, {ALL: nothing, REHEARSAL: held}) if held.any() else table)
+    fitted = _only_all(both)
+    scores = held_out_scores(fitted, table)
+    if held.any():
+        scores = rehearsed(scores, rehearsal_scores(both, table[held]))
     return Model(
         fingerprint=fingerprint,
         machines=machines,
-        fit=_only_all(fitted),
-        calibration=calibration,
-        between=_between(table),
+        fit=fitted,
+        calibration=calibrate(scores),
+        between=between,
         measured=_measured(table),
         errors=_errors(fitted, table),
     )
 
 
 def fit_levels(table: pd.DataFrame) -> Fit:
-    """Fit the kernel formula to all rows but those with copies, then the copies on top."""
+    """Fit the kernel formula to all rows but those with copies, then the copies on top.
+
+    What the formula leaves over is corrected after each (``corrections``).
+    """
+    table = with_kind(table).assign(position=np.arange(len(table)))
     with_copies = ((table["device"] == "cuda") & (table["answer_mode"] == "end_to_end")).to_numpy()
-    kernels = fit_kernels(table[~with_copies])
-    kernels = replace(kernels, group=_with_ranges(kernels.group, table[~with_copies]))
+    rest = table[~with_copies]
+    kernels = fit_kernels(rest)
+    kernels = replace(kernels, group=_with_ranges(kernels.group, rest))
+    kernels = _corrected_kernels(kernels, rest)
     copies = table[with_copies]
     if not len(copies):
         return kernels
-    copies = copies.assign(base_s=base_seconds(kernels, copies)).dropna(subset=["base_s"])
+    base = predict_base(kernels, copies)
+    doubt = np.nan_to_num(base.deviation)
+    copies = copies.assign(base_s=np.where(base.known, base.seconds, np.nan), doubt=doubt)
+    copies = copies.dropna(subset=["base_s"])
     if not len(copies):
         return kernels
     bus = fit_transfers(copies)
-    return replace(kernels, bus=(*bus[:-1], _with_ranges(bus[-1], copies)))
+    fitted = replace(kernels, bus=(*bus[:-1], _with_ranges(bus[-1], copies)))
+    return _corrected_copies(fitted, copies)
+
+
+def _only_all(fitted: Fit) -> Fit:
+    """What was fitted to everything, without the copies for a rehearsal."""
+
+    def keep(level: Level) -> Level:
+        return level.keep(np.flatnonzero(level.index["replica"] == ALL))
+
+    floors = fitted.launch_floors
+    return replace(
+        fitted,
+        dtype=keep(fitted.dtype),
+        case=keep(fitted.case),
+        group=keep(fitted.group),
+        launch_floors=floors[floors["replica"] == ALL].reset_index(drop=True),
+        bus=tuple(keep(level) for level in fitted.bus),
+        corrections=fitted.corrections.of_replica(ALL),
+    )
+
+
+def _corrected_kernels(fitted: Fit, table: pd.DataFrame) -> Fit:
+    theta, pull, group, *_ = kernel_parameters(fitted, table)
+    predicted, jacobian = kernel_log_seconds(theta, kernel_work(table))
+    residual = table["log_seconds"].to_numpy(dtype=float) - predicted
+
+    index, centre = fitted.group.index, fitted.group.theta
+    spreads = np.stack([next_level(index, centre, name).spread for name in LEVELS[1:]], axis=1)
+    cells = kernel_cells(table, kinds_of(table))
+    found = fit_corrections(cells, residual, jacobian, pull, spreads[group])
+    return replace(fitted, corrections=found)
+
+
+def _corrected_copies(fitted: Fit, table: pd.DataFrame) -> Fit:
+    theta, pull, _ = bus_parameters(fitted, table)
+    work = copy_work(table, table["base_s"].to_numpy(dtype=float))
+    predicted, jacobian = transfer_log_seconds(theta, work)
+    residual = table["log_seconds"].to_numpy(dtype=float) - predicted
+    # what the call without its copies may be off by counts as noise of the copies' rows
+    share = work.base_s / np.exp(predicted)
+    table = table.assign(sigma=np.hypot(table["sigma"], share * table["doubt"]))
+    levels = [transfer_level(len(table), name, theta).spread for name in BUS_LEVELS]
+    cells = copy_cells(table, kinds_of(table))
+    found = fit_corrections(cells, residual, jacobian, pull, np.stack(levels, axis=1))
+    return replace(fitted, corrections=merged(fitted.corrections, found))
 
 
 def _with_ranges(level: Level, table: pd.DataFrame) -> Level:
@@ -114,59 +187,62 @@ def _with_ranges(level: Level, table: pd.DataFrame) -> Level:
         by_group = pd.Series(asked[:, i]).groupby(group)
         index[f"low_{i}"] = by_group.min().reindex(range(len(index))).to_numpy()
         index[f"high_{i}"] = by_group.max().reindex(range(len(index))).to_numpy()
-    return Level(level.keys, index, level.theta, level.sensitivity)
-
-
-def _scores(fitted: Fit, asked: pd.DataFrame) -> pd.DataFrame:
-    """Held-out errors with the regime that each stands for."""
-    points = predict_points(fitted, asked)
-    error = np.abs(asked["log_seconds"].to_numpy() - np.log(points.seconds))
-    seen = (points.group >= 0) & points.direct
-    regime = np.where(seen, np.where(points.distance > 0, "extrapolated", "interpolated"), "")
-    regime[~seen] = "new_workload"
-    score = error / growth(points.distance)
-    table = asked[["device", "workload"]].assign(regime=regime, score=score)
-    return table.dropna(subset=["score"])
-
-
-def _only_all(fitted: Fit) -> Fit:
-    """The groups that were fitted to everything, without the held-out folds' copies."""
-
-    def keep(level: Level) -> Level:
-        return level.keep(np.flatnonzero(level.index["replica"] == ALL))
-
-    floors = fitted.launch_floors
-    return Fit(
-        keep(fitted.dtype),
-        keep(fitted.case),
-        keep(fitted.group),
-        floors[floors["replica"] == ALL].reset_index(drop=True),
-        tuple(keep(level) for level in fitted.bus),
-    )
+    return replace(level, index=index)
 
 
 def _between(table: pd.DataFrame) -> pd.DataFrame:
-    """Spread between runs of one machine, by device and family (0 where there is one run)."""
+    """Spread between runs of one machine, by device and family (0 where there is one run).
+
+    Columns: the keys, ``spread`` in log units, ``cells`` of several runs behind it, and
+    ``excess``: what one more run has of it beyond what the median of the runs has.
+    """
     keys = ["machine_id", "device", "workload"]
-    rows = [
-        (*names, between_run_spread(group["spread"], group["runs"]), int((group["runs"] > 1).sum()))
-        for names, group in table.groupby(keys, sort=False)
-    ]
-    return pd.DataFrame(rows, columns=[*keys, "spread", "cells"])
+    rows = []
+    for names, group in table.groupby(keys, sort=False):
+        spread = between_run_spread(group["spread"], group["runs"])
+        share = 1.0 - 1.0 / group["runs"].mean()
+        rows.append((*names, spread, int((group["runs"] > 1).sum()), spread * np.sqrt(share)))
+    return pd.DataFrame(rows, columns=[*keys, "spread", "cells", "excess"])
+
+
+def _with_run_noise(table: pd.DataFrame, between: pd.DataFrame) -> pd.DataFrame:
+    """``sigma`` with what a cell's median over its runs still has of the spread between them.
+
+    The spread is its family's on the machine, where no cell of it has two runs that of the
+    device on other machines; and a cell's own where its runs differ by more.
+    """
+    keys = ["machine_id", "device", "workload"]
+    usual = table[keys].merge(between, on=keys, how="left")
+    several = between[between["cells"] > 0]
+    of_device = table["device"].map(several.groupby("device")["spread"].median()).fillna(0.0)
+    family = usual["spread"].where(usual["cells"] > 0, of_device).to_numpy(dtype=float)
+    runs = table["runs"].to_numpy(dtype=float)
+    own = np.nan_to_num(table["spread"].to_numpy(dtype=float), nan=0.0) ** 2
+    freedom = np.where(runs > 1, runs - 1.0, 0.0)
+    variance = (_RUN_WEIGHT * family**2 + freedom * own) / (_RUN_WEIGHT + freedom)
+    return table.assign(sigma=np.hypot(table["sigma"], np.sqrt(variance / runs)))
 
 
 def _measured(table: pd.DataFrame) -> pd.DataFrame:
-    """Every measured cell: keys, ``median_s`` (of the runs' medians), samples and runs."""
-    columns = table[[*CELL_COLUMNS, "params_key", "samples", "runs"]]
-    return columns.assign(median_s=np.exp(table["log_seconds"].to_numpy(dtype=float)))
+    """Every measured cell: keys, ``median_s`` (of the runs' medians), samples and runs.
+
+    ``noise`` is the standard error of a run's median and ``spread`` the deviation between runs
+    (NaN for one run), both in log units.
+    """
+    columns = table[[*CELL_COLUMNS, "params_key", "samples", "runs", "spread", "noise"]]
+    return columns.assign(
+        spread=columns["spread"].astype(float),
+        median_s=np.exp(table["log_seconds"].to_numpy(dtype=float)),
+    )
 
 
 def _errors(fitted: Fit, table: pd.DataFrame) -> pd.DataFrame:
     """In-sample percentage errors by case group: median and 90th percentile."""
-    asked = table.assign(replica=ALL)
-    points = predict_points(fitted, asked)
-    percent = 100.0 * np.abs(points.seconds / np.exp(asked["log_seconds"]) - 1.0)
-    grouped = asked.assign(percent=percent).groupby(list(GROUP), sort=False)["percent"]
+    error = np.full(len(table), np.nan)
+    for found in fitted.corrections.blocks.values():
+        error[found.members] = found.fitted_error()
+    percent = 100.0 * np.abs(np.expm1(-error))
+    grouped = table.assign(percent=percent).groupby(list(GROUP), sort=False)["percent"]
     return pd.DataFrame(
         {
             "n": grouped.size(),

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 
 from estimator.dataset import CELL_COLUMNS
+from estimator.intervals import NORMAL_95
 from estimator.kernel_model import KERNEL_PARAMETERS
+from estimator.levels import SPREAD_OF, UNCERTAIN
 from estimator.shapes import AWKWARD_FAMILIES
 from estimator.transfer_model import TRANSFER_PARAMETERS
 
@@ -17,7 +19,12 @@ if TYPE_CHECKING:
 
 
 def group_table(model: Model) -> pd.DataFrame:
-    """``Model.groups``: keys, rows, parameters in natural units and errors of each group."""
+    """``Model.groups``: keys, rows, parameters in natural units and errors of each group.
+
+    A parameter that a group's operations do not read is NaN. Columns with ``p5`` and ``p95``
+    before the unit are the ends of the 90 % interval of the main parameters, from the posterior
+    variance of the fit (of the group and of all levels above it).
+    """
 
     def label(machine_id: object) -> str:
         return model.labels.get(str(machine_id), str(machine_id))
@@ -31,8 +38,11 @@ def group_table(model: Model) -> pd.DataFrame:
     reads: dict[str, pd.Series[bool]] = {
         "compute_flop_per_s": index["flop"] > 0,
         "fork_s": index["threads"] > 1,
+        "overlap_q": index["device"] == "cuda",
+        "algorithm_factor": (index["product_0_winograd"] > 0) | (index["family"] == "fft"),
         "width_half": (index["width"].astype(float) < np.inf) & (index["share_floor"] < 1),
         "tile_half": (index["product_batch"] > 0) & (index["multiprocessors"] > 0),
+        "area_half": (index["product_batch"] > 0) & (index["multiprocessors"] > 0),
         "depth_half": index["depth"].astype(float) < np.inf,
         "memory_bytes_per_s": index["bytes"] > 0,
         "cache_bytes_per_s": index["bytes"] > 0,
@@ -48,6 +58,11 @@ def group_table(model: Model) -> pd.DataFrame:
     }
     for name, applies in reads.items():
         kernels[name] = kernels[name].where(applies.to_numpy())
+    for name in UNCERTAIN:
+        half = np.exp(NORMAL_95 * index[f"{SPREAD_OF}{name}"].to_numpy(dtype=float))
+        first, _, unit = name.partition("_")
+        kernels[f"{first}_p5_{unit}"] = kernels[name] / half
+        kernels[f"{first}_p95_{unit}"] = kernels[name] * half
     tables = [kernels]
     if model.fit.bus:
         level = model.fit.bus[-1]

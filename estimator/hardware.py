@@ -1,7 +1,8 @@
 """The hardware catalogue: what a data sheet says of each GPU and CPU.
 
 ``data/hardware.csv`` holds one row per GPU model and one per CPU of a cloud family. Each row
-names the documents that its figures come from; a field that could not be established is empty.
+names the documents that its figures come from, and what they were checked against on which day; a
+field that could not be established is empty. A row whose figures contradict each other is refused.
 
 Reading is the only input/output here; matching is pure.
 """
@@ -10,11 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 
 from collector.errors import CatalogueError
 from estimator.catalogue_csv import parse_number, read_rows
+from estimator.hardware_checks import disagreement
 from estimator.hardware_specs import (
     CLOCK_KINDS,
     MATRIX_WORKLOADS,
@@ -40,29 +43,55 @@ __all__ = [
 HARDWARE_PATH = Path(__file__).resolve().parent.parent / "data" / "hardware.csv"
 
 # Widest bands that a figure of a real part can lie in: they catch slips of units.
-_BANDS: Mapping[str, tuple[float, float]] = {
-    "memory_gib": (1.0, 2000.0),
+_SHARED_BANDS: Mapping[str, tuple[float, float]] = {
     "memory_bandwidth_gb_per_s": (20.0, 50_000.0),
+    "last_level_cache_mib": (1.0, 2000.0),
+}
+_GPU_BANDS: Mapping[str, tuple[float, float]] = {
+    "memory_gib": (1.0, 2000.0),
     "fp64_tflops": (0.01, 2000.0),
     "fp64_tensor_tflops": (0.1, 2000.0),
     "fp32_tflops": (0.5, 2000.0),
     "tf32_tflops": (1.0, 20_000.0),
     "fp16_tflops": (1.0, 20_000.0),
     "bf16_tflops": (1.0, 20_000.0),
-    "last_level_cache_mib": (1.0, 2000.0),
     "sm_count": (1.0, 2000.0),
     "h2d_gb_per_s": (1.0, 2000.0),
     "tdp_w": (10.0, 5000.0),
+    "boost_clock_ghz": (0.5, 4.0),
+    "fp32_lanes_per_sm": (32.0, 512.0),
+    "fp16_flop_per_clock_per_sm": (64.0, 65_536.0),
+    "memory_bus_bits": (64.0, 16_384.0),
+    "memory_gbit_per_s_per_pin": (1.0, 64.0),
+}
+_CPU_BANDS: Mapping[str, tuple[float, float]] = {
     "cpu_family": (1.0, 1000.0),
     "cpu_model_number": (0.0, 1000.0),
-    "clock_ghz": (0.5, 7.0),
+    "clock_ghz": (1.5, 6.0),
     "fp64_flop_per_cycle": (1.0, 256.0),
     "fp32_flop_per_cycle": (1.0, 512.0),
     "cores_per_socket": (1.0, 1024.0),
     "vcpus_per_core": (1.0, 8.0),
+    "memory_channels": (1.0, 32.0),
+    "memory_mt_per_s": (800.0, 20_000.0),
 }
+_BANDS = {**_SHARED_BANDS, **_GPU_BANDS, **_CPU_BANDS}
+_COUNTS = (
+    "sm_count",
+    "fp32_lanes_per_sm",
+    "fp16_flop_per_clock_per_sm",
+    "memory_bus_bits",
+    "cpu_family",
+    "cpu_model_number",
+    "cores_per_socket",
+    "vcpus_per_core",
+    "memory_channels",
+)
+_ONLY_GPU = ("host_link", *_GPU_BANDS)
+_ONLY_CPU = ("clock_kind", *_CPU_BANDS)
 _TEXTS = ("kind", "name", "aliases", "architecture", "host_link", "clock_kind", "source")
-HARDWARE_COLUMNS = (*_TEXTS, *_BANDS)
+_CHECKED = ("checked_against", "checked_on")
+HARDWARE_COLUMNS = (*_TEXTS, *_CHECKED, *_BANDS)
 
 
 def normalise(name: str) -> str:
@@ -101,9 +130,34 @@ def _spec(where: str, row: Mapping[str, str]) -> HardwareSpec:
         raise CatalogueError(
             f"{where}: clock_kind is {row['clock_kind']!r}; use one of {', '.join(CLOCK_KINDS)}"
         )
+    for column in _ONLY_CPU if row["kind"] == "gpu" else _ONLY_GPU:
+        if row[column]:
+            raise CatalogueError(f"{where}: {column} is given, but not for a {row['kind']}")
+    _check_date(where, row)
     figures = {column: parse_number(where, row, column, *band) for column, band in _BANDS.items()}
+    for column in _COUNTS:
+        value = figures[column]
+        if value is not None and value != round(value):
+            raise CatalogueError(f"{where}: {column} is {row[column]}; it must be a whole number")
     aliases = tuple(alias.strip() for alias in row["aliases"].split(";") if alias.strip())
-    return _gpu(row, aliases, figures) if row["kind"] == "gpu" else _cpu(row, aliases, figures)
+    build = _gpu if row["kind"] == "gpu" else _cpu
+    spec: HardwareSpec = build(row, aliases, figures)
+    reason = disagreement(spec)
+    if reason is not None:
+        raise CatalogueError(f"{where}: {spec.name}: {reason}; correct one, or leave one empty")
+    return spec
+
+
+def _check_date(where: str, row: Mapping[str, str]) -> None:
+    if (row["checked_against"] == "") != (row["checked_on"] == ""):
+        raise CatalogueError(f"{where}: checked_against and checked_on must be given together")
+    if row["checked_on"]:
+        try:
+            date.fromisoformat(row["checked_on"])
+        except ValueError as error:
+            raise CatalogueError(
+                f"{where}: checked_on is {row['checked_on']!r}; it must be a date like 2026-11-21"
+            ) from error
 
 
 def _gpu(
@@ -127,6 +181,13 @@ def _gpu(
         h2d_gb_per_s=figures["h2d_gb_per_s"],
         tdp_w=figures["tdp_w"],
         source=row["source"],
+        boost_clock_ghz=figures["boost_clock_ghz"],
+        fp32_lanes_per_sm=_whole(figures["fp32_lanes_per_sm"]),
+        fp16_flop_per_clock_per_sm=_whole(figures["fp16_flop_per_clock_per_sm"]),
+        memory_bus_bits=_whole(figures["memory_bus_bits"]),
+        memory_gbit_per_s_per_pin=figures["memory_gbit_per_s_per_pin"],
+        checked_against=row["checked_against"],
+        checked_on=row["checked_on"],
     )
 
 
@@ -148,6 +209,10 @@ def _cpu(
         memory_bandwidth_gb_per_s=figures["memory_bandwidth_gb_per_s"],
         last_level_cache_mib=figures["last_level_cache_mib"],
         source=row["source"],
+        memory_channels=_whole(figures["memory_channels"]),
+        memory_mt_per_s=figures["memory_mt_per_s"],
+        checked_against=row["checked_against"],
+        checked_on=row["checked_on"],
     )
 
 

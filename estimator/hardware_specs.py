@@ -29,6 +29,11 @@ class GpuSpec:
     Rates are dense (without sparsity) peaks in TFLOP/s; ``fp16``, ``bf16`` and ``tf32`` are those
     of the matrix units with float32 accumulation. ``h2d_gb_per_s`` is the nominal rate of the
     host link in one direction.
+
+    What the rates follow from: SMs (compute units on AMD), FP32 lanes of one (fused multiply-adds
+    per clock), dense FP16 FLOP per clock of its matrix units, the boost clock in GHz, the memory's
+    width in bits and Gbit/s per pin. ``checked_against`` names what the figures were read in or
+    compared with on ``checked_on`` (ISO date), and what could not be.
     """
 
     name: str
@@ -48,6 +53,13 @@ class GpuSpec:
     h2d_gb_per_s: float | None
     tdp_w: float | None
     source: str
+    boost_clock_ghz: float | None = None
+    fp32_lanes_per_sm: int | None = None
+    fp16_flop_per_clock_per_sm: int | None = None
+    memory_bus_bits: int | None = None
+    memory_gbit_per_s_per_pin: float | None = None
+    checked_against: str = ""
+    checked_on: str = ""
 
     @property
     def device(self) -> str:
@@ -96,7 +108,9 @@ class CpuSpec:
     ``fixed``, or ``max`` (an upper limit: no sustained clock is published).
     ``cores_per_socket`` counts the cores that the family's largest shape offers per socket;
     bandwidth and last-level cache are of the whole socket. ``vcpus_per_core`` is 2 where a
-    vCPU is a hardware thread, 1 where it is a core.
+    vCPU is a hardware thread, 1 where it is a core. FLOP per cycle are of all fused multiply-add
+    units of a core, at full vector width. ``memory_channels`` x ``memory_mt_per_s`` x 8 B is the
+    bandwidth; ``checked_against`` and ``checked_on`` as for a GPU.
     """
 
     name: str
@@ -113,6 +127,10 @@ class CpuSpec:
     memory_bandwidth_gb_per_s: float | None
     last_level_cache_mib: float | None
     source: str
+    memory_channels: int | None = None
+    memory_mt_per_s: float | None = None
+    checked_against: str = ""
+    checked_on: str = ""
 
     @property
     def device(self) -> str:

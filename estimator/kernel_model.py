@@ -1,22 +1,39 @@
 """The formula of one operation's time, its parts and its derivatives. Pure, vectorised.
 
-    t = call + launches * (launch + fork) + factor^awkward * (t_c^p + t_m^p)^(1/p)
+    t = (host^q + body^q)^(1/q)
+    host = call + launches * (launch + fork)
+    body = (t_c^p + t_m^p)^(1/p)
 
-    t_c = flop / R / share * min over tiles of (waves * (1 + h0 / h)) * (1 + d0 / depth)
+    t_c = a * flop / R / share * (1 + d0 / depth)
     share = f + (1 - f) / (1 + w0 / width)
+    a = algorithm^special * awkward_factor^awkward
+    or, the sum over a GPU's products of the least over the ways to compute each:
+    t_c = a * flop / R * (waves + a0 / area) * (k + d0 / depth) * (1 + (h0 / h)^2)
+          + extra / W + next * launch
+
     t_m = bytes / W * (m + (1 - m) / gain * (i + (1 - i) / inner_gain)) + fresh / F * v
     m = 1 / (1 + (C / footprint)^s),   i = 1 / (1 + (C_inner / footprint)^s)
     v = 1 / (1 + (V / block)^6)
 
-The p-norm of compute and memory time is a roofline with a rounded knee (p -> infinity is the
-plain roofline, Williams, Waterman and Patterson 2009; p = 1 is no overlap at all). The share is
-how far the threads of a CPU are busy: ``f`` (one of them) at worst. Waves: a GPU's product is
-cut into tiles of the result, and the last round of tiles leaves multiprocessors idle; ``h`` is
-a tile's harmonic mean side, as small tiles read their operands more often. The depth term is
-the start-up of each serial piece (the prologue of a product's inner loop on a GPU, its packed
-edges on a CPU). The miss rates are logistic functions of the logarithm of the footprint: two
-levels of cache between registers and memory. Large blocks of fresh memory come from the system
-page by page, each faulted in when it is first written.
+Host and body add on a CPU (q = 1); the start of a GPU's kernel may hide behind what ran before
+it (q > 1). The p-norm of compute and memory time is a roofline with a rounded knee (p -> infinity
+is the plain roofline, Williams, Waterman and Patterson 2009; p = 1 is no overlap at all). The
+share is how far the threads of a CPU are busy: ``f`` (one of them) at worst.
+
+A GPU's product is cut into tiles of the result, and the last round of tiles (wave) leaves
+multiprocessors idle; ``h`` is a tile's harmonic mean side: each tile takes a time of its own
+beside its work. A multiprocessor needs ``a0`` elements of the result to be busy, of which each
+has ``area``. ``k`` is the share of the depth that a tile goes through, where the depth is cut
+into pieces or Winograd's algorithm takes the kernel's elements apart, and ``extra`` the bytes of
+partial results, of images in another layout and of Winograd's transforms, moved by kernels of
+their own (``next`` of a launch each, as the device starts them while the one before ends). The
+depth term is the start-up of each serial piece (the prologue of a product's inner loop on a GPU,
+its packed edges on a CPU).
+
+The miss rates are logistic functions of the logarithm of the footprint: two levels of cache
+between registers and memory. Large blocks of fresh memory come from the system page by page,
+each faulted in when it is first written. Awkward shapes of what is no product take longer in
+memory by the same factor.
 
 Parameters are natural logarithms of positive quantities in the units of their names, so a
 parameter array holds ``log(launch_s)`` in the column of ``launch_s``.
@@ -24,20 +41,38 @@ parameter array holds ``log(launch_s)`` in the column of ``launch_s``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
+from estimator.kernel_work import Array, Indices, KernelWork, Tilings
+from estimator.product_time import product_seconds
+
+__all__ = [
+    "KERNEL_PARAMETERS",
+    "SMALLEST_S",
+    "Array",
+    "Indices",
+    "KernelParts",
+    "KernelWork",
+    "Tilings",
+    "kernel_log_seconds",
+    "kernel_parts",
+    "kernel_seconds",
+    "logistic",
+]
 
 KERNEL_PARAMETERS = (
     "call_s",
     "launch_s",
     "fork_s",
+    "overlap_q",
     "compute_flop_per_s",
+    "algorithm_factor",
     "width_half",
     "tile_half",
+    "area_half",
     "depth_half",
     "memory_bytes_per_s",
     "cache_gain",
@@ -57,39 +92,6 @@ _FAULT_STEEPNESS = 6.0
 
 
 @dataclass(frozen=True)
-class KernelWork:
-    """What the kernel formula reads of each cell, each an array of shape (n,) but the tiles'.
-
-    ``fresh`` are bytes written to memory that the call allocates, in blocks of ``block`` bytes.
-    ``share_floor`` is the share of the threads that is busy at worst. ``width`` and ``depth``
-    are infinite where a family has no such limit. ``forks`` is 1 where threads are started and
-    joined, ``awkward`` 0 to 1: how far a shape is from what the library serves best. ``waves``
-    (n, k) is the work of each tiling over the useful work, ``tile`` (n, k) its harmonic mean
-    side (infinite where nothing is tiled).
-    """
-
-    flop: Array
-    bytes: Array
-    footprint: Array
-    fresh: Array
-    block: Array
-    launches: Array
-    forks: Array
-    share_floor: Array
-    width: Array
-    depth: Array
-    awkward: Array
-    waves: Array
-    tile: Array
-
-    def __len__(self) -> int:
-        return len(self.flop)
-
-    def take(self, index: Any) -> KernelWork:
-        return KernelWork(**{name: values[index] for name, values in vars(self).items()})
-
-
-@dataclass(frozen=True)
 class KernelParts:
     """Seconds of each part, (n,); ``launch + compute + memory`` is the predicted time."""
 
@@ -100,12 +102,14 @@ class KernelParts:
 
 @dataclass(frozen=True)
 class _Terms:
-    """Times, and derivatives of the logarithms of compute and memory time by parameter."""
+    """Times (n,), shares of them, and slopes of log compute and memory time by parameter."""
 
-    overhead: Array
+    host: Array
+    body: Array
+    seconds: Array
+    host_share: Array
     compute: Array
     memory: Array
-    kernel: Array
     compute_share: Array
     compute_slopes: dict[str, Array]
     memory_slopes: dict[str, Array]
@@ -124,20 +128,26 @@ def logistic(log_ratio: Array) -> Array:
 def _compute(log: dict[str, Array], work: KernelWork) -> tuple[Array, dict[str, Array]]:
     full = logistic(np.log(work.width) - log["width_half"])
     share = work.share_floor + (1.0 - work.share_floor) * full
-    penalty = np.exp(log["tile_half"])[:, None] / work.tile
-    inflated = work.waves * (1.0 + penalty)
-    best = inflated.argmin(axis=1)
-    rows = np.arange(len(best))
-    chosen = penalty[rows, best]
-    depth = np.exp(log["depth_half"]) / work.depth
-    seconds = work.flop * np.exp(-log["compute_flop_per_s"]) / share
-    seconds = seconds * inflated[rows, best] * (1.0 + depth)
+    start = np.exp(log["depth_half"]) / work.depth
+    rate = np.exp(log["compute_flop_per_s"] - log["algorithm_factor"] * work.special)
+    plain = work.flop / rate / share
+    seconds = plain * (1.0 + start)
     slopes = {
-        "compute_flop_per_s": -np.ones(len(seconds)),
+        "compute_flop_per_s": np.full(len(share), -1.0),
+        "algorithm_factor": work.special.copy(),
         "width_half": (1.0 - work.share_floor) * full * (1.0 - full) / share,
-        "tile_half": chosen / (1.0 + chosen),
-        "depth_half": depth / (1.0 + depth),
+        "depth_half": start / (1.0 + start),
+        "tile_half": np.zeros(len(share)),
+        "area_half": np.zeros(len(share)),
+        "memory_bytes_per_s": np.zeros(len(share)),
+        "launch_s": np.zeros(len(share)),
     }
+    rows = np.flatnonzero(work.product[:, 0] >= 0)
+    if len(rows):
+        here = {name: values[rows] for name, values in log.items()}
+        seconds[rows], of_products = product_seconds(here, plain[rows], work, rows)
+        for name, slope in of_products.items():
+            slopes[name][rows] = slope
     return seconds, slopes
 
 
@@ -171,67 +181,83 @@ def _memory(log: dict[str, Array], work: KernelWork) -> tuple[Array, dict[str, A
     return seconds, slopes
 
 
+def _norm(a: Array, b: Array, p: Array) -> tuple[Array, Array]:
+    """(a^p + b^p)^(1/p) and a's share of the sum, (n,) each, for a and b of at least 0."""
+    larger = np.maximum(np.maximum(a, b), _TINY)
+    with np.errstate(under="ignore"):
+        pa, pb = (a / larger) ** p, (b / larger) ** p
+    total = np.maximum(pa + pb, _TINY)
+    return np.where(np.maximum(a, b) > 0.0, larger * total ** (1.0 / p), 0.0), pa / total
+
+
 def _terms(theta: Array, work: KernelWork) -> _Terms:
-    """``theta`` is (n, 17), one row of log parameters per cell."""
+    """``theta`` is (n, 20), one row of log parameters per cell."""
     log = _columns(theta)
     compute, compute_slopes = _compute(log, work)
     memory, memory_slopes = _memory(log, work)
-    p = np.exp(log["exponent_p"])
-    larger = np.maximum(np.maximum(compute, memory), _TINY)
-    tc, tm = (compute / larger) ** p, (memory / larger) ** p
-    total = np.maximum(tc + tm, _TINY)
-    factor = np.exp(log["awkward_factor"] * work.awkward)
-    kernel = factor * larger * total ** (1.0 / p)
-    kernel = np.where(np.maximum(compute, memory) > 0.0, kernel, 0.0)
+    compute = compute * np.exp(log["awkward_factor"] * work.awkward)
+    memory = memory * np.exp(log["awkward_factor"] * work.awkward_memory)
+    body, compute_share = _norm(compute, memory, np.exp(log["exponent_p"]))
     per_launch = np.exp(log["launch_s"]) + work.forks * np.exp(log["fork_s"])
+    host = np.exp(log["call_s"]) + work.launches * per_launch
+    seconds, host_share = _norm(host, body, np.exp(log["overlap_q"]))
     return _Terms(
-        overhead=np.exp(log["call_s"]) + work.launches * per_launch,
-        compute=compute * factor,
-        memory=memory * factor,
-        kernel=kernel,
-        compute_share=tc / total,
-        compute_slopes=compute_slopes,
-        memory_slopes=memory_slopes,
+        host,
+        body,
+        np.maximum(seconds, SMALLEST_S),
+        host_share,
+        compute,
+        memory,
+        compute_share,
+        compute_slopes,
+        memory_slopes,
     )
 
 
 def kernel_seconds(theta: Array, work: KernelWork) -> Array:
-    """Predicted seconds, (n,), for log parameters ``theta`` (n, 17). Positive and finite."""
-    terms = _terms(theta, work)
-    return np.maximum(terms.overhead + terms.kernel, SMALLEST_S)
+    """Predicted seconds, (n,), for log parameters ``theta`` (n, 20). Positive and finite."""
+    return _terms(theta, work).seconds
 
 
 def kernel_parts(theta: Array, work: KernelWork) -> KernelParts:
     """The predicted seconds split into launch, compute and memory.
 
-    Compute and memory overlap in the formula; each gets its share of the joint time in
-    proportion to ``t_c^p`` and ``t_m^p``, so that the three add up to the prediction.
+    The parts overlap in the formula; each gets its share of the joint time in proportion to its
+    power in the norm, so that the three add up to the prediction.
     """
     terms = _terms(theta, work)
-    seconds = np.maximum(terms.overhead + terms.kernel, SMALLEST_S)
-    compute = terms.kernel * terms.compute_share
-    memory = terms.kernel * (1.0 - terms.compute_share)
-    return KernelParts(seconds - compute - memory, compute, memory)
+    launch = terms.seconds * terms.host_share
+    rest = terms.seconds - launch
+    return KernelParts(launch, rest * terms.compute_share, rest * (1.0 - terms.compute_share))
 
 
-def kernel_log_seconds(theta: Array, work: KernelWork) -> tuple[Array, Array]:
-    """log t, (n,), and its derivatives with respect to each log parameter, (n, 17)."""
+def kernel_log_seconds(
+    theta: Array, work: KernelWork, names: Sequence[str] = KERNEL_PARAMETERS
+) -> tuple[Array, Array]:
+    """log t, (n,), and its slopes by the log parameters in ``names``, (n, len(names))."""
     terms = _terms(theta, work)
     log = _columns(theta)
-    seconds = np.maximum(terms.overhead + terms.kernel, SMALLEST_S)
-    share = terms.kernel / seconds
-    by_compute, by_memory = share * terms.compute_share, share * (1.0 - terms.compute_share)
+    by_host, by_body = terms.host_share, 1.0 - terms.host_share
+    per_host = by_host / np.maximum(terms.host, _TINY)
+    by_compute = by_body * terms.compute_share
+    by_memory = by_body - by_compute
     slopes = {
-        "call_s": np.exp(log["call_s"]) / seconds,
-        "launch_s": work.launches * np.exp(log["launch_s"]) / seconds,
-        "fork_s": work.launches * work.forks * np.exp(log["fork_s"]) / seconds,
-        "exponent_p": by_compute * _log_ratio(terms.compute, terms.kernel)
-        + by_memory * _log_ratio(terms.memory, terms.kernel),
-        "awkward_factor": share * work.awkward,
+        "call_s": per_host * np.exp(log["call_s"]),
+        "launch_s": per_host * work.launches * np.exp(log["launch_s"]),
+        "fork_s": per_host * work.launches * work.forks * np.exp(log["fork_s"]),
+        "overlap_q": by_host * _log_ratio(terms.host, terms.seconds)
+        + by_body * _log_ratio(terms.body, terms.seconds),
+        "exponent_p": by_compute * _log_ratio(terms.compute, terms.body)
+        + by_memory * _log_ratio(terms.memory, terms.body),
+        "awkward_factor": by_compute * work.awkward + by_memory * work.awkward_memory,
     }
-    slopes |= {name: by_compute * slope for name, slope in terms.compute_slopes.items()}
-    slopes |= {name: by_memory * slope for name, slope in terms.memory_slopes.items()}
-    return np.log(seconds), np.stack([slopes[name] for name in KERNEL_PARAMETERS], axis=1)
+    for by_part, part in (
+        (by_compute, terms.compute_slopes),
+        (by_memory, terms.memory_slopes),
+    ):
+        for name, slope in part.items():
+            slopes[name] = slopes.get(name, 0.0) + by_part * slope
+    return np.log(terms.seconds), np.stack([slopes[name] for name in names], axis=1)
 
 
 def _log_ratio(part: Array, whole: Array) -> Array:

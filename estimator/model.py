@@ -6,25 +6,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from collector.errors import EstimateError, SelectionError
 from estimator.dataset import CELL_COLUMNS
-from estimator.features import describe
+from estimator.donor_choice import with_donors
+from estimator.donors import Donors
+from estimator.features import case_of
 from estimator.forms import check_forms
 from estimator.intervals import NORMAL_95, half_widths
 from estimator.kernel_model import Array
-from estimator.levels import Fit, match
-from estimator.predict import Points, predict_points
-from estimator.splits import ALL
+from estimator.levels import Fit
+from estimator.matching import Places
+from estimator.predict import predict_points
+from estimator.spread import Spread, about_type, estimate_spread
 
 if TYPE_CHECKING:
     from estimator.breakeven import Breakeven, Place, Speedup
 
-BASES = ("measured", "interpolated", "extrapolated", "new_workload", "from_specs")
+BASES = ("measured", "interpolated", "extrapolated", "new_workload", "probed", "from_specs")
 BOUNDS = ("launch", "compute", "memory", "transfer")
 
 PREDICTION_COLUMNS = (
@@ -32,6 +35,9 @@ PREDICTION_COLUMNS = (
     *("launch_s", "compute_s", "memory_s", "transfer_s"),
     *("bound", "basis", "measured_median_s", "measured_n", "n_fit"),
 )
+
+#: Of what a question asks: this very machine, or any machine of its type.
+About = Literal["machine", "type"]
 
 _QUESTION = ("machine_id", "workload", "case", "params", "dtype", "backend", "device")
 
@@ -48,7 +54,9 @@ class Model:
     measured: pd.DataFrame
     errors: pd.DataFrame
 
-    def predict(self, cells: pd.DataFrame) -> pd.DataFrame:
+    def predict(
+        self, cells: pd.DataFrame, *, about: About = "machine", strict: bool = True
+    ) -> pd.DataFrame:
         """Estimate cells; same index and order.
 
         Input: machine_id, workload, case, params (dict), dtype, backend, device, and where
@@ -57,53 +65,49 @@ class Model:
         launch_s, compute_s, memory_s, transfer_s (they add up to seconds_p50), bound, basis,
         measured_median_s, measured_n (samples), n_fit (rows behind the group's fit).
 
-        A machine_id that is no measured machine but the name of a GPU in data/hardware.csv is
-        answered from its data sheet (``from_specs.predict_from_specs``), for device cuda.
+        What a machine has not measured itself is answered through machines that have
+        (``donors``): basis "probed" where cells of its own correct the answer, "from_specs"
+        where none do. A machine_id may also be a GPU or a CPU of data/hardware.csv; ``threads``
+        are then the cores used of that CPU (default: all of a socket).
+
+        The interval is that of one more run on this very machine; with ``about`` "type" it is
+        that of any machine of its type, wider by the spread between them (``spread``).
 
         Raises SelectionError for a machine, family, case or parameter that is unknown, and
-        EstimateError where the library has no form of the case, or this machine no measurement
-        that could answer.
+        EstimateError where the library has no form of the case, or no machine a measurement
+        that could answer. ``strict`` False leaves NaN in the times of the latter's rows instead.
         """
         asked = self._complete(cells)
         if asked.empty:
             return pd.DataFrame(columns=list(PREDICTION_COLUMNS), index=cells.index)
         check_forms(asked, self.measured)
-        measured = asked["machine_id"].isin(self.fit.group.index["machine_id"]).to_numpy()
-        if not measured.all():
-            return self._with_data_sheets(asked, measured).set_axis(cells.index)
-        return self._predict_measured(asked).set_axis(cells.index)
+        for machine in asked["machine_id"].astype(str).unique():
+            self.donors.target(machine)
+        table = self.donors.table(asked)
+        answer = with_donors(self.donors, table, self.own_estimates(table))
+        if strict:
+            self._require_known(table, answer)
+        if about == "type":
+            answer = about_type(self.spread, answer, table)
+        return answer.set_axis(cells.index)
 
-    def _predict_measured(self, asked: pd.DataFrame) -> pd.DataFrame:
-        units = self.machines.set_index("machine_id")["multiprocessors"]
-        features = describe(asked.assign(multiprocessors=asked["machine_id"].map(units)))
-        table = pd.concat(
-            [
-                asked[list(CELL_COLUMNS)].reset_index(drop=True),
-                features.drop(columns=["workload"]).reset_index(drop=True),
-            ],
-            axis=1,
-        ).assign(replica=ALL)
-        points = predict_points(self.fit, table)
-        self._require_known(table, points)
-        return self._assemble(table, points)
+    @cached_property
+    def donors(self) -> Donors:
+        """The machines that answer for others."""
+        return Donors(self)
 
-    def _with_data_sheets(
-        self, asked: pd.DataFrame, measured: np.ndarray[Any, np.dtype[np.bool_]]
-    ) -> pd.DataFrame:
-        """Cells of measured machines and of GPUs known by their data sheets, in order."""
-        from estimator.from_specs import predict_from_specs
+    @cached_property
+    def spread(self) -> Spread:
+        """Spread within runs, between runs and between machines of one type."""
+        return estimate_spread(self.measured, self.donors.facts)
 
-        parts = [predict_from_specs(self, asked[~measured])]
-        if measured.any():
-            parts.append(self._predict_measured(asked[measured]))
-        places = np.concatenate([np.flatnonzero(~measured), np.flatnonzero(measured)])
-        return pd.concat(parts, ignore_index=True).set_axis(places).sort_index()
-
-    def speedup(self, cpu: Mapping[str, Any], gpu: Mapping[str, Any]) -> Speedup:
+    def speedup(
+        self, cpu: Mapping[str, Any], gpu: Mapping[str, Any], about: About = "machine"
+    ) -> Speedup:
         """How many times faster the second cell is than the first (``breakeven.speedup``)."""
         from estimator.breakeven import speedup
 
-        return speedup(self, cpu, gpu)
+        return speedup(self, cpu, gpu, about)
 
     def breakeven_size(
         self,
@@ -131,8 +135,7 @@ class Model:
 
         Raises SelectionError, which lists the machines.
         """
-        measured = set(self.fit.group.index["machine_id"])
-        known = {machine: label for machine, label in self.labels.items() if machine in measured}
+        known = self.labels
         if name in known:
             return name
         found = [
@@ -144,7 +147,10 @@ class Model:
             return found[0]
         listed = ", ".join(f"{machine} ({label})" for machine, label in known.items())
         problem = "is not measured" if not found else "fits several machines"
-        raise SelectionError(f"machine {name!r} {problem}; choose one of {listed}")
+        raise SelectionError(
+            f"machine {name!r} {problem}; choose one of {listed}, or a GPU or CPU of "
+            "data/hardware.csv"
+        )
 
     @cached_property
     def groups(self) -> pd.DataFrame:
@@ -190,20 +196,28 @@ class Model:
             keys = ["machine_id", "device", "backend", "workload"]
             most = self.fit.group.index.groupby(keys, as_index=False)["threads"].max()
             found = asked[keys].merge(most, on=keys, how="left")["threads"].set_axis(asked.index)
-            given = given.astype(float).fillna(found.astype(float)).fillna(1.0)
+            given = given.astype(float).fillna(found.astype(float))
+        if given.isna().any():
+            given = given.fillna(self.donors.default_threads(asked))
         asked["threads"] = given.astype("int64")
         return asked
 
-    def _assemble(self, table: pd.DataFrame, points: Points) -> pd.DataFrame:
+    def own_estimates(self, table: pd.DataFrame) -> pd.DataFrame:
+        """What the machines' own groups say of described questions (``Donors.table``).
+
+        In the columns of ``predict``; NaN where a machine has no group that answers.
+        """
+        points = predict_points(self.fit, table)
         seconds = points.seconds
-        median, samples = self._look_up(table)
+        median, samples = self.look_up(table)
         seen = (points.group >= 0) & points.direct
         regime = np.where(points.distance > 0.0, "extrapolated", "interpolated").astype(object)
         regime[~seen] = "new_workload"
         asked = table[["device", "workload"]].assign(regime=regime)
-        half = half_widths(self.calibration, asked, points.distance)
+        half = half_widths(self.calibration, asked, points.deviation)
         keys = ["machine_id", "device", "workload"]
-        spread = table[keys].merge(self.between, on=keys, how="left")["spread"].fillna(0.0)
+        # errors against the median of several runs have a part of the spread in them already
+        spread = table[keys].merge(self.between, on=keys, how="left")["excess"].fillna(0.0)
         half = np.hypot(half, NORMAL_95 * spread.to_numpy())
         parts = np.stack([points.launch_s, points.compute_s, points.memory_s, points.transfer_s])
         counts = self.fit.group.index["n_fit"].to_numpy()
@@ -216,7 +230,7 @@ class Model:
                 "compute_s": points.compute_s,
                 "memory_s": points.memory_s,
                 "transfer_s": points.transfer_s,
-                "bound": np.array(BOUNDS, dtype=object)[parts.argmax(axis=0)],
+                "bound": np.array(BOUNDS, dtype=object)[np.nan_to_num(parts).argmax(axis=0)],
                 "basis": np.where(np.isfinite(median), "measured", regime),
                 "measured_median_s": median,
                 "measured_n": samples,
@@ -224,28 +238,33 @@ class Model:
             }
         )
 
-    def _look_up(self, table: pd.DataFrame) -> tuple[Array, np.ndarray[Any, Any]]:
+    def look_up(self, table: pd.DataFrame) -> tuple[Array, np.ndarray[Any, Any]]:
         """Median and samples of each cell where that very cell was measured."""
-        keys = [*(name for name in CELL_COLUMNS if name != "mode"), "answer_mode", "params_key"]
-        known = self.measured.rename(columns={"mode": "answer_mode"})
-        found = match(table, known, keys)
+        found = self._places.find(table)
+        known = self.measured
         median = np.where(found >= 0, known["median_s"].to_numpy(dtype=float)[found], np.nan)
         samples = np.where(found >= 0, known["samples"].to_numpy(dtype="int64")[found], 0)
         return median, samples
 
-    def _require_known(self, table: pd.DataFrame, points: Points) -> None:
-        """One clear line on the first cell that no group answers."""
-        if points.known.all():
+    @cached_property
+    def _places(self) -> Places:
+        """Where a described question stands in ``measured``."""
+        keys = [*(name for name in CELL_COLUMNS if name != "mode"), "answer_mode", "params_key"]
+        return Places(self.measured.rename(columns={"mode": "answer_mode"}), keys)
+
+    def _require_known(self, table: pd.DataFrame, answer: pd.DataFrame) -> None:
+        """One clear line on the first cell that nothing answers."""
+        unknown = ~np.isfinite(answer["seconds_p50"].to_numpy(dtype=float))
+        if not unknown.any():
             return
-        row = table.iloc[int(np.flatnonzero(~points.known)[0])]
+        row = table.iloc[int(np.flatnonzero(unknown)[0])]
         place = self.fit.group.index
+        self._require_donors(row, place)
         steps = ("machine_id", "device", "backend", "workload", "dtype", "math_mode", "threads")
         for name in steps:
             kept = place[place[name] == row[name]]
             if kept.empty:
                 options = ", ".join(str(value) for value in sorted(place[name].unique()))
-                if name == "machine_id":
-                    self.find_machine(str(row[name]))
                 where = self._label(row["machine_id"])
                 if name == "workload":
                     raise EstimateError(
@@ -261,4 +280,18 @@ class Model:
         raise EstimateError(
             f"{self._label(row['machine_id'])}: no measurement of {row['workload']} answers mode "
             f"{row['mode']!r} ({row['backend']} on {row['device']}); it has {modes}"
+        )
+
+    def _require_donors(self, row: pd.Series[Any], place: pd.DataFrame) -> None:
+        """What to say of a cell on a machine that has nothing measured on that device."""
+        machine, device = str(row["machine_id"]), str(row["device"])
+        if ((place["machine_id"] == machine) & (place["device"] == device)).any():
+            return
+        name = self.donors.target(machine).label
+        reason = self.donors.why_none(machine, device)
+        if reason:
+            raise EstimateError(f"{name}: {reason}")
+        raise EstimateError(
+            f"{name}: no measured machine has {row['workload']} {case_of(row['operation'])} "
+            f"{row['dtype']} ({row['math_mode']}) with {row['backend']} on {device} to scale from"
         )

@@ -8,12 +8,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from estimator.corrections import copy_cells, kernel_cells
 from estimator.features import dimensions, kernel_work
-from estimator.kernel_model import KERNEL_PARAMETERS, Array, kernel_parts
-from estimator.levels import LIBRARY, Fit, Indices, Level, match
-from estimator.transfer_model import TRANSFER_PARAMETERS, TransferWork, transfer_seconds
+from estimator.kernel_model import (
+    KERNEL_PARAMETERS,
+    Array,
+    KernelParts,
+    kernel_log_seconds,
+    kernel_parts,
+)
+from estimator.levels import LIBRARY, Fit, Indices, Level
+from estimator.matching import match
+from estimator.transfer_model import (
+    TRANSFER_PARAMETERS,
+    TransferWork,
+    transfer_log_seconds,
+    transfer_seconds,
+)
 
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
+
+#: Share of the copies' time by the formula that a correction leaves them at least; where it
+#: would leave less, the call and the copies shrink alike.
+_LEAST_COPIES = 0.5
 
 _HOST_COSTS = tuple(KERNEL_PARAMETERS.index(name) for name in ("call_s", "launch_s"))
 
@@ -25,7 +42,9 @@ class Points:
     ``group`` is the group of the cell's mode that answers (-1: none, a level above did) and
     ``known`` is False where no group at all could answer; the parts are NaN there. ``direct``
     is False where another mode's group stands in. ``distance`` is how far the parameters lie
-    outside the group's measured range, in log units (0 inside).
+    outside the group's measured range, in log units (0 inside). ``deviation`` is what a
+    measurement is expected to miss the estimate by, in log units (NaN: nothing tells), and
+    ``correction`` the logarithm of what the formula's time was multiplied by.
     """
 
     launch_s: Array
@@ -36,54 +55,107 @@ class Points:
     known: Flags
     direct: Flags
     distance: Array
+    deviation: Array
+    correction: Array
 
     @property
     def seconds(self) -> Array:
         return self.launch_s + self.compute_s + self.memory_s + self.transfer_s
 
 
+@dataclass(frozen=True)
+class Base:
+    """Cells without copies: parts by the formula, times exp(``correction``), each (n,)."""
+
+    parts: KernelParts
+    correction: Array
+    deviation: Array
+    group: Indices
+    known: Flags
+    direct: Flags
+
+    @property
+    def seconds(self) -> Array:
+        formula = self.parts.launch_s + self.parts.compute_s + self.parts.memory_s
+        result: Array = formula * np.exp(self.correction)
+        return result
+
+
 def predict_points(fit: Fit, cells: pd.DataFrame) -> Points:
     """Estimate described cells (``features.describe`` with the key columns and replica)."""
-    theta, group, known, direct = _kernel_parameters(fit, cells)
-    parts = kernel_parts(theta, kernel_work(cells))
+    base = predict_base(fit, cells)
+    known, direct, deviation = base.known.copy(), base.direct.copy(), base.deviation.copy()
+    count = len(cells)
     end_to_end = ((cells["device"] == "cuda") & (cells["answer_mode"] == "end_to_end")).to_numpy()
-    copies = np.zeros(len(cells))
-    distance = np.zeros(len(cells))
+    copies, distance, around = np.zeros(count), np.zeros(count), np.zeros(count)
     if end_to_end.any():
         asked = cells[end_to_end]
-        bus_theta, bus_case = _bus_parameters(fit, asked)
-        work = TransferWork(
-            base_s=np.zeros(len(asked)),
-            h2d_bytes=asked["h2d_bytes"].to_numpy(dtype=float),
-            d2h_bytes=asked["d2h_bytes"].to_numpy(dtype=float),
-        )
-        copies[end_to_end] = transfer_seconds(bus_theta, work)
-        known[end_to_end] &= ~np.isnan(bus_theta[:, 0])
+        theta, pull, bus_case = bus_parameters(fit, asked)
+        work = copy_work(asked, base.seconds[end_to_end])
+        copies[end_to_end] = transfer_seconds(theta, work)
+        told = ~np.isnan(theta[:, 0])
+        known[end_to_end] &= told
         direct[end_to_end] &= bus_case >= 0
         if fit.bus:
             distance[end_to_end] = outside(fit.bus[-1], bus_case, asked)
-    distance = np.maximum(distance, outside(fit.group, group, cells))
+        _, jacobian = transfer_log_seconds(theta, work)
+        jacobian = np.nan_to_num(jacobian)
+        around[end_to_end], doubt = fit.corrections.predict(
+            copy_cells(asked, fit.corrections.kinds), jacobian, np.nan_to_num(pull)
+        )
+        share = work.base_s / (work.base_s + copies[end_to_end])
+        deviation[end_to_end] = np.hypot(doubt, share * base.deviation[end_to_end])
+    distance = np.maximum(distance, outside(fit.group, base.group, cells))
+    seconds = base.seconds
+    # what the copies' rows say beyond the call itself is the copies', unless little is left
+    corrected = (seconds + copies) * np.exp(around) - seconds
+    rest = corrected >= _LEAST_COPIES * copies
+    copies = np.where(rest, corrected, copies * np.exp(around))
+    factor = np.exp(base.correction + np.where(rest, 0.0, around))
+    factor = np.where(known, factor, np.nan)
     bus_copy = _is_bus_copy(cells)
-    memory, copies = np.where(bus_copy, 0.0, parts.memory_s), copies + bus_copy * parts.memory_s
-    blank = np.where(known, 1.0, np.nan)
+    memory = np.where(bus_copy, 0.0, base.parts.memory_s)
     return Points(
-        parts.launch_s * blank,
-        parts.compute_s * blank,
-        memory * blank,
-        copies * blank,
-        group,
+        base.parts.launch_s * factor,
+        base.parts.compute_s * factor,
+        memory * factor,
+        np.where(known, copies, np.nan) + bus_copy * base.parts.memory_s * factor,
+        base.group,
         known,
         direct,
         distance,
+        deviation,
+        base.correction + around,
+    )
+
+
+def predict_base(fit: Fit, cells: pd.DataFrame) -> Base:
+    """Estimate described cells without the copies of those end to end."""
+    theta, pull, group, known, direct = kernel_parameters(fit, cells)
+    work = kernel_work(cells)
+    parts = kernel_parts(theta, work)
+    correction, deviation = np.zeros(len(cells)), np.full(len(cells), np.nan)
+    if fit.corrections.blocks:
+        _, jacobian = kernel_log_seconds(theta, work)
+        timed = cells.assign(answer_mode=_timed(cells))
+        described = kernel_cells(timed, fit.corrections.kinds)
+        correction, deviation = fit.corrections.predict(described, jacobian, pull)
+    return Base(parts, correction, deviation, group, known, direct)
+
+
+def copy_work(cells: pd.DataFrame, base_s: Array) -> TransferWork:
+    """The operands of the formula of copies, around calls of ``base_s`` (n,)."""
+    return TransferWork(
+        base_s=base_s,
+        h2d_bytes=cells["h2d_bytes"].to_numpy(dtype=float),
+        d2h_bytes=cells["d2h_bytes"].to_numpy(dtype=float),
     )
 
 
 def base_seconds(fit: Fit, cells: pd.DataFrame) -> Array:
     """Seconds of end-to-end cells without their copies, (n,); NaN where no group tells."""
-    theta, _, known, _ = _kernel_parameters(fit, cells)
-    parts = kernel_parts(theta, kernel_work(cells))
-    seconds: Array = parts.launch_s + parts.compute_s + parts.memory_s
-    return np.where(known, seconds, np.nan)
+    base = predict_base(fit, cells)
+    return np.where(base.known, base.seconds, np.nan)
 
 
 def outside(level: Level, group: Indices, cells: pd.DataFrame) -> Array:
@@ -109,25 +181,27 @@ def _is_bus_copy(cells: pd.DataFrame) -> Flags:
     return copies
 
 
-def _kernel_parameters(fit: Fit, cells: pd.DataFrame) -> tuple[Array, Indices, Flags, Flags]:
-    """Parameters of each cell, its group or -1, whether known, whether of its own mode.
+def kernel_parameters(fit: Fit, cells: pd.DataFrame) -> tuple[Array, Array, Indices, Flags, Flags]:
+    """Parameters of each cell and their pull, its group or -1, known or not, of its own mode.
 
     Its own group comes first; end to end is answered by the group of mode resident, then of
     mode hot. Where none was fitted, the levels above answer with the launch cost that the
     library has in that mode: the case in other modes, then the element type over all cases.
     """
     count = len(cells)
-    theta = np.full((count, len(KERNEL_PARAMETERS)), 0.0)
+    theta = np.zeros((count, len(KERNEL_PARAMETERS)))
+    pull = np.zeros_like(theta)
     group = np.full(count, -1)
     known, direct = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
-    modes = cells["answer_mode"].to_numpy(dtype=object)
-    timed = np.where(modes == "end_to_end", "resident", modes)
-    asked = cells.assign(answer_mode=timed)
+    asked = cells.assign(answer_mode=_timed(cells))
     found = fit.group.find(asked)
     hit = found >= 0
     theta[hit], group[hit] = fit.group.theta[found[hit]], found[hit]
+    pull[hit] = fit.group.pull[found[hit]]
     known |= hit
     direct |= hit
+    if known.all():
+        return theta, pull, group, known, direct
     floor = _launch_floors(fit, asked)
     for level in (fit.case, fit.dtype):
         todo = np.flatnonzero(~known & np.isfinite(floor))
@@ -135,11 +209,17 @@ def _kernel_parameters(fit: Fit, cells: pd.DataFrame) -> tuple[Array, Indices, F
             continue
         found = level.find(asked.iloc[todo])
         rows, above = todo[found >= 0], found[found >= 0]
-        theta[rows] = level.theta[above]
+        theta[rows], pull[rows] = level.theta[above], level.pull[above]
         for column in _HOST_COSTS:
             theta[rows, column] += floor[rows]
         known[rows] = True
-    return theta, group, known, direct
+    return theta, pull, group, known, direct
+
+
+def _timed(cells: pd.DataFrame) -> Any:
+    """The mode whose groups answer: end to end is a resident call with copies around it."""
+    modes = cells["answer_mode"].to_numpy(dtype=object)
+    return np.where(modes == "end_to_end", "resident", modes)
 
 
 def _launch_floors(fit: Fit, cells: pd.DataFrame) -> Array:
@@ -149,12 +229,14 @@ def _launch_floors(fit: Fit, cells: pd.DataFrame) -> Array:
     return np.where(found >= 0, floors[found], np.nan)
 
 
-def _bus_parameters(fit: Fit, cells: pd.DataFrame) -> tuple[Array, Indices]:
-    """Parameters of the copies (NaN where the machine has none) and the case group or -1."""
+def bus_parameters(fit: Fit, cells: pd.DataFrame) -> tuple[Array, Array, Indices]:
+    """Parameters of the copies (NaN where the machine has none), their pull, the case or -1."""
     theta = np.full((len(cells), len(TRANSFER_PARAMETERS)), np.nan)
+    pull = np.full_like(theta, np.nan)
     case = np.full(len(cells), -1)
     for level in fit.bus:
         found = level.find(cells)
-        theta[found >= 0] = level.theta[found[found >= 0]]
+        rows, groups = np.flatnonzero(found >= 0), found[found >= 0]
+        theta[rows], pull[rows] = level.theta[groups], level.pull[groups]
         case = found
-    return theta, case
+    return theta, pull, case

@@ -47,34 +47,6 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(header), rule, *(line(row) for row in rows)])
 
 
-def validation_report(table: pd.DataFrame) -> str:
-    """The table of ``validate``, percentages to one digit."""
-    header = (
-        "family",
-        "device",
-        "split",
-        "predictor",
-        "n",
-        "MAPE",
-        "median",
-        "p90",
-        "bias",
-        "cover",
-    )
-    rows = []
-    for row in table.to_dict("records"):
-        cover = row["coverage90"]
-        rows.append(
-            (
-                *(str(row[name]) for name in ("family", "device", "split", "predictor", "n")),
-                *(f"{row[name]:.1f}" for name in ("mape", "median_ape", "p90_ape")),
-                f"{row['bias']:+.1f}",
-                "-" if math.isnan(cover) else f"{100 * cover:.0f}",
-            )
-        )
-    return text_table(header, rows) + "\nerrors in %; cover: % inside the 90 % interval"
-
-
 def prediction_report(estimate: dict[str, Any], label: str) -> str:
     """One estimate: time with its interval, parts, bound, basis, and the measurement."""
     low, middle, high = (duration(estimate[f"seconds_{name}"]) for name in ("p5", "p50", "p95"))
@@ -104,7 +76,8 @@ _BASIS = {
     "interpolated": "model of this machine, between measured sizes",
     "extrapolated": "model of this machine, beyond measured sizes",
     "new_workload": "model of this machine, no cell like this was measured",
-    "from_specs": "from specs: a measured machine scaled by data sheets",
+    "probed": "through other machines, corrected by this one's own cells",
+    "from_specs": "from specs: measured machines scaled by data sheets",
 }
 
 

@@ -5,7 +5,10 @@
 with F, W and B the best rates measured on that machine and device in the training rows: F for
 the element type and math mode, W over all families (so of the fastest cache level that any of
 them streams from), B over all copies. No launch cost, no efficiency (Williams, Waterman and
-Patterson, CACM 52(4), 2009).
+Patterson, CACM 52(4), 2009). On a place without training rows they are those of its data sheet.
+
+The nearest neighbour is a cell of the same machine, or else one of another machine, times the
+ratio of the two data sheets' rooflines.
 """
 
 from __future__ import annotations
@@ -15,17 +18,24 @@ import pandas as pd
 
 from estimator.features import dimensions
 from estimator.kernel_model import Array
-from estimator.levels import GROUP
+from estimator.sheet_rates import RATES
 
 _PLACE = ["machine_id", "device", "threads"]
-_GROUP_KEYS = [name for name in GROUP if name != "replica"]
+_QUESTION = [
+    *("device", "backend", "workload", "operation", "dtype", "math_mode", "answer_mode"),
+]
+_GROUP = ["machine_id", "threads", *_QUESTION]
+_NO_SHEETS = pd.DataFrame(columns=list(RATES), dtype=float)
 
 
-def roofline_seconds(train: pd.DataFrame, asked: pd.DataFrame) -> Array:
+def roofline_seconds(
+    train: pd.DataFrame, asked: pd.DataFrame, sheets: pd.DataFrame = _NO_SHEETS
+) -> Array:
     """Seconds of each asked cell, (n,), from the ceilings of the training cells.
 
-    Both are tables of described cells (``fitting.describe_cells``). A cell without FLOP and bytes
-    takes no time by this rule; one on a place without training rows is NaN.
+    Both are tables of described cells (``fitting.describe_cells``); ``sheets`` are the data
+    sheets' rates of the asked ones (``sheet_rates``), for places without training rows. A cell
+    without FLOP and bytes takes no time by this rule; one on an unknown place is NaN.
     """
     seconds = np.exp(train["log_seconds"])
     bus = train["h2d_bytes"] + train["d2h_bytes"]
@@ -36,40 +46,74 @@ def roofline_seconds(train: pd.DataFrame, asked: pd.DataFrame) -> Array:
         byte_rate=(train["bytes"] / seconds).where(~is_copy | (bus == 0.0), 0.0),
         bus_rate=bus / seconds,
     )
-    flop_keys = [*_PLACE, "dtype", "math_mode"]
-    flop = _best(rates, asked, flop_keys, "flop_rate")
-    byte = _best(rates, asked, _PLACE, "byte_rate")
-    bus_rate = _best(rates, asked, _PLACE, "bus_rate")
-    asked_bus = (asked["h2d_bytes"] + asked["d2h_bytes"]).to_numpy(dtype=float)
-    asked_copy = (asked["workload"] == "transfer").to_numpy() & (asked_bus > 0.0)
-    moved = np.where(asked_copy, 0.0, asked["bytes"].to_numpy(dtype=float))
-    times = np.stack(
+    best = np.stack(
         [
-            _divide(asked["flop"].to_numpy(dtype=float), flop),
-            _divide(moved, byte),
-            _divide(asked_bus, bus_rate),
-        ]
+            _best(rates, asked, [*_PLACE, "dtype", "math_mode"], "flop_rate"),
+            _best(rates, asked, _PLACE, "byte_rate"),
+            _best(rates, asked, _PLACE, "bus_rate"),
+        ],
+        axis=1,
     )
-    result: Array = times.max(axis=0)
+    known = sheets.reindex(asked.index)[list(RATES)].to_numpy(dtype=float)
+    return _roofline(asked, np.where(np.isnan(best), known, best))
+
+
+def _roofline(cells: pd.DataFrame, rates: Array) -> Array:
+    """The longest of the three times, (n,), at rates (n, 3) of arithmetic, memory and bus."""
+    bus = (cells["h2d_bytes"] + cells["d2h_bytes"]).to_numpy(dtype=float)
+    is_copy = (cells["workload"] == "transfer").to_numpy() & (bus > 0.0)
+    moved = np.where(is_copy, 0.0, cells["bytes"].to_numpy(dtype=float))
+    amounts = np.stack([cells["flop"].to_numpy(dtype=float), moved, bus], axis=1)
+    result: Array = _divide(amounts, rates).max(axis=1)
     return result
 
 
-def nearest_seconds(train: pd.DataFrame, asked: pd.DataFrame) -> Array:
+def nearest_seconds(
+    train: pd.DataFrame,
+    asked: pd.DataFrame,
+    train_sheets: pd.DataFrame = _NO_SHEETS,
+    asked_sheets: pd.DataFrame = _NO_SHEETS,
+) -> Array:
     """The time of the training cell of the same group that is nearest in log parameters, (n,).
 
-    NaN where the group has no training cell. Nothing is scaled.
+    Nothing is scaled. Where the machine has none, the nearest of the same library and question
+    on another machine answers, times the ratio of the data sheets' rooflines
+    (``sheet_rates`` of both tables). NaN where there is none either.
     """
+    result = _nearest(train, asked, _GROUP, np.ones(len(train)), np.ones(len(asked)))
+    todo = np.flatnonzero(np.isnan(result))
+    if len(todo) and len(train_sheets):
+        lines = [
+            _roofline(cells, sheets.reindex(cells.index)[list(RATES)].to_numpy(dtype=float))
+            for cells, sheets in ((train, train_sheets), (asked, asked_sheets))
+        ]
+        lines = [np.where(line > 0.0, line, np.nan) for line in lines]
+        usable = np.flatnonzero(np.isfinite(lines[0]))
+        known, wanted = (
+            cells.assign(alone=cells["threads"] == 1)
+            for cells in (train.iloc[usable], asked.iloc[todo])
+        )
+        keys = [*_QUESTION, "alone"]
+        result[todo] = _nearest(known, wanted, keys, lines[0][usable], lines[1][todo])
+    return result
+
+
+def _nearest(
+    train: pd.DataFrame, asked: pd.DataFrame, keys: list[str], known: Array, wanted: Array
+) -> Array:
+    """Times of the nearest cells of the same keys, times the ratio ``wanted`` / ``known``."""
     result = np.full(len(asked), np.nan)
-    groups = dict(iter(train.groupby(_GROUP_KEYS, sort=False)))
-    asked = asked.reset_index(drop=True)
-    for key, cells in asked.groupby(_GROUP_KEYS, sort=False):
-        known = groups.get(key)
-        if known is None:
+    groups = train.groupby(keys, sort=False).indices
+    at_train, at_asked = dimensions(train), dimensions(asked)
+    width = min(at_train.shape[1], at_asked.shape[1])
+    seconds = np.exp(train["log_seconds"].to_numpy(dtype=float)) / known
+    for key, rows in asked.groupby(keys, sort=False).indices.items():
+        if key not in groups:
             continue
-        gaps = dimensions(cells)[:, None, :] - dimensions(known)[None, :, :]
+        others = groups[key]
+        gaps = at_asked[rows, None, :width] - at_train[None, others, :width]
         distance = np.nan_to_num(np.abs(gaps), nan=0.0).sum(axis=2)
-        seconds = np.exp(known["log_seconds"].to_numpy(dtype=float))
-        result[cells.index.to_numpy()] = seconds[distance.argmin(axis=1)]
+        result[rows] = seconds[others[distance.argmin(axis=1)]] * wanted[rows]
     return result
 
 

@@ -1,16 +1,55 @@
-"""What the shape of one operation means for its speed: the common form of all families."""
+"""What the shapes of operations mean for their speed: the common form of all families.
+
+Numbers are those of one operation or of all, or arrays with one element for each.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from math import gcd, inf, log2, sqrt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from math import inf, log2
+
+import numpy as np
 
 from collector.workloads import ITEM_BYTES, Work, get_workload
+from collector.workloads.work import Floats
+from estimator.questions import ParamsKey as ParamsKey
+from estimator.questions import Question
 
-ParamsKey = tuple[tuple[str, int], ...]
+Values = float | Floats
 
 _ALIGNED_BYTES = 16
+
+MOST_PRODUCTS = 3
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product that a GPU cuts into tiles: ``batch`` times m x k and k x n.
+
+    ``turned`` are bytes moved to change the layout of operands and result, ``winograd`` those
+    of the images that Winograd's algorithm would transform (0: not to be had). The library cuts
+    the depth into ``most_pieces`` at most and has no tile of less than ``least_tile`` elements.
+    ``plain`` is how many times slower plain units are than the matrix units that a library may
+    use instead, on operands as they lie (0: it does not choose).
+    """
+
+    batch: Values
+    m: Values
+    n: Values
+    k: Values
+    turned: Values = 0.0
+    winograd: Values = 0.0
+    most_pieces: Values = inf
+    least_tile: Values = 0.0
+    plain: Values = 0.0
+
+    @property
+    def size(self) -> Values:
+        return self.batch * self.m * self.n * self.k
+
+
+PRODUCT_COLUMNS = tuple(field.name for field in fields(Product))
 
 
 @dataclass(frozen=True)
@@ -18,89 +57,99 @@ class Shape:
     """What the shape of one operation means for its speed (see ``KernelWork``).
 
     ``passes`` multiplies the bytes of the work count and ``serial`` its FLOP. ``steps`` are
-    pieces of work that take a time each without being FLOP, such as the rows of a gather; they
-    count as FLOP. ``starts`` takes the place of the count of kernels where the host's calls are
-    others. ``distinct`` is the share of the bytes that differ: arrays that a later call reads
-    again count once. ``fresh`` and ``block`` are bytes that the call allocates on a CPU, all and
-    in one piece. ``product`` holds batch, m and n of a product that a GPU cuts into tiles, zeros
-    elsewhere.
+    pieces of work that take a time each without being FLOP, such as the elements of a gather;
+    they count as FLOP. ``special`` tells where another algorithm does the arithmetic, ``radix``
+    and ``algorithm`` number the ways of a library (0: the plain one). ``starts`` takes the place
+    of the count of kernels where the host's calls are others. ``distinct`` is the share of the
+    bytes that differ: arrays that a later call reads again count once. ``fresh`` and ``block``
+    are bytes that the call allocates on a CPU, all and in one piece. ``product`` holds batch, m
+    and n of the product that stands for all, zeros where nothing is multiplied, ``products`` (on
+    a GPU) all of them, three at most, where ``product_batch`` is not zero.
     """
 
-    width: float = inf
-    depth: float = inf
-    awkward: float = 0.0
-    passes: float = 1.0
-    distinct: float = 1.0
-    fresh: float = 0.0
-    block: float = 0.0
-    serial: float = 1.0
-    steps: float = 0.0
-    starts: float = 0.0
-    product_batch: float = 0.0
-    product_m: float = 0.0
-    product_n: float = 0.0
+    width: Values = inf
+    depth: Values = inf
+    awkward: Values = 0.0
+    special: Values = 0.0
+    passes: Values = 1.0
+    distinct: Values = 1.0
+    fresh: Values = 0.0
+    block: Values = 0.0
+    serial: Values = 1.0
+    steps: Values = 0.0
+    starts: Values = 0.0
+    product_batch: Values = 0.0
+    product_m: Values = 0.0
+    product_n: Values = 0.0
+    products: tuple[Product, ...] = ()
+    radix: Values = 0.0
+    algorithm: Values = 0.0
 
 
-@dataclass(frozen=True)
-class Question:
-    """One distinct operation of a table, without its machine."""
-
-    workload: str
-    case: str
-    dtype: str
-    math_mode: str
-    backend: str
-    device: str
-    mode: str
-    threads: int
-    raw: ParamsKey
-
-
-def work_of(asked: Question, params: Mapping[str, int]) -> Work:
-    """Work of one call including the bus bytes of its operands and result, in every mode."""
+def work_of(asked: Question, params: Mapping[str, Floats]) -> Work[Floats]:
+    """Work of the calls including the bus bytes of operands and result, in every mode."""
     family = get_workload(asked.workload)
     return family.operation_work(asked.case, params, asked.dtype, asked.backend)
 
 
-def misalignment(elements: int, dtype: str) -> float:
+def common_divisor(one: Values, other: Values) -> Values:
+    """Greatest common divisor of whole numbers."""
+    result: Floats = np.gcd(np.asarray(one, np.int64), np.asarray(other, np.int64)).astype(float)
+    return result
+
+
+def misalignment(elements: Values, dtype: str) -> Values:
     """0 where ``elements`` of a row fill units of 16 bytes, up to 1 where not even 4 bytes.
 
     GPU kernels load rows in units of 16 bytes; rows of a multiple of 8, 4 or 2 bytes only take
     more and narrower loads, the first halving costing most (NVIDIA, Matrix Multiplication
     Background User's Guide, 3.1).
     """
-    aligned = min(_ALIGNED_BYTES, gcd(elements * ITEM_BYTES[dtype], _ALIGNED_BYTES))
-    return min(1.0, sqrt(log2(_ALIGNED_BYTES / aligned) / log2(_ALIGNED_BYTES / 2)))
+    aligned = common_divisor(elements * ITEM_BYTES[dtype], _ALIGNED_BYTES)
+    halvings = np.log2(_ALIGNED_BYTES / aligned)
+    result: Floats = np.minimum(1.0, np.cbrt(halvings / log2(_ALIGNED_BYTES / 2)))
+    return result
 
 
 def product_shape(
     asked: Question,
-    batch: float,
-    m: float,
-    n: float,
-    k: float,
+    products: Sequence[Product],
     *,
-    awkward: float = 0.0,
-    fresh: float = 0.0,
-    block: float = 0.0,
-    distinct: float = 1.0,
+    awkward: Values = 0.0,
+    fresh: Values = 0.0,
+    block: Values = 0.0,
+    distinct: Values = 1.0,
+    serial: Values = 1.0,
+    starts: Values = 0.0,
 ) -> Shape:
-    """Shape of ``batch`` products of m x k and k x n matrices.
+    """Shape of products, of which the first stands for all.
 
-    On a GPU the depth is the inner dimension and the result is cut into tiles; ``fresh`` and
+    On a GPU the depth is the inner dimension and results are cut into tiles; ``fresh`` and
     ``block`` do not count. On a CPU the depth is the mean thickness, the width the root of the
-    product of all dimensions, and nothing is awkward.
+    product of all dimensions (NumPy multiplies one by one); nothing is awkward. A vector times
+    a matrix streams the matrix.
     """
+    first = products[0]
+    batch, m, n, k = first.batch, first.m, first.n, first.k
+    vector = np.minimum(m, n) == 1.0
     if asked.device == "cpu":
-        thickness = 3.0 / (1.0 / m + 1.0 / n + 1.0 / k)
-        every = sqrt(batch * m * n * k)
+        # a vector's product streams its matrix as it lies: nothing is packed
+        thickness = np.where(vector, inf, 3.0 / (1.0 / m + 1.0 / n + 1.0 / k))
+        every = np.sqrt(sum(product.size for product in products))
+        if asked.backend == "numpy":  # which multiplies a batch one by one
+            every = every / np.sqrt(batch)
         return Shape(width=every, depth=thickness, distinct=distinct, fresh=fresh, block=block)
+    ways = 2.0 * np.greater(first.turned, 0.0) + np.greater(first.winograd, 0.0)
     return Shape(
-        width=float(batch * m * n),
-        depth=float(k),
+        width=np.where(vector, inf, batch * m * n * len(products)),
+        depth=np.where(vector, inf, k),
         awkward=awkward,
+        serial=np.where(vector, 1.0, serial),
+        starts=np.where(vector, 0.0, starts),
+        algorithm=np.where(vector, 0.0, ways),
         distinct=distinct,
-        product_batch=float(batch),
-        product_m=float(m),
-        product_n=float(n),
+        product_batch=np.where(vector, 0.0, batch * len(products)),
+        product_m=np.where(vector, 0.0, m),
+        product_n=np.where(vector, 0.0, n),
+        products=tuple(products),
     )

@@ -1,4 +1,8 @@
-"""Which rows are held out: folds by size, the larger half, whole cases. Pure."""
+"""Which rows a calibration holds out: shapes, larger shapes, whole operations. Pure.
+
+A shape is an operation with its parameters, on whatever machine, library, element type and mode:
+held out, it is held out everywhere at once, so that no sister gives its time away.
+"""
 
 from __future__ import annotations
 
@@ -8,66 +12,64 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from estimator.levels import DTYPE, GROUP
-
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Codes = np.ndarray[Any, np.dtype[np.int64]]
 
-FOLDS = 3
-MOST_TIMES_LARGER = 16.0  # the "larger" split asks at most for this multiple of the work seen
-ALL = "all"
+ALL, REHEARSAL = "all", "rehearsal"
+SHAPE_TURNS = 4
+MOST_TIMES_LARGER = 16.0  # larger shapes are asked at most for this multiple of the work seen
+FEWEST_SHAPES = 4  # of an operation whose larger half is held out
 
-_GROUP_KEYS = [name for name in GROUP if name != "replica"]
-_DTYPE_KEYS = [name for name in DTYPE if name != "replica"]
+_OPERATION = ["workload", "operation"]
+_SHAPE = [*_OPERATION, "params_key"]
 
 
-def size_rank(table: pd.DataFrame, *classes: str) -> tuple[pd.Series[int], pd.Series[int]]:
-    """Rank of each row's amount of work in its case group from 0, and the count of ranks.
+def shape_rank(table: pd.DataFrame) -> tuple[Codes, Codes]:
+    """Rank of each row's shape by work among those of its operation, from 0, and their count.
 
-    ``classes`` are further columns that tell groups apart.
+    Shapes of equal work are told apart, in a fixed order.
     """
-    groups = table.groupby([*_GROUP_KEYS, *classes], sort=False)["amount"]
-    rank = groups.rank(method="dense").astype(int) - 1
-    return rank, groups.transform("nunique").astype(int)
+    shapes = table.groupby(_SHAPE, sort=True)["amount"].median().reset_index()
+    shapes = shapes.sort_values([*_OPERATION, "amount", "params_key"], ignore_index=True)
+    by_operation = shapes.groupby(_OPERATION, sort=False)
+    shapes["rank"] = by_operation.cumcount()
+    shapes["count"] = by_operation["amount"].transform("size")
+    found = table[_SHAPE].merge(shapes, on=_SHAPE, how="left")
+    return found["rank"].to_numpy(dtype=np.int64), found["count"].to_numpy(dtype=np.int64)
 
 
-def size_folds(table: pd.DataFrame) -> dict[str, Mask]:
-    """Every third size of each group held out, in three turns; the group keeps some."""
-    rank, count = size_rank(table)
-    offset = rank % FOLDS
-    return {f"fold {i}": ((offset == i) & (count > 1)).to_numpy() for i in range(FOLDS)}
+def shape_folds(table: pd.DataFrame, turns: int = SHAPE_TURNS) -> dict[str, Mask]:
+    """Every fourth shape of each operation of several, in four turns: "shape 0" and so on."""
+    rank, count = shape_rank(table)
+    return {f"shape {i}": (rank % turns == i) & (count > 1) for i in range(turns)}
 
 
-def interior_folds(table: pd.DataFrame) -> dict[str, Mask]:
-    """Every other interior size held out, in two turns; the ends always stay.
+def larger_shapes(table: pd.DataFrame) -> dict[str, Mask]:
+    """The larger half of each operation's shapes by work on a device: "larger cpu" and so on.
 
-    Awkward shapes and others are counted apart, so that each turn keeps some of both.
+    On all devices at once, as the other device's rows would give them away. Operations of fewer
+    than four shapes on the device stay.
     """
-    rank, count = size_rank(table)
-    interior = (rank > 0) & (rank < count - 1)
-    turn = size_rank(table, "awkward")[0] % 2
-    return {f"interior {i}": (interior & (turn == i)).to_numpy() for i in range(2)}
+    shape = table.groupby(_SHAPE, sort=False).ngroup().to_numpy()
+    held: dict[str, Mask] = {}
+    for device in sorted(set(table["device"])):
+        here = (table["device"] == device).to_numpy()
+        rank, count = shape_rank(table[here])
+        larger = (count >= FEWEST_SHAPES) & (rank >= (count + 1) // 2)
+        held[f"larger {device}"] = np.isin(shape, shape[here][larger])
+    return held
 
 
-def larger_half(table: pd.DataFrame) -> Mask:
-    """Sizes above the middle of each group of at least four, whatever their distance."""
-    rank, count = size_rank(table)
-    return ((count >= 4) & (rank >= (count + 1) // 2)).to_numpy()
+def operation_folds(table: pd.DataFrame) -> dict[str, Mask]:
+    """One operation of each family at a time: "operation 0" and so on."""
+    names = table["operation"].astype(str)
+    turn = names.groupby(table["workload"]).rank(method="dense").to_numpy(dtype=np.int64) - 1
+    return {f"operation {i}": turn == i for i in range(int(turn.max(initial=-1)) + 1)}
 
 
-def within_reach(table: pd.DataFrame, held: Mask) -> Mask:
-    """Held-out rows with at most 16 times the work of their group's largest kept row."""
-    kept = table["amount"].where(~held)
-    largest = kept.groupby([table[name] for name in _GROUP_KEYS]).transform("max")
-    reach: Mask = (table["amount"] <= MOST_TIMES_LARGER * largest).to_numpy()
-    return held & reach
-
-
-def case_folds(table: pd.DataFrame) -> dict[str, Mask]:
-    """Half of the operations of each family and element type held out, in two turns."""
-    code = table.groupby("operation").ngroup()
-    rank = code.groupby([table[name] for name in _DTYPE_KEYS]).rank(method="dense").astype(int)
-    several = code.groupby([table[name] for name in _DTYPE_KEYS]).transform("nunique") > 1
-    return {f"case {i}": ((rank % 2 == i) & several).to_numpy() for i in range(2)}
+def rehearsal_fold(table: pd.DataFrame) -> Mask:
+    """The shapes that a second fit goes without, to see how well errors are foreseen."""
+    return shape_folds(table)["shape 1"]
 
 
 def replicate(table: pd.DataFrame, held: Mapping[str, Mask]) -> pd.DataFrame:

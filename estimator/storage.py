@@ -12,13 +12,17 @@ import numpy as np
 import pandas as pd
 
 from collector.errors import DatasetError, OutputError
-from estimator.kernel_model import KERNEL_PARAMETERS
+from estimator.corrections import DIGITS, Corrections, Gathered
+from estimator.covariance import Rows
+from estimator.kernel_model import KERNEL_PARAMETERS, Array
 from estimator.levels import Fit, Level
 from estimator.model import Model
+from estimator.relations import COPIES, KERNELS
+from estimator.residuals import Block
 from estimator.transfer_model import TRANSFER_PARAMETERS
 
 FORMAT = "breakeven.model"
-VERSION = 1
+VERSION = 2
 
 
 def write_model(model: Model, path: Path) -> None:
@@ -69,6 +73,7 @@ def to_json(model: Model) -> dict[str, Any]:
         "group": _level_to_json(model.fit.group),
         "launch_floors": _table_to_json(model.fit.launch_floors),
         "bus": [_level_to_json(level) for level in model.fit.bus],
+        "corrections": _corrections_to_json(model.fit.corrections),
         "calibration": _table_to_json(model.calibration),
         "between": _table_to_json(model.between),
         "measured": _table_to_json(model.measured),
@@ -90,6 +95,7 @@ def from_json(document: dict[str, Any]) -> Model:
             _level_from_json(document["group"]),
             _table_from_json(document["launch_floors"]),
             tuple(_level_from_json(level) for level in document["bus"]),
+            _corrections_from_json(document["corrections"]),
         ),
         calibration=_table_from_json(document["calibration"]),
         between=_table_from_json(document["between"]),
@@ -102,8 +108,9 @@ def _level_to_json(level: Level) -> dict[str, Any]:
     return {
         "keys": list(level.keys),
         "index": _table_to_json(level.index),
-        "theta": level.theta.tolist(),
-        "sensitivity": level.sensitivity.tolist(),
+        "theta": np.round(level.theta, 9).tolist(),
+        "sensitivity": np.round(level.sensitivity, 4).tolist(),
+        "pull": np.round(level.pull, 6).tolist(),
     }
 
 
@@ -111,11 +118,79 @@ def _level_from_json(document: dict[str, Any]) -> Level:
     index = _table_from_json(document["index"])
     theta = np.array(document["theta"], dtype=float)
     sensitivity = np.array(document["sensitivity"], dtype=float)
-    if theta.ndim != 2 or theta.shape != sensitivity.shape or len(theta) != len(index):
+    pull = np.array(document["pull"], dtype=float)
+    if theta.ndim != 2 or not theta.shape == sensitivity.shape == pull.shape:
+        raise ValueError("parameters do not fit together")
+    if len(theta) != len(index):
         raise ValueError("parameters and groups do not fit together")
-    if not np.isfinite(theta).all():
+    if not (np.isfinite(theta).all() and np.isfinite(pull).all()):
         raise ValueError("a parameter is not a finite number")
-    return Level(tuple(document["keys"]), index, theta, sensitivity)
+    return Level(tuple(document["keys"]), index, theta, sensitivity, pull)
+
+
+def _corrections_to_json(corrections: Corrections) -> dict[str, Any]:
+    blocks = []
+    for key, found in corrections.blocks.items():
+        block = found.block
+        blocks.append(
+            {
+                "key": list(key),
+                "copies": block.relation == COPIES,
+                "names": [list(names) for names in found.names],
+                "position": _scaled(block.rows.position),
+                "classes": _scaled(block.rows.classes),
+                "codes": block.rows.codes.tolist(),
+                "jacobian": _scaled(block.rows.jacobian),
+                "spreads": block.spreads.tolist(),
+                "scales": list(block.scales),
+                "noise": block.noise.tolist(),
+                "weights": np.round(block.weights, 6).tolist(),
+            }
+        )
+    return {
+        "blocks": blocks,
+        "kinds": dict(corrections.kinds),
+        "depths": dict(corrections.depths),
+    }
+
+
+def _corrections_from_json(document: dict[str, Any]) -> Corrections:
+    blocks = {}
+    for stored in document["blocks"]:
+        names = tuple(tuple(str(name) for name in column) for column in stored["names"])
+        position, classes, jacobian = (
+            np.array(stored[name], dtype=float) / 10**DIGITS
+            for name in ("position", "classes", "jacobian")
+        )
+        codes = np.array(stored["codes"], dtype=np.int64)
+        rows = Rows(position, classes.reshape(len(position), -1), codes, jacobian)
+        spreads = np.array(stored["spreads"], dtype=float)
+        scales = tuple(float(value) for value in stored["scales"])
+        noise, weights = (np.array(stored[name], dtype=float) for name in ("noise", "weights"))
+        relation = COPIES if stored["copies"] else KERNELS
+        _check_block(rows, spreads, noise, weights, len(relation.levels))
+        block = Block(relation, rows, spreads, scales, noise, weights)
+        blocks[tuple(str(part) for part in stored["key"])] = Gathered(names, block)
+    depths = {str(name): int(depth) for name, depth in document["depths"].items()}
+    kinds = {str(machine): str(kind) for machine, kind in document["kinds"].items()}
+    return Corrections(blocks, kinds, depths)
+
+
+def _check_block(rows: Rows, spreads: Array, noise: Array, weights: Array, levels: int) -> None:
+    count = len(noise)
+    if {len(values) for values in (weights, *vars(rows).values())} != {count}:
+        raise ValueError("rows of a correction do not fit together")
+    if spreads.shape != (levels, rows.jacobian.shape[1]):
+        raise ValueError("a correction's parameters do not fit together")
+    numbers = (rows.position, rows.classes, rows.jacobian, spreads, noise, weights)
+    if not all(np.isfinite(values).all() for values in numbers):
+        raise ValueError("a correction is not a finite number")
+
+
+def _scaled(values: Array) -> list[Any]:
+    """Whole numbers of the last digit kept: shorter than decimals."""
+    found: list[Any] = np.rint(values * 10**DIGITS).astype(np.int64).tolist()
+    return found
 
 
 def _table_to_json(table: pd.DataFrame) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from collector.workloads.base import (
     UNIT_ROUNDOFF,
     Check,
     GridPoint,
-    Work,
     Workload,
 )
 from collector.workloads.conv2d import Conv2d
@@ -31,6 +30,7 @@ from collector.workloads.sort import Sort
 from collector.workloads.spmm import Spmm
 from collector.workloads.training_step import TrainingStep
 from collector.workloads.transfer import Transfer
+from collector.workloads.work import Work
 
 __all__ = [
     "FAMILIES",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,12 +14,11 @@ from collector.workloads.base import (
     Function,
     GridPoint,
     Params,
-    Work,
     Workload,
-    relative_l2,
     uniform,
 )
-from collector.workloads.products import product_tolerance
+from collector.workloads.products import product_tolerance, relative_l2
+from collector.workloads.work import Count, Work
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -48,13 +47,15 @@ class Anchor(Workload):
     }
     threaded_backends: ClassVar[frozenset[str]] = frozenset({"numpy", "torch"})
 
-    def size(self, case: str, params: Params) -> int:
-        return self.complete(case, params)["repetition"]
+    def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
+        return params["repetition"]
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         return iter(())
 
-    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+    def operation_work(
+        self, case: str, params: Mapping[str, Count], dtype: str, backend: str
+    ) -> Work[Count]:
         """2 n^3 FLOP of the product; its operands, result and both sides of the copy."""
         operands = 4.0 * (2 * _N * _N + _COPIED)
         results = 4.0 * (_N * _N + _COPIED)

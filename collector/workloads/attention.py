@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,12 +21,12 @@ from collector.workloads.base import (
     Function,
     GridPoint,
     Params,
-    Work,
     Workload,
     points,
     uniform,
 )
 from collector.workloads.products import product_tolerance
+from collector.workloads.work import Count, Work, real
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -71,9 +71,8 @@ class Attention(Workload):
     threaded_backends = frozenset({"numpy", "torch", "jax"})
     case_backends = {"causal": frozenset({"torch", "jax"})}
 
-    def size(self, case: str, params: Params) -> int:
-        p = self.complete(case, params)
-        return p["batch"] * p["heads"] * p["sequence"] ** 2
+    def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
+        return params["batch"] * params["heads"] * params["sequence"] ** 2
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         if not self.dtypes(backend, device):
@@ -124,7 +123,9 @@ class Attention(Workload):
             yield from points("full", _shapes((_LONG,)), [_F16], hot)
             yield from points("causal", _shapes((_NARROW, _IMAGES)), [_F32, _F16, _BF16], hot)
 
-    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+    def operation_work(
+        self, case: str, params: Mapping[str, Count], dtype: str, backend: str
+    ) -> Work[Count]:
         """Two products of 2 d FLOP for each pair of query and key: 4 b h s^2 d.
 
         Causal attention has s (s + 1) / 2 pairs instead of s^2; a library that computes all and
@@ -139,9 +140,9 @@ class Attention(Workload):
         the softmax: 2 writings, 2 readings, 3 kernels.
         """
         batch, heads, length, width = (params[name] for name in _NAMES)
-        pairs = length * (length + 1) / 2 if case == "causal" else float(length**2)
-        once = float(ITEM_BYTES[dtype] * batch * heads * length * width)
-        scores = float(ITEM_BYTES[dtype] * batch * heads * length**2)
+        pairs = length * (length + 1) / 2 if case == "causal" else real(length**2)
+        once = real(ITEM_BYTES[dtype] * batch * heads * length * width)
+        scores = real(ITEM_BYTES[dtype] * batch * heads * length**2)
         written, read, kernels = {"torch": (0, 0, 1), "jax": (2, 2, 3)}.get(backend, (5, 7, 8))
         return Work(
             4.0 * batch * heads * pairs * width,

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from collector.errors import SelectionError
+from collector.workloads.parameters import LARGEST_PARAMETER as LARGEST_PARAMETER
+from collector.workloads.parameters import (
+    are_sizes,
+    first_wrong,
+    same_length,
+    whole,
+    with_defaults,
+)
+from collector.workloads.work import Count, Floats, Truths, Work
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -27,11 +35,8 @@ Function = Callable[..., Any]
 
 #: From small to large, each with what the one before it has; and the survey beside them.
 SUITES = ("quick", "standard", "full", "survey")
-LARGEST_PARAMETER = 2**40
 _DISTINCT_VALUES = 4_194_301
 _REMEMBERED_FROM = 2**18  # elements; making fewer anew is fast
-_CHECKED_PIECES = 2048
-_CHECKED_PIECE = 1024
 
 ITEM_BYTES = {
     "float64": 8,
@@ -56,18 +61,6 @@ UNIT_ROUNDOFF = {
     "complex64": 2.0**-24,
     "complex128": 2.0**-53,
 }
-
-
-@dataclass(frozen=True)
-class Work:
-    """What one call of an operation does, counted by formula and not by measurement."""
-
-    flop_count: float
-    bytes_read: float
-    bytes_written: float
-    h2d_bytes: float = 0.0
-    d2h_bytes: float = 0.0
-    kernel_count: int = 1
 
 
 @dataclass(frozen=True)
@@ -137,37 +130,56 @@ class Workload(ABC):
 
     def complete(self, case: str, params: Params) -> dict[str, int]:
         """Canonical parameters, defaults filled in. Raises SelectionError on a wrong one."""
-        signature = self.signatures.get(case)
-        if signature is None:
-            raise SelectionError(
-                f"{self.name}: unknown case {case!r}; choose one of {', '.join(self.cases)}"
-            )
-        unknown = sorted(set(params) - set(signature))
-        if unknown:
-            raise SelectionError(
-                f"{self.name} {case}: unknown parameter {unknown[0]!r}; "
-                f"it takes {', '.join(signature) or 'none'}"
-            )
-        values = {name: params.get(name, default) for name, default in signature.items()}
-        for name, value in values.items():
-            if value is None:
-                raise SelectionError(f"{self.name} {case}: parameter {name!r} is missing")
-            if not math.isfinite(value) or int(value) != value:
-                raise SelectionError(f"{self.name} {case}: {name}={value} is not a whole number")
-            if not 1 <= value <= LARGEST_PARAMETER:
-                raise SelectionError(
-                    f"{self.name} {case}: {name}={value} is outside 1 to {LARGEST_PARAMETER}"
-                )
-        return {name: int(value) for name, value in values.items() if value is not None}
+        values = with_defaults(self.name, self.signatures, case, params)
+        owner = f"{self.name} {case}"
+        return self.canonical({name: whole(owner, name, value) for name, value in values.items()})
+
+    def complete_arrays(self, case: str, params: Mapping[str, Floats]) -> dict[str, Floats]:
+        """As ``complete`` for many operations: one array a parameter, all of one length.
+
+        Raises the SelectionError that ``complete`` raises for the first wrong operation.
+        """
+        values = with_defaults(self.name, self.signatures, case, params)
+        given = same_length(f"{self.name} {case}", values)
+        with np.errstate(invalid="ignore"):  # what is no size is found, but not computed with
+            good = are_sizes(given) & self.allowed(given)
+        if not np.all(good):
+            self.complete(case, first_wrong(given, good))
+        return same_length(self.name, self.canonical(given))
+
+    def allowed(self, given: Mapping[str, Count]) -> bool | Truths:
+        """Whether sizes go together, where a family's ``complete`` asks for more than sizes."""
+        return True
+
+    def canonical(self, given: Mapping[str, Count]) -> dict[str, Count]:
+        """The parameters that the formulas take, from those of the signature."""
+        return dict(given)
 
     def work(
         self, case: str, params: Params, dtype: str, backend: str, device: str, mode: str
     ) -> Work:
         """Work of one call. Bus bytes count in mode end_to_end only."""
-        work = self.operation_work(case, self.complete(case, params), dtype, backend)
+        complete = self.complete(case, params)
+        return self.call_work(case, complete, dtype, backend, device, mode)
+
+    def call_work(
+        self,
+        case: str,
+        complete: Mapping[str, Count],
+        dtype: str,
+        backend: str,
+        device: str,
+        mode: str,
+    ) -> Work[Count]:
+        """``work`` of canonical parameters, numbers or arrays."""
+        work = self.operation_work(case, complete, dtype, backend)
         if device == "cuda" and mode == "end_to_end":
             return work
         return replace(work, h2d_bytes=0.0, d2h_bytes=0.0)
+
+    def size(self, case: str, params: Params) -> int:
+        """Principal size, as ``size_meaning`` says."""
+        return self.principal_size(case, self.complete(case, params))
 
     def memory_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
         """Upper estimate of the memory that the operands, the result and temporaries take."""
@@ -179,16 +191,21 @@ class Workload(ABC):
         return False
 
     @abstractmethod
-    def size(self, case: str, params: Params) -> int:
-        """Principal size, as ``size_meaning`` says."""
+    def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
+        """``size`` of canonical parameters, numbers or arrays."""
 
     @abstractmethod
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         """What a suite measures on a backend and device."""
 
     @abstractmethod
-    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
-        """Work of one call including the bus bytes of its operands and result."""
+    def operation_work(
+        self, case: str, params: Mapping[str, Count], dtype: str, backend: str
+    ) -> Work[Count]:
+        """Work of one call including the bus bytes of its operands and result.
+
+        ``params`` are canonical: numbers of one operation, or arrays of many (``work``).
+        """
 
     @abstractmethod
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
@@ -279,22 +296,3 @@ def points(
 def sizes(name: str, values: Iterable[int]) -> list[dict[str, int]]:
     """Parameter sets of one parameter."""
     return [{name: value} for value in values]
-
-
-def checked_parts(vector: Any) -> list[Any]:
-    """Parts of a vector (of any library) to check: all of a short one, else 2048 pieces, the end.
-
-    Pieces of 1024 elements begin at equal distances, so that whatever contiguous part of a few
-    thousand elements an operation leaves out (a tail, a thread block's share) is seen.
-    """
-    count = len(vector)
-    if count <= _CHECKED_PIECES * _CHECKED_PIECE:
-        return [vector]
-    stride = count // _CHECKED_PIECES
-    pieces = vector[: _CHECKED_PIECES * stride].reshape(_CHECKED_PIECES, stride)
-    return [pieces[:, :_CHECKED_PIECE], vector[_CHECKED_PIECES * stride - _CHECKED_PIECE :]]
-
-
-def relative_l2(actual: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> float:
-    """||actual - expected|| / ||expected||; NaN where anything is NaN."""
-    return float(np.linalg.norm(actual - expected) / np.linalg.norm(expected))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,6 @@ from collector.workloads.base import (
     Function,
     GridPoint,
     Params,
-    Work,
     Workload,
     points,
     uniform,
@@ -34,6 +33,7 @@ from collector.workloads.products import (
     product_tolerance,
     worst_row,
 )
+from collector.workloads.work import Count, Work, product, real
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -105,8 +105,8 @@ class Conv2d(Workload):
     }
     threaded_backends = frozenset({"torch", "jax"})
 
-    def size(self, case: str, params: Params) -> int:
-        return math.prod(_shape(case, self.complete(case, params)).y)
+    def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
+        return product(_shape(case, params).y)
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         dtypes = self.dtypes(backend, device)
@@ -161,7 +161,9 @@ class Conv2d(Workload):
             yield from points("forward", _dense(_CUDA_FULL), dtypes, hot)
             yield from points("backward", _dense(_CUDA_BACKWARD), [_TF32, _F16], hot)
 
-    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+    def operation_work(
+        self, case: str, params: Mapping[str, Count], dtype: str, backend: str
+    ) -> Work[Count]:
         """2 N C_out H_out W_out (C_in / groups) k^2 FLOP; the gradients cost that twice.
 
         Products with the zeros of the padding count, as torch's own counter counts them. Bytes:
@@ -174,8 +176,8 @@ class Conv2d(Workload):
         """
         shape = _shape(case, params)
         item, passes = ITEM_BYTES[dtype], 2 if case == "backward" else 1
-        x, w, y = (float(item * math.prod(dims)) for dims in (shape.x, shape.w, shape.y))
-        flop = 2.0 * passes * math.prod(shape.y) * math.prod(shape.w[1:])
+        x, w, y = (real(item * product(dims)) for dims in (shape.x, shape.w, shape.y))
+        flop = 2.0 * passes * product(shape.y) * product(shape.w[1:])
         read, written = (x + w + y, x + w) if case == "backward" else (x + w, y)
         kernels = passes * (4 if item == 2 and case != "depthwise" else 1)
         return Work(flop, read, written, read, written, kernels)
@@ -267,7 +269,7 @@ class Conv2d(Workload):
         return nearest_to_failure(checks)
 
 
-def _shape(case: str, params: Params) -> Shape:
+def _shape(case: str, params: Mapping[str, Count]) -> Shape[Count]:
     if case == "depthwise":
         channels = params["channels"]
         return Shape(

@@ -8,58 +8,59 @@ input's gradient (sum over input channels) and the weights' gradient (sum over o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 
 from collector.workloads.products import Float64s
+from collector.workloads.work import Count
 
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class Shape:
+class Shape(Generic[Count]):
     """A square convolution in NCHW layout; padding is half the kernel, as networks have it."""
 
-    batch: int
-    channels_in: int
-    channels_out: int
-    image: int
-    kernel: int
-    stride: int
-    groups: int = 1
+    batch: Count
+    channels_in: Count
+    channels_out: Count
+    image: Count
+    kernel: Count
+    stride: Count
+    groups: int | Count = 1
 
     @property
-    def padding(self) -> int:
+    def padding(self) -> Count:
         return self.kernel // 2
 
     @property
-    def output(self) -> int:
+    def output(self) -> Count:
         """Height and width of the output."""
         return (self.image + 2 * self.padding - self.kernel) // self.stride + 1
 
     @property
-    def x(self) -> tuple[int, int, int, int]:
+    def x(self) -> tuple[Count, Count, Count, Count]:
         return (self.batch, self.channels_in, self.image, self.image)
 
     @property
-    def w(self) -> tuple[int, int, int, int]:
+    def w(self) -> tuple[Count, Count, Count, Count]:
         return (self.channels_out, self.channels_in // self.groups, self.kernel, self.kernel)
 
     @property
-    def y(self) -> tuple[int, int, int, int]:
+    def y(self) -> tuple[Count, Count, Count, Count]:
         return (self.batch, self.channels_out, self.output, self.output)
 
-    def offsets(self) -> list[tuple[int, int]]:
+    def offsets(self: Shape) -> list[tuple[int, int]]:
         """Positions inside the kernel, row by row."""
         return [(i, j) for i in range(self.kernel) for j in range(self.kernel)]
 
-    def seen(self, i: int, j: int) -> tuple[slice, slice]:
+    def seen(self: Shape, i: int, j: int) -> tuple[slice, slice]:
         """What kernel position (i, j) sees of the padded image, one element an output."""
         reach = self.stride * (self.output - 1) + 1
         return slice(i, i + reach, self.stride), slice(j, j + reach, self.stride)
 
-    def inside(self) -> tuple[slice, slice]:
+    def inside(self: Shape) -> tuple[slice, slice]:
         """The image in the padded image."""
         inner = slice(self.padding, self.padding + self.image)
         return inner, inner

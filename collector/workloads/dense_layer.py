@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,6 @@ from collector.workloads.base import (
     Function,
     GridPoint,
     Params,
-    Work,
     Workload,
     points,
     uniform,
@@ -35,6 +34,7 @@ from collector.workloads.products import (
     worst_element,
     worst_row,
 )
+from collector.workloads.work import Count, Work, product, real, whole_cube_root
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -88,8 +88,8 @@ class DenseLayer(Workload):
     threaded_backends = frozenset({"numpy", "torch", "jax"})
     case_backends = {"forward_backward": frozenset({"torch", "jax"})}
 
-    def size(self, case: str, params: Params) -> int:
-        return round(math.cbrt(math.prod(self.complete(case, params).values())))
+    def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
+        return whole_cube_root(product(params.values()))
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         dtypes = self.dtypes(backend, device)
@@ -138,7 +138,9 @@ class DenseLayer(Workload):
             yield from points("forward", _layers(_CUDA_FULL), dtypes, hot)
             yield from points("forward_backward", _layers(_CUDA_FULL), dtypes, hot)
 
-    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+    def operation_work(
+        self, case: str, params: Mapping[str, Count], dtype: str, backend: str
+    ) -> Work[Count]:
         """2 b i o FLOP forward, the gradients of input and weights as many each.
 
         Bias, ReLU and the bias's gradient, a few FLOP an output, are not counted. Bytes: each
@@ -154,8 +156,8 @@ class DenseLayer(Workload):
         """
         batch, inputs, outputs = (params[name] for name in _NAMES)
         item = ITEM_BYTES[dtype]
-        once = float(item * (batch * inputs + inputs * outputs + outputs))
-        y = float(item * batch * outputs)
+        once = real(item * (batch * inputs + inputs * outputs + outputs))
+        y = real(item * batch * outputs)
         between = {"torch": 1, "jax": 0}.get(backend, 2)
         kernels = between + 1
         flop = 2.0 * batch * inputs * outputs

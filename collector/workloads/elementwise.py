@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,12 @@ from collector.workloads.base import (
     Function,
     GridPoint,
     Params,
-    Work,
     Workload,
-    checked_parts,
     uniform,
 )
 from collector.workloads.elementwise_grid import elementwise_grid
+from collector.workloads.sampled import checked_parts
+from collector.workloads.work import Count, Work, product, real
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -81,15 +81,17 @@ class Elementwise(Workload):
         "broadcast_add": _ARRAY_BACKENDS,
     }
 
-    def size(self, case: str, params: Params) -> int:
-        return math.prod(self.complete(case, params).values())
+    def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
+        return product(params.values())
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         return (
             elementwise_grid(suite, backend, device) if self.dtypes(backend, device) else iter(())
         )
 
-    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+    def operation_work(
+        self, case: str, params: Mapping[str, Count], dtype: str, backend: str
+    ) -> Work[Count]:
         """Bytes of each library call that the expression makes, n elements each.
 
         add: 2 reads, 1 write, n FLOP. triad b + s c: 2 reads, 1 write, 2 n FLOP where one
@@ -99,11 +101,11 @@ class Elementwise(Workload):
         1 write, counted as n FLOP whatever the library's approximation costs. broadcast_add:
         n = rows x cols, as add, but the row vector is cols elements long.
         """
-        n, item = math.prod(params.values()), ITEM_BYTES[dtype]
-        vector = float(n * item)
+        n, item = product(params.values()), ITEM_BYTES[dtype]
+        vector = real(n * item)
         if case == "broadcast_add":
             operands = vector + params["cols"] * item
-            return Work(float(n), operands, vector, operands, vector, 1)
+            return Work(real(n), operands, vector, operands, vector, 1)
         if case in _POLYNOMIALS:
             reads, writes, calls, flop = (1, 1, 1, 4) if backend in _FUSING else (5, 4, 4, 4)
             arrays = 1
@@ -115,9 +117,7 @@ class Elementwise(Workload):
             reads, writes, calls, arrays, flop = 2, 1, 1, 2, 1
         else:
             reads, writes, calls, arrays, flop = 1, 1, 1, 1, 1
-        return Work(
-            float(flop * n), reads * vector, writes * vector, arrays * vector, vector, calls
-        )
+        return Work(real(flop * n), reads * vector, writes * vector, arrays * vector, vector, calls)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         if case == "broadcast_add":

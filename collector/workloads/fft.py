@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,14 +16,14 @@ from collector.workloads.base import (
     Function,
     GridPoint,
     Params,
-    Work,
     Workload,
     points,
-    relative_l2,
     sizes,
     uniform,
 )
+from collector.workloads.products import relative_l2
 from collector.workloads.projection import probe, projected, times
+from collector.workloads.work import Count, Work, at_least, log2, real
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -62,9 +62,9 @@ class Fft(Workload):
     }
     threaded_backends = frozenset({"torch", "jax"})
 
-    def size(self, case: str, params: Params) -> int:
-        p = self.complete(case, params)
-        return p["n"] ** 2 if case == "fft2" else p["batch"] * p["n"]
+    def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
+        n = params["n"]
+        return n**2 if case == "fft2" else params["batch"] * n
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         if not self.dtypes(backend, device) or (suite == "quick" and backend == "jax"):
@@ -82,7 +82,9 @@ class Fft(Workload):
         else:
             yield from _cuda_grid(suite, backend)
 
-    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+    def operation_work(
+        self, case: str, params: Mapping[str, Count], dtype: str, backend: str
+    ) -> Work[Count]:
         """5 N log2 N FLOP for N points (Van Loan 1992); two passes over memory for 2-D.
 
         The bytes are the least that any algorithm moves: each point read once and written
@@ -92,8 +94,8 @@ class Fft(Workload):
         transforms = 1 if case == "fft2" else params["batch"]
         count = n * n if case == "fft2" else n
         passes = 2 if case == "fft2" else 1
-        flop = 5.0 * transforms * count * math.log2(max(count, 2))
-        once = float(transforms * count * ITEM_BYTES[dtype])
+        flop = 5.0 * transforms * count * log2(at_least(count, 2))
+        once = real(transforms * count * ITEM_BYTES[dtype])
         return Work(flop, passes * once, passes * once, once, once, passes)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +15,12 @@ from collector.workloads.base import (
     Function,
     GridPoint,
     Params,
-    Work,
     Workload,
     points,
     uniform,
 )
 from collector.workloads.sampled import fetch_parts, part_positions, share_that_differs
+from collector.workloads.work import Count, Work, real
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -58,9 +58,8 @@ class Gather(Workload):
     }
     threaded_backends = frozenset({"torch", "jax"})
 
-    def size(self, case: str, params: Params) -> int:
-        complete = self.complete(case, params)
-        return complete["width"] * complete["count"]
+    def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
+        return params["width"] * params["count"]
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         """By size, so that the last point of each case is its largest."""
@@ -108,13 +107,15 @@ class Gather(Workload):
         yield from _points([(5000, 1000, 3001), _LARGE], ("hot",))
         yield from _points([_MIDDLE, (100_003, 100, 300_000)], ("hot",), [_BF16])
 
-    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+    def operation_work(
+        self, case: str, params: Mapping[str, Count], dtype: str, backend: str
+    ) -> Work[Count]:
         """No FLOP; 8 bytes of index and one row read, one row written, for each row taken.
 
         A row that is taken twice is read twice. Mode end_to_end sends the whole table.
         """
-        row = float(params["width"] * ITEM_BYTES[dtype])
-        taken, indices = params["count"] * row, float(params["count"] * _INDEX_BYTES)
+        row = real(params["width"] * ITEM_BYTES[dtype])
+        taken, indices = params["count"] * row, real(params["count"] * _INDEX_BYTES)
         table = params["rows"] * row
         return Work(0.0, taken + indices, taken, table + indices, taken, 1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,11 +17,11 @@ from collector.workloads.base import (
     Function,
     GridPoint,
     Params,
-    Work,
     Workload,
     points,
     uniform,
 )
+from collector.workloads.work import Count, Truths, Work, real
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -67,15 +67,18 @@ class ImagePipeline(Workload):
     def complete(self, case: str, params: Params) -> dict[str, int]:
         """As for every family; the side of an image is even, so that halves are exact."""
         complete = super().complete(case, params)
-        if complete["image"] % 2:
+        if not self.allowed(complete):
             raise SelectionError(
                 f"{self.name} {case}: image={complete['image']} is odd; give an even side"
             )
         return complete
 
-    def size(self, case: str, params: Params) -> int:
-        complete = self.complete(case, params)
-        return complete["batch"] * complete["image"] ** 2
+    def allowed(self, given: Mapping[str, Count]) -> bool | Truths:
+        even: bool | Truths = given["image"] % 2 == 0
+        return even
+
+    def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
+        return params["batch"] * params["image"] ** 2
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         """By size, so that the last point of each case is its largest."""
@@ -111,7 +114,9 @@ class ImagePipeline(Workload):
         else:
             yield from _points([(32, 224), (4, 1080)], ("resident",))
 
-    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+    def operation_work(
+        self, case: str, params: Mapping[str, Count], dtype: str, backend: str
+    ) -> Work[Count]:
         """Work for P result values, each of which reads four of the operand's.
 
         torch: 4 FLOP to halve, 50 in the 5 x 5 product, 2 to normalise; four kernels, and
@@ -121,7 +126,7 @@ class ImagePipeline(Workload):
         4 + 2 (1 + 7) + 2 arrays of the result's size and read 7 + 2 (1 + 11) + 2, padding
         included; cupy pads in three kernels.
         """
-        values = float(params["batch"] * _CHANNELS * (params["image"] // 2) ** 2)
+        values = real(params["batch"] * _CHANNELS * (params["image"] // 2) ** 2)
         item = ITEM_BYTES[dtype]
         operand, result = 4 * values * item, values * item
         if backend == "torch":

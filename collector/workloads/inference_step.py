@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,6 @@ from collector.workloads.base import (
     Function,
     GridPoint,
     Params,
-    Work,
     Workload,
     points,
     sizes,
@@ -38,6 +37,7 @@ from collector.workloads.networks import (
     torch_module,
     worst_row_error,
 )
+from collector.workloads.work import Count, Work, real
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -51,7 +51,7 @@ _ITEM = {"float32": 4, "float16": 2, "bfloat16": 2}
 _MLP_OUTPUTS = 10
 
 
-def _net(case: str, params: Params) -> Net:
+def _net(case: str, params: Mapping[str, Any]) -> Net:
     if case == "resnet":
         return ResNet()
     if case == "transformer":
@@ -87,8 +87,8 @@ class InferenceStep(Workload):
     threaded_backends = frozenset({"numpy", "torch", "jax"})
     case_backends = {"resnet": frozenset({"torch"}), "transformer": frozenset({"torch"})}
 
-    def size(self, case: str, params: Params) -> int:
-        return self.complete(case, params)["batch"]
+    def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
+        return params["batch"]
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         if (backend, device) not in self.support:
@@ -98,7 +98,9 @@ class InferenceStep(Workload):
         else:
             yield from _cuda_grid(suite, backend)
 
-    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+    def operation_work(
+        self, case: str, params: Mapping[str, Count], dtype: str, backend: str
+    ) -> Work[Count]:
         """Products' FLOP and each kernel's bytes: formulas in the module network_work.
 
         Over the bus go the samples (a token takes eight bytes) and the outputs.
@@ -117,8 +119,8 @@ class InferenceStep(Workload):
         else:
             work = forward_work(net, batch, item)
             samples_bytes, rows = item * batch * 3 * 32 * 32, batch
-        outputs = float(item * rows * net.outputs)
-        return replace(work, h2d_bytes=float(samples_bytes), d2h_bytes=outputs)
+        outputs = real(item * rows * net.outputs)
+        return replace(work, h2d_bytes=real(samples_bytes), d2h_bytes=outputs)
 
     def memory_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
         """Parameters in both places, samples, and activations as if none were given back."""

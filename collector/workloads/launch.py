@@ -8,7 +8,7 @@ backward, a view that computes nothing, and an optimizer's step over a list of t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +21,12 @@ from collector.workloads.base import (
     Function,
     GridPoint,
     Params,
-    Work,
     Workload,
     points,
     sizes,
     uniform,
 )
+from collector.workloads.work import Count, Work, ceiling, product, real
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -81,9 +81,8 @@ class Launch(Workload):
     def returns_operands(self, case: str) -> bool:
         return case == "dispatch_views"
 
-    def size(self, case: str, params: Params) -> int:
-        complete = self.complete(case, params)
-        return complete.get("length", complete.get("tensors", 1))
+    def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
+        return product(params.values())
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         if (backend, device) not in self.support:
@@ -112,7 +111,9 @@ class Launch(Workload):
             yield from points("optimizer_step", sizes("tensors", (10,)), [_F32], modes)
             yield from points("optimizer_step", sizes("tensors", (60,)), [_F32], host)
 
-    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+    def operation_work(
+        self, case: str, params: Mapping[str, Count], dtype: str, backend: str
+    ) -> Work[Count]:
         """One kernel per call, 16 elements read and written by each; an empty one does nothing.
 
         JAX compiles the chain to one kernel that reads and writes once. A view is no kernel. The
@@ -125,17 +126,17 @@ class Launch(Workload):
         operand = 4.0 * _ELEMENTS
         if case == "optimizer_step":
             tensors = params["tensors"]
-            values, moved = float(tensors * _ELEMENTS), tensors * operand
-            kernels = sum(math.ceil(tensors / _TENSORS_PER_LAUNCH[lists]) for lists in _ADAM_LISTS)
-            return Work(12 * values, 12 * moved, 7 * moved, moved, moved, kernels)
+            values, moved = real(tensors * _ELEMENTS), tensors * operand
+            launches = sum(ceiling(tensors / _TENSORS_PER_LAUNCH[lists]) for lists in _ADAM_LISTS)
+            return Work(12 * values, 12 * moved, 7 * moved, moved, moved, launches)
         length = params["length"]
         if case == "dispatch_views":
             return Work(0.0, 0.0, 0.0, operand, operand, 0)
         both_ways = 2 if case == "dispatch_autograd" else 1
         calls, bus = both_ways * length, both_ways * operand
         kernels = 1 if case == "chain" and backend == "jax" else calls
-        moved = kernels * operand
-        return Work(float(calls * _ELEMENTS), moved, moved, bus, bus, kernels)
+        each_way = kernels * operand
+        return Work(real(calls * _ELEMENTS), each_way, each_way, bus, bus, kernels)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """A vector; with automatic differentiation its result's gradient too; or gradients."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,15 +16,14 @@ from collector.workloads.base import (
     Function,
     GridPoint,
     Params,
-    Work,
     Workload,
     points,
-    relative_l2,
     sizes,
     uniform,
 )
-from collector.workloads.products import product_tolerance
+from collector.workloads.products import product_tolerance, relative_l2
 from collector.workloads.projection import probe, projected, times
+from collector.workloads.work import Count, Floats, Work, product, real, whole_cube_root
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -89,17 +88,23 @@ class Matmul(Workload):
 
     def complete(self, case: str, params: Params) -> dict[str, int]:
         """Canonical parameters batch, m, n, k; a square case may be given by n alone."""
-        signature = self.signatures.get(case, {})
+        return super().complete(case, self._of_signature(case, params))
+
+    def complete_arrays(self, case: str, params: Mapping[str, Floats]) -> dict[str, Floats]:
+        return super().complete_arrays(case, self._of_signature(case, params))
+
+    def _of_signature(self, case: str, params: Mapping[str, Count]) -> Mapping[str, Count]:
         if case in self.signatures and set(params) == set(_DIMENSIONS):
-            params = {name: params[name] for name in signature}
-        given = super().complete(case, params)
+            return {name: params[name] for name in self.signatures[case]}
+        return params
+
+    def canonical(self, given: Mapping[str, Count]) -> dict[str, Count]:
         n = given["n"]
         m, k = given.get("m", n), given.get("k", n)
-        return {"batch": given.get("batch", 1), "m": m, "n": n, "k": k}
+        return {"batch": given.get("batch", n // n), "m": m, "n": n, "k": k}
 
-    def size(self, case: str, params: Params) -> int:
-        p = self.complete(case, params)
-        return round(math.cbrt(p["batch"] * p["m"] * p["n"] * p["k"]))
+    def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
+        return whole_cube_root(product(params[name] for name in _DIMENSIONS))
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         if not self.dtypes(backend, device) or (suite == "quick" and backend == "jax"):
@@ -118,7 +123,9 @@ class Matmul(Workload):
         yield from points("dot_2000_float64", [{"n": 2000}], [_F64], modes)
         yield from points("x_xt_1000_float32", [{"n": 1000}], [_F32], modes)
 
-    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+    def operation_work(
+        self, case: str, params: Mapping[str, Count], dtype: str, backend: str
+    ) -> Work[Count]:
         """2 b m n k FLOP; each operand read once and the result written once.
 
         The program x_xt reads one operand only, as its second one is a view of the first.
@@ -128,7 +135,7 @@ class Matmul(Workload):
         item = ITEM_BYTES[dtype]
         operands = m * k if case == "x_xt_1000_float32" else m * k + k * n
         result_item = ITEM_BYTES["int32"] if case == "int8_square" else item
-        read, written = float(batch * operands * item), float(batch * m * n * result_item)
+        read, written = real(batch * operands * item), real(batch * m * n * result_item)
         return Work(2.0 * batch * m * n * k, read, written, read, written, 1)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:

@@ -13,8 +13,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Generic
 
-from collector.workloads.base import Work
 from collector.workloads.networks import (
     IMAGE_CHANNELS,
     IMAGE_SIDE,
@@ -25,13 +25,14 @@ from collector.workloads.networks import (
     parameter_count,
     parameter_shapes,
 )
+from collector.workloads.work import Count, Work, choose, real
 
 _EMBEDDING_ROWS = 3072  # up to here PyTorch's backward of an embedding is one kernel
 _EMBEDDING_KERNELS = 10  # above: a sort and segmented sums
 
 
 @dataclass(frozen=True)
-class Layer:
+class Layer(Generic[Count]):
     """One call of the forward pass. Elements, not bytes.
 
     ``flop`` of the product's forward pass; ``biased`` where the bias's gradient is a sum of its
@@ -40,27 +41,27 @@ class Layer:
     """
 
     kind: str
-    inputs: float
-    outputs: float
+    inputs: float | Count
+    outputs: float | Count
     weights: int = 0
-    flop: float = 0.0
+    flop: float | Count = 0.0
     biased: bool = False
     first: bool = False
     wide: bool = False
 
 
 @dataclass(frozen=True)
-class _Traffic:
+class _Traffic(Generic[Count]):
     """Activations read and written, in elements; weights likewise; kernels."""
 
-    read: float
-    written: float
+    read: float | Count
+    written: float | Count
     weights_read: float = 0.0
     weights_written: float = 0.0
-    kernels: int = 1
+    kernels: int | Count = 1
 
 
-def layers(net: Net, batch: int) -> Iterator[Layer]:
+def layers(net: Net, batch: Count) -> Iterator[Layer[Count]]:
     """The calls of a forward pass on ``batch`` samples, the loss left out."""
     if isinstance(net, Mlp):
         for index, (inputs, outputs) in enumerate(net.layers):
@@ -73,14 +74,20 @@ def layers(net: Net, batch: int) -> Iterator[Layer]:
         yield from _transformer_layers(net, batch)
 
 
-def _linear(rows: int, inputs: int, outputs: int, bias: bool = True, first: bool = False) -> Layer:
+def _linear(
+    rows: Count, inputs: int, outputs: int, bias: bool = True, first: bool = False
+) -> Layer[Count]:
     weights = inputs * outputs + (outputs if bias else 0)
     flop = 2.0 * rows * inputs * outputs
     return Layer("linear", rows * inputs, rows * outputs, weights, flop, bias, first)
 
 
-def _resnet_layers(net: ResNet, batch: int) -> Iterator[Layer]:
-    def layer(channels_in: int, channels_out: int, window: int, stride: int) -> Iterator[Layer]:
+def _resnet_layers(net: ResNet, batch: Count) -> Iterator[Layer[Count]]:
+    side = IMAGE_SIDE
+
+    def layer(
+        channels_in: int, channels_out: int, window: int, stride: int
+    ) -> Iterator[Layer[Count]]:
         outputs = batch * channels_out * (side // stride) ** 2
         weights = channels_in * channels_out * window**2
         flop = 2.0 * outputs * channels_in * window**2
@@ -88,7 +95,6 @@ def _resnet_layers(net: ResNet, batch: int) -> Iterator[Layer]:
         yield Layer("convolution", inputs, outputs, weights, flop, first=first)
         yield Layer("batch_norm", outputs, outputs, 2 * channels_out)
 
-    side = IMAGE_SIDE
     yield from layer(IMAGE_CHANNELS, net.stages[0], 3, 1)
     elements = batch * net.stages[0] * side**2
     yield Layer("map", elements, elements)
@@ -107,7 +113,7 @@ def _resnet_layers(net: ResNet, batch: int) -> Iterator[Layer]:
     yield _linear(batch, net.stages[-1], net.outputs)
 
 
-def _transformer_layers(net: Transformer, batch: int) -> Iterator[Layer]:
+def _transformer_layers(net: Transformer, batch: Count) -> Iterator[Layer[Count]]:
     rows = batch * net.sequence
     stream = rows * net.width
     norm = Layer("layer_norm", stream, stream, 2 * net.width, wide=True)
@@ -131,7 +137,7 @@ def _transformer_layers(net: Transformer, batch: int) -> Iterator[Layer]:
     yield _linear(rows, net.width, net.outputs, bias=False)
 
 
-def _forward(layer: Layer, training: bool, sixteen_bit: bool) -> _Traffic:
+def _forward(layer: Layer[Count], training: bool, sixteen_bit: bool) -> _Traffic[Count]:
     traffic = _Traffic(layer.inputs, layer.outputs, layer.weights)
     if layer.kind == "convolution" and sixteen_bit:
         moved = layer.inputs + layer.outputs
@@ -145,11 +151,12 @@ def _forward(layer: Layer, training: bool, sixteen_bit: bool) -> _Traffic:
     return traffic
 
 
-def _backward(layer: Layer, sixteen_bit: bool) -> _Traffic:
+def _backward(layer: Layer[Count], sixteen_bit: bool) -> _Traffic[Count]:
     inputs, outputs, weights = layer.inputs, layer.outputs, layer.weights
     if layer.kind in ("linear", "convolution"):
         kernels = 1 + (not layer.first) + layer.biased
-        read, written = inputs + outputs, 0.0
+        read = inputs + outputs
+        written: float | Count = 0.0
         if not layer.first:
             read, written = read + outputs, inputs
         if layer.biased:
@@ -165,8 +172,8 @@ def _backward(layer: Layer, sixteen_bit: bool) -> _Traffic:
     if layer.kind == "attention":  # gradients of queries, keys, values, joined to one afterwards
         return _Traffic(2 * inputs + 2 * outputs, 2 * inputs, kernels=4)
     if layer.kind == "embedding":
-        kernels = 2 if inputs <= _EMBEDDING_ROWS else _EMBEDDING_KERNELS
-        return _Traffic(outputs, 0.0, weights, 2 * weights, kernels)
+        few = choose(inputs <= _EMBEDDING_ROWS, 2, _EMBEDDING_KERNELS)
+        return _Traffic(outputs, 0.0, weights, 2 * weights, few)
     if layer.kind == "positions":
         return _Traffic(outputs, 0.0, 0, weights)
     if layer.kind == "mean":
@@ -175,14 +182,14 @@ def _backward(layer: Layer, sixteen_bit: bool) -> _Traffic:
     return _Traffic(2 * outputs, outputs)
 
 
-def forward_work(net: Net, batch: int, item: int) -> Work:
+def forward_work(net: Net, batch: Count, item: int) -> Work[Count]:
     """Forward pass of a net of one element type of ``item`` bytes, without bus bytes."""
     chain = list(layers(net, batch))
     traffic = [_forward(layer, False, item == 2) for layer in chain]
     return Work(
         flop_count=sum(layer.flop for layer in chain),
-        bytes_read=float(item * sum(t.read + t.weights_read for t in traffic)),
-        bytes_written=float(item * sum(t.written for t in traffic)),
+        bytes_read=real(item * sum(t.read + t.weights_read for t in traffic)),
+        bytes_written=real(item * sum(t.written for t in traffic)),
         kernel_count=sum(t.kernels for t in traffic),
     )
 
@@ -194,7 +201,9 @@ _OPTIMIZER = {"sgd_momentum": (4, 5, 3, 3), "adamw": (14, 12, 8, 8)}
 _LIST_LENGTH = 36  # tensors that one launch of such a list takes, as far as four lists go
 
 
-def training_work(net: ResNet | Transformer, batch: int, optimizer: str, autocast: bool) -> Work:
+def training_work(
+    net: ResNet | Transformer, batch: Count, optimizer: str, autocast: bool
+) -> Work[Count]:
     """One training step with cross entropy, without bus bytes.
 
     Under autocast activations take two bytes but in LayerNorm, the residual stream and the
@@ -202,8 +211,9 @@ def training_work(net: ResNet | Transformer, batch: int, optimizer: str, autocas
     """
     chain = list(layers(net, batch))
     flop = sum(layer.flop * (2 if layer.first else 3) for layer in chain)
-    read = written = 0.0
-    kernels = 0
+    read: float | Count = 0.0
+    written: float | Count = 0.0
+    kernels: int | Count = 0
     for layer in chain:
         item = 2 if autocast and not layer.wide else 4
         both = (_forward(layer, True, autocast), _backward(layer, autocast))
@@ -233,13 +243,15 @@ def training_work(net: ResNet | Transformer, batch: int, optimizer: str, autocas
     optimizer_flop, reads, writes, lists = _OPTIMIZER[optimizer]
     return Work(
         flop_count=flop + optimizer_flop * count,
-        bytes_read=float(read + 4 * reads * count),
-        bytes_written=float(written + 4 * writes * count),
+        bytes_read=real(read + 4 * reads * count),
+        bytes_written=real(written + 4 * writes * count),
         kernel_count=kernels + lists * math.ceil(tensors / _LIST_LENGTH),
     )
 
 
-def mlp_training_work(net: Mlp, batch: int, optimizer: str, autocast: bool = False) -> Work:
+def mlp_training_work(
+    net: Mlp, batch: Count, optimizer: str, autocast: bool = False
+) -> Work[Count]:
     """One training step of an MLP with mean squared error, without bus bytes.
 
     A layer of i inputs and o outputs costs 2 b i o FLOP forward, as much for its weights'
@@ -255,7 +267,7 @@ def mlp_training_work(net: Mlp, batch: int, optimizer: str, autocast: bool = Fal
     pairs, count = net.layers, parameter_count(net)
     adam, item = optimizer == "adam", 2 if autocast else 4
     flop = sum(2.0 * batch * i * o * (3 if index else 2) for index, (i, o) in enumerate(pairs))
-    activations = float(batch * sum(net.widths))
+    activations = real(batch * sum(net.widths))
     read = 2 * item * activations + 4 * count * (2 + (4 if adam else 2))
     written = 2 * item * activations + 4 * count * (1 + (3 if adam else 1))
     relus = len(pairs) - 1
@@ -267,13 +279,15 @@ def mlp_training_work(net: Mlp, batch: int, optimizer: str, autocast: bool = Fal
     return Work(flop + (12 if adam else 2) * count, read, written, kernel_count=kernels)
 
 
-def plain_mlp_work(net: Mlp, batch: int, item: int, compiled: bool) -> Work:
+def plain_mlp_work(net: Mlp, batch: Count, item: int, compiled: bool) -> Work[Count]:
     """Forward pass of an MLP in array code: a product, a sum with the bias, a maximum a layer.
 
     Each is a kernel that reads and writes its result's elements. Compiled by XLA they are one
     kernel a layer, the sum and the maximum joined to the product.
     """
-    flop = read = written = 0.0
+    flop: float | Count = 0.0
+    read: float | Count = 0.0
+    written: float | Count = 0.0
     kernels = 0
     for index, (inputs, outputs) in enumerate(net.layers):
         maps = 1 + (index < len(net.layers) - 1)

@@ -37,6 +37,11 @@ def normal_probe(rows: int, columns: int) -> Float64s:
     return np.random.default_rng(7).standard_normal((rows, columns))
 
 
+def relative_l2(actual: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> float:
+    """||actual - expected|| / ||expected||; NaN where anything is NaN."""
+    return float(np.linalg.norm(actual - expected) / np.linalg.norm(expected))
+
+
 def worst_row(actual: Float64s, expected: Float64s) -> float:
     """Largest root-mean-square error of a row (last axis), relative to all of ``expected``.
 

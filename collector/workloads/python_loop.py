@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,11 @@ from collector.workloads.base import (
     Function,
     GridPoint,
     Params,
-    Work,
     Workload,
     points,
     sizes,
 )
+from collector.workloads.work import Count, Work, real
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -66,8 +66,8 @@ class PythonLoop(Workload):
     }
     threaded_backends = frozenset({"numba", "torch", "jax"})
 
-    def size(self, case: str, params: Params) -> int:
-        return self.complete(case, params)["n"]
+    def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
+        return params["n"]
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         dtypes = self.dtypes(backend, device)
@@ -83,14 +83,16 @@ class PythonLoop(Workload):
                 "monte_carlo_pi", sizes("n", (n,)), dtypes, _modes(backend, device, index)
             )
 
-    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+    def operation_work(
+        self, case: str, params: Mapping[str, Count], dtype: str, backend: str
+    ) -> Work[Count]:
         """4 FLOP a point (two squares, a sum, a comparison).
 
         A loop reads each point once. The array form is five calls: two squares and a sum
         with temporaries, a comparison that writes one byte a point, and a count; PyTorch
         counts in two kernels. JAX compiles it into one pass over the points.
         """
-        n = float(params["n"])
+        n = real(params["n"])
         operands = 16.0 * n
         if backend in ("python", "numba", "jax"):
             kernels = 2 if backend == "numba" else 1  # numba on a GPU clears its counter first

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,12 @@ from collector.workloads.base import (
     Function,
     GridPoint,
     Params,
-    Work,
     Workload,
     points,
     sizes,
 )
 from collector.workloads.sampled import fetch_parts
+from collector.workloads.work import Count, Work, real
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -78,8 +78,8 @@ class RandomNumbers(Workload):
     }
     threaded_backends = frozenset({"jax"})
 
-    def size(self, case: str, params: Params) -> int:
-        return self.complete(case, params)["n"]
+    def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
+        return params["n"]
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         """By size, so that the last point of each case is its largest."""
@@ -131,9 +131,11 @@ class RandomNumbers(Workload):
             yield from points("uniform", sizes("n", (1_000_003,)), [_F32], ("resident",))
             yield from points("normal", sizes("n", (10_000_001,)), [_F32], ("resident",))
 
-    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+    def operation_work(
+        self, case: str, params: Mapping[str, Count], dtype: str, backend: str
+    ) -> Work[Count]:
         """One FLOP a number, a convention: generators work on integers. n numbers written."""
-        n = float(params["n"])
+        n = real(params["n"])
         result = n * ITEM_BYTES[dtype]
         return Work(n, 0.0, result, 0.0, result, 1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,12 +16,12 @@ from collector.workloads.base import (
     Function,
     GridPoint,
     Params,
-    Work,
     Workload,
     points,
     sizes,
     uniform,
 )
+from collector.workloads.work import Count, Work, choose, product, real
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -68,8 +68,8 @@ class Reduction(Workload):
     }
     threaded_backends = frozenset({"torch", "jax"})
 
-    def size(self, case: str, params: Params) -> int:
-        return math.prod(self.complete(case, params).values())
+    def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
+        return product(params.values())
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         if not self.dtypes(backend, device) or (suite == "quick" and backend == "jax"):
@@ -85,7 +85,9 @@ class Reduction(Workload):
         else:
             yield from _cuda_grid(suite, backend)
 
-    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+    def operation_work(
+        self, case: str, params: Mapping[str, Count], dtype: str, backend: str
+    ) -> Work[Count]:
         """Sums: n FLOP for n elements read once; one value written for each sum.
 
         softmax and layer_norm: 5 n FLOP (maximum, difference, exponential, sum, quotient; mean,
@@ -97,20 +99,21 @@ class Reduction(Workload):
         plus epsilon, root, quotient) with 4.
         """
         item = ITEM_BYTES[dtype]
-        n = math.prod(params.values())
-        vector = float(n * item)
+        n = product(params.values())
+        vector = real(n * item)
         if case in _NORMALISING:
-            reads, writes, values, calls = 1, 1, 0, 1
+            reads, writes, values = 1, 1, 0
+            calls: int | Count = 1
             if backend in ("numpy", "cupy"):
                 reads, writes = 5, 3
                 values, calls = (2, 5) if case == "softmax" else (4, 7)
-            elif backend == "torch" and case == "layer_norm" and params["cols"] % 4:
-                calls = 2
-            rows = float(values * params["rows"] * item)
+            elif backend == "torch" and case == "layer_norm":
+                calls = choose(params["cols"] % 4 > 0, 2, 1)
+            rows = real(values * params["rows"] * item)
             read, written = reads * vector + rows, writes * vector + rows
             return Work(5.0 * n, read, written, vector, vector, calls)
-        written = float((params["rows"] if case == "row_sum" else 1) * item)
-        return Work(float(n), vector, written, vector, written, 1)
+        sums = params["rows"] * item if case == "row_sum" else item
+        return Work(real(n), vector, real(sums), vector, real(sums), 1)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """Positive values: random signs would hide a block that is left out of a sum."""

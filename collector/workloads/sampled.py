@@ -7,12 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collector.workloads.base import checked_parts
-
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
+_PIECES = 2048
+_PIECE = 1024
+
 Parts = tuple[tuple[int, ...], list[np.ndarray[Any, Any]]]
+
+
+def checked_parts(vector: Any) -> list[Any]:
+    """Parts of a vector (of any library) to check: all of a short one, else 2048 pieces, the end.
+
+    Pieces of 1024 elements begin at equal distances, so that whatever contiguous part of a few
+    thousand elements an operation leaves out (a tail, a thread block's share) is seen.
+    """
+    count = len(vector)
+    if count <= _PIECES * _PIECE:
+        return [vector]
+    stride = count // _PIECES
+    pieces = vector[: _PIECES * stride].reshape(_PIECES, stride)
+    return [pieces[:, :_PIECE], vector[_PIECES * stride - _PIECE :]]
 
 
 def fetch_parts(backend: Backend, output: Any) -> Parts:

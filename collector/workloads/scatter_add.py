@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,12 +16,12 @@ from collector.workloads.base import (
     Function,
     GridPoint,
     Params,
-    Work,
     Workload,
     points,
     uniform,
 )
 from collector.workloads.projection import times
+from collector.workloads.work import Count, Work, real
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -55,9 +55,8 @@ class ScatterAdd(Workload):
     }
     threaded_backends = frozenset({"torch"})
 
-    def size(self, case: str, params: Params) -> int:
-        complete = self.complete(case, params)
-        return complete["count"] * complete.get("width", 1)
+    def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
+        return params["count"] * params["width"] if case == "rows" else params["count"]
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         """By size, so that the last point of each case is its largest."""
@@ -107,17 +106,19 @@ class ScatterAdd(Workload):
         yield from _histograms([(1_000_000, 10), (5_000_000, 1_000_000)], ("hot",))
         yield from _rows([(1000, 64, 1000), (10_000, 64, 20_003), (100_000, 100, 50_000)], ("hot",))
 
-    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+    def operation_work(
+        self, case: str, params: Mapping[str, Count], dtype: str, backend: str
+    ) -> Work[Count]:
         """One addition per element; operands read once, the output written as zeros and sums.
 
         Each addition reads its place and writes it back; those bytes are not counted, as
         caches hold most of them. Two kernels: zeros, and sums.
         """
-        added = float(self.size(case, params))
+        added = real(self.principal_size(case, params))
         outputs = params["rows"] * params["width"] if case == "rows" else params["bins"]
         item = ITEM_BYTES[dtype]
         operands = added * item + params["count"] * _INDEX_BYTES
-        result = float(outputs * item)
+        result = real(outputs * item)
         return Work(added, operands + result, 2 * result, operands, result, 2)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:

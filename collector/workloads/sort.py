@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,14 +15,13 @@ from collector.workloads.base import (
     Function,
     GridPoint,
     Params,
-    Work,
     Workload,
-    checked_parts,
     points,
     sizes,
     uniform,
 )
-from collector.workloads.sampled import fetch_parts, share_that_differs
+from collector.workloads.sampled import checked_parts, fetch_parts, share_that_differs
+from collector.workloads.work import Count, Work, at_least, choose, log2, product, real
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -60,8 +59,8 @@ class Sort(Workload):
     }
     threaded_backends = frozenset({"torch"})
 
-    def size(self, case: str, params: Params) -> int:
-        return math.prod(self.complete(case, params).values())
+    def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
+        return product(params.values())
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         """By size, so that the last point of each case is its largest."""
@@ -116,7 +115,9 @@ class Sort(Workload):
         yield from points("argsort", sizes("n", (100_003, 5_000_000)), [_F32], ("hot",))
         yield from points("sort_rows", rows, [_F32], ("hot",))
 
-    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+    def operation_work(
+        self, case: str, params: Mapping[str, Count], dtype: str, backend: str
+    ) -> Work[Count]:
         """n log2 n comparisons for rows of n, counted as FLOP by convention.
 
         That is what sorting by comparison needs (n log2 n - 1.44 n at least); a radix sort,
@@ -126,11 +127,11 @@ class Sort(Workload):
         """
         n = params["cols"] if case == "sort_rows" else params["n"]
         rows = params["rows"] if case == "sort_rows" else 1
-        count = float(rows * n)
+        count = real(rows * n)
         keys, indices = count * ITEM_BYTES[dtype], count * _INDEX_BYTES
         result = indices if case == "argsort" else keys
         written = keys + indices if backend == "torch" else result
-        flop = count * math.log2(max(n, 2))
+        flop = count * log2(at_least(n, 2))
         return Work(flop, keys, written, keys, result, _kernel_count(rows, n, dtype, backend))
 
     def memory_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
@@ -214,7 +215,7 @@ def _sorted_repeats(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.repeat(x[order], repeats + (order < rest))
 
 
-def _kernel_count(rows: int, n: int, dtype: str, backend: str) -> int:
+def _kernel_count(rows: int | Count, n: Count, dtype: str, backend: str) -> int | Count:
     """Kernels of a sort on a GPU; copies and fills that are not kernels do not count.
 
     CUB's DeviceRadixSort starts a histogram, a prefix sum and one pass per 8 bits of the key.
@@ -226,10 +227,9 @@ def _kernel_count(rows: int, n: int, dtype: str, backend: str) -> int:
     whole = item + 2
     if backend != "torch":
         return 1 + whole
-    if n <= _TORCH_SHORT_ROW:
-        return 2 if rows == 1 else 3
-    if rows == 1 or n >= _TORCH_LONG_ROW:
-        return 1 + rows * whole
-    if rows < _TORCH_MANY_ROWS:
-        return 1 + whole + 3 + 1
-    return 1 + math.ceil(8 * item / 6)
+    segmented = 1 + math.ceil(8 * item / 6)
+    few_rows = choose(rows < _TORCH_MANY_ROWS, 1 + whole + 3 + 1, segmented)
+    alone = (rows == 1) | (n >= _TORCH_LONG_ROW)
+    long_rows = choose(alone, 1 + rows * whole, few_rows)
+    count: int | Count = choose(n <= _TORCH_SHORT_ROW, choose(rows == 1, 2, 3), long_rows)
+    return count

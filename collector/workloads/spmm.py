@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,12 +18,12 @@ from collector.workloads.base import (
     Function,
     GridPoint,
     Params,
-    Work,
     Workload,
     points,
     uniform,
 )
 from collector.workloads.projection import times
+from collector.workloads.work import Count, Truths, Work, product, real
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -65,15 +65,18 @@ class Spmm(Workload):
     def complete(self, case: str, params: Params) -> dict[str, int]:
         """As for every family; a row has no more nonzeros than columns."""
         complete = super().complete(case, params)
-        if complete["nonzeros_per_row"] > complete["rows"]:
+        if not self.allowed(complete):
             raise SelectionError(
                 f"{self.name} {case}: nonzeros_per_row={complete['nonzeros_per_row']} is more "
                 f"than the {complete['rows']} columns of the square matrix"
             )
         return complete
 
-    def size(self, case: str, params: Params) -> int:
-        return math.prod(self.complete(case, params).values())
+    def allowed(self, given: Mapping[str, Count]) -> bool | Truths:
+        return given["nonzeros_per_row"] <= given["rows"]
+
+    def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
+        return product(params.values())
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         """By size, so that the last point of each case is its largest."""
@@ -103,7 +106,9 @@ class Spmm(Workload):
             yield from _points([_LARGE], ("hot", "resident", "end_to_end"))
             yield from _points([_MIDDLE], ("hot",), [_F64])
 
-    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+    def operation_work(
+        self, case: str, params: Mapping[str, Count], dtype: str, backend: str
+    ) -> Work[Count]:
         """2 FLOP per nonzero and dense column; each operand read once, the product written.
 
         One kernel with the product, one that prepares it (cuSPARSE); torch fills the result and
@@ -111,9 +116,9 @@ class Spmm(Workload):
         kernel, read and written once more.
         """
         rows, width = params["rows"], params["width"]
-        nonzeros = float(rows * params["nonzeros_per_row"])
+        nonzeros = real(rows * params["nonzeros_per_row"])
         item = ITEM_BYTES[dtype]
-        dense = float(rows * width * item)
+        dense = real(rows * width * item)
         operands = nonzeros * (item + _INDEX_BYTES) + (rows + 1) * _INDEX_BYTES + dense
         copied = dense if backend == "cupy" else 0.0
         return Work(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +16,10 @@ from collector.workloads.base import (
     Function,
     GridPoint,
     Params,
-    Work,
     Workload,
 )
 from collector.workloads.network_reference import StepReference, training
-from collector.workloads.network_work import (
-    forward_work,
-    mlp_training_work,
-    training_work,
-)
+from collector.workloads.network_work import forward_work, mlp_training_work, training_work
 from collector.workloads.networks import (
     Array,
     Mlp,
@@ -42,6 +37,7 @@ from collector.workloads.networks import (
     worst_row_error,
 )
 from collector.workloads.training_grid import cpu_grid, cuda_grid, quick_cuda_grid
+from collector.workloads.work import Count, Work
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -63,7 +59,7 @@ class _Task:
     weight_decay: float = 0.0
 
 
-def _task(case: str, params: Params) -> _Task:
+def _task(case: str, params: Mapping[str, Any]) -> _Task:
     if case == "simple_net_adam":
         return _Task(Mlp((10, 2)), "adam", 0.01)
     if case == "linear_sgd":
@@ -97,8 +93,8 @@ class TrainingStep(Workload):
     support = {("torch", "cpu"): (_F32,), ("torch", "cuda"): (_F32, _TF32, _BF16)}
     stateful = True
 
-    def size(self, case: str, params: Params) -> int:
-        return self.complete(case, params)["batch"]
+    def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
+        return params["batch"]
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         if (backend, device) not in self.support:
@@ -110,7 +106,9 @@ class TrainingStep(Workload):
         else:
             yield from cuda_grid(suite)
 
-    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+    def operation_work(
+        self, case: str, params: Mapping[str, Count], dtype: str, backend: str
+    ) -> Work[Count]:
         """Forward, loss, backward and optimizer: formulas in the module network_work.
 
         Over the bus go the samples (four bytes a value, eight a token), what they should give

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,11 +14,11 @@ from collector.workloads.base import (
     Function,
     GridPoint,
     Params,
-    Work,
     Workload,
     points,
     sizes,
 )
+from collector.workloads.work import Count, Work, at_least, real
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -49,13 +49,12 @@ class Transfer(Workload):
     }
     support = {("torch", "cuda"): (_F32,), ("cupy", "cuda"): (_F32,)}
 
-    def complete(self, case: str, params: Params) -> dict[str, int]:
+    def canonical(self, given: Mapping[str, Count]) -> dict[str, Count]:
         """Bytes, rounded down to whole float32 elements (at least one)."""
-        complete = super().complete(case, params)
-        return {"bytes": max(4, complete["bytes"] // 4 * 4)}
+        return {"bytes": at_least(given["bytes"] // 4 * 4, 4)}
 
-    def size(self, case: str, params: Params) -> int:
-        return self.complete(case, params)["bytes"]
+    def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
+        return params["bytes"]
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         dtypes = self.dtypes(backend, device)
@@ -69,20 +68,28 @@ class Transfer(Workload):
             modes = ("hot",) if case == "d2d" else ("resident",)
             yield from points(case, sizes("bytes", chosen), dtypes, modes)
 
-    def operation_work(self, case: str, params: Params, dtype: str, backend: str) -> Work:
+    def operation_work(
+        self, case: str, params: Mapping[str, Count], dtype: str, backend: str
+    ) -> Work[Count]:
         """The bytes cross the bus once; a copy on the device reads and writes them."""
-        count = float(params["bytes"])
+        count = real(params["bytes"])
         if case == "d2d":
             return Work(0.0, count, count)
         if case.startswith("h2d"):
             return Work(0.0, 0.0, 0.0, h2d_bytes=count)
         return Work(0.0, 0.0, 0.0, d2h_bytes=count)
 
-    def work(
-        self, case: str, params: Params, dtype: str, backend: str, device: str, mode: str
-    ) -> Work:
+    def call_work(
+        self,
+        case: str,
+        complete: Mapping[str, Count],
+        dtype: str,
+        backend: str,
+        device: str,
+        mode: str,
+    ) -> Work[Count]:
         """Bus bytes count in every mode: they are what this family does."""
-        return self.operation_work(case, self.complete(case, params), dtype, backend)
+        return self.operation_work(case, complete, dtype, backend)
 
     def memory_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
         return 2.5 * params["bytes"]

@@ -18,8 +18,12 @@ from collector.measure import measure_mode
 from collector.prepare import prepare, verify_again
 from collector.sampling import StopRule
 from collector.workloads import get_workload
-from collector.workloads.base import checked_parts
-from collector.workloads.sampled import fetch_parts, part_positions, share_that_differs
+from collector.workloads.sampled import (
+    checked_parts,
+    fetch_parts,
+    part_positions,
+    share_that_differs,
+)
 from tests.collector.pipeline_operations import CPU_BACKENDS, NAMES, OPERATIONS, SEED, operation_of
 
 

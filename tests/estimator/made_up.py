@@ -150,6 +150,9 @@ def true_theta(cells: pd.DataFrame) -> np.ndarray[Any, Any]:
             cuda, np.where(wall, LAUNCH_S["wall"], device_launch), LAUNCH_S["cpu"]
         ),
         "fork_s": FORK_S,
+        "overlap_q": np.where(cuda, 1.5, 1.0),
+        "algorithm_factor": 1.0,
+        "area_half": 2000.0,
         "compute_flop_per_s": cells["dtype"].map(FLOP_PER_S).to_numpy()
         * np.where(cuda, GPU_TIMES_CPU, threads),
         "width_half": np.where(cuda, 1e6, 500.0),

@@ -65,6 +65,10 @@ def test_the_verdict_is_given_only_without_doubt(slow, fast):
     assert answer.ratio_p50 <= answer.ratio_p95 * (1 + 1e-9)
     expected = "gpu" if answer.ratio_p5 > 1 else "cpu" if answer.ratio_p95 < 1 else "unclear"
     assert answer.verdict == expected
+    assert 0.0 <= answer.gpu_probability <= 1.0
+    assert (answer.gpu_probability > 0.5) == (answer.ratio_p50 > 1.0) or answer.ratio_p50 == 1.0
+    if answer.verdict == "gpu":
+        assert answer.gpu_probability >= 0.95 - 1e-9
 
 
 @given(TIME, TIME)
@@ -72,6 +76,7 @@ def test_comparing_the_other_way_round_is_the_inverse(first, second):
     there, back = ratio_of_times(first, second), ratio_of_times(second, first)
     assert there.ratio_p50 == pytest.approx(1 / back.ratio_p50)
     assert there.ratio_p5 == pytest.approx(1 / back.ratio_p95)
+    assert there.gpu_probability == pytest.approx(1 - back.gpu_probability, abs=1e-6)
 
 
 def test_the_breakeven_size_is_where_the_times_are_equal(model):

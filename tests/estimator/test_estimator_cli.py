@@ -104,16 +104,45 @@ def test_a_missing_dataset_is_one_line(capsys, tmp_path):
 
 
 def test_validate_prints_a_narrow_table(capsys, small_dataset):
-    code, out, _ = run(capsys, "validate", "--data", small_dataset)
+    code, out, _ = run(capsys, "validate", "--data", small_dataset, "--split", "larger")
     assert code == 0
     assert "roofline" in out
     assert max(map(len, out.splitlines())) <= 100
 
 
-def test_validate_as_json(capsys, small_dataset):
-    _, out, _ = run(capsys, "validate", "--data", small_dataset, "--json")
-    rows = json.loads(out)
-    assert {row["predictor"] for row in rows} == {"breakeven", "roofline", "nearest"}
+def test_validate_as_json_with_a_report(capsys, small_dataset, tmp_path):
+    report = tmp_path / "validation.md"
+    asked = ("validate", "--data", small_dataset, "--split", "between", "--json", "-o", report)
+    _, out, _ = run(capsys, *asked)
+    found = json.loads(out)
+    assert {"breakeven", "roofline", "nearest"} < {row["predictor"] for row in found["errors"]}
+    assert {row["split"] for row in found["errors"]} == {"between"}
+    text = report.read_text(encoding="utf-8")
+    assert f"python -m estimator validate --data {small_dataset} --split 'between' -o" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["--split", "sideways"], "choose from"), (["-o", "."], "cannot be written")],
+)
+def test_a_validation_that_cannot_be_is_one_line(capsys, small_dataset, arguments, words):
+    asked = ["--data", small_dataset, *arguments]
+    split = [] if "--split" in arguments else ["--split", "between"]
+    code, _, err = run(capsys, "validate", *asked, *split)
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert words in err
+
+
+def test_a_saved_model_answers_without_its_dataset(capsys, small_dataset, tmp_path):
+    path = tmp_path / "model.json"
+    assert run(capsys, "fit", "-o", path, "--data", small_dataset)[0] == 0
+    asked = ("predict", "elementwise", "--param", "n=123456", "--backend", "numpy")
+    fitted = run(capsys, *asked, "--data", small_dataset)
+    assert run(capsys, *asked, "--model", path) == fitted
+    code, _, err = run(capsys, *asked, "--model", tmp_path / "none.json")
+    assert code == 2
+    assert len(err.splitlines()) == 1
 
 
 def test_cost_is_a_narrow_table_cheapest_first(capsys, dataset):

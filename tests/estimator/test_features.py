@@ -4,6 +4,12 @@ import pytest
 
 from collector.errors import SelectionError
 from estimator.features import describe, dimensions, kernel_work, params_key
+from estimator.tiles import TILES
+
+CONVOLUTION = {
+    **{"batch": 2, "channels_in": 64, "channels_out": 32},
+    **{"image": 28, "kernel": 3, "stride": 1},
+}
 
 
 def question(
@@ -47,13 +53,13 @@ def test_a_square_product_has_its_work_and_shape():
     ("dtype", "n", "expected"),
     [
         ("float16", 1000, 0.0),
-        ("float16", 500, 3**-0.5),
-        ("bfloat16", 250, (2 / 3) ** 0.5),
+        ("float16", 500, 3 ** (-1 / 3)),
+        ("bfloat16", 250, (2 / 3) ** (1 / 3)),
         ("float16", 1001, 1.0),
         ("float32", 1000, 0.0),
-        ("float32", 1001, (2 / 3) ** 0.5),
+        ("float32", 1001, (2 / 3) ** (1 / 3)),
         ("float64", 1000, 0.0),
-        ("float64", 1001, 3**-0.5),
+        ("float64", 1001, 3 ** (-1 / 3)),
     ],
 )
 def test_products_are_awkward_by_how_their_rows_are_aligned(dtype, n, expected):
@@ -62,21 +68,23 @@ def test_products_are_awkward_by_how_their_rows_are_aligned(dtype, n, expected):
     assert describe(question("matmul", "square", {"n": n}, dtype))["awkward"].iloc[0] == 0.0
 
 
-def test_transforms_are_awkward_by_their_largest_prime_factor():
+def test_transforms_are_awkward_where_they_are_no_power_of_two():
     cells = [question("fft", "fft2", {"n": n}, "complex64") for n in (512, 1000, 1009)]
-    assert list(describe(pd.concat(cells, ignore_index=True))["awkward"]) == [0.0, 0.5, 1.0]
+    found = describe(pd.concat(cells, ignore_index=True))
+    assert list(found["awkward"]) == [0.0, 0.5, 0.5]
+    assert list(found["class_radix"]) == [0.0, 1.0, 3.0]
 
 
 def test_a_gpus_product_is_cut_into_tiles_where_its_multiprocessors_are_known():
     cells = question("matmul", "square", {"n": 3000}, device="cuda", mode="resident")
     unknown = kernel_work(describe(cells))
     known = kernel_work(describe(cells.assign(multiprocessors=132.0)))
-    assert (unknown.waves == 1.0).all()
-    assert np.isinf(unknown.tile).all()
+    assert unknown.product.tolist() == [[-1, -1, -1]]
     assert unknown.width[0] == 9e6
     assert np.isinf(known.width[0])
-    assert (known.waves >= 1.0).all()
-    assert known.waves[0, 1] == pytest.approx(5 * 132 * 128**2 / 9e6)  # 24 x 24 tiles, 5 rounds
+    assert known.product.tolist() == [[0, -1, -1]]
+    whole = known.tilings.waves[0, 0, TILES.index((128, 128))]
+    assert whole == pytest.approx(5 * 132 * 128**2 / 9e6)  # 24 x 24 tiles, 5 rounds
 
 
 def test_torch_uses_a_thread_for_each_grain_of_elements():
@@ -174,8 +182,46 @@ def test_parameters_come_as_mapping_or_as_pairs():
         ("matmul", "square", {"x": 1}, "unknown parameter"),
         ("matmul", "square", {}, "missing"),
         ("matmul", "square", {"n": 0}, "outside"),
+        ("matmul", "square", {"n": 2.5}, "n=2.5 is not a whole number"),
+        ("matmul", "square", {"n": float("nan")}, "not a whole number"),
+        ("matmul", "square", {"n": "many"}, "not a number"),
     ],
 )
 def test_a_wrong_question_is_named(workload, case, params, words):
     with pytest.raises(SelectionError, match=words):
         describe(question(workload, case, params))
+
+
+@pytest.mark.parametrize(
+    ("backend", "workload", "case", "params", "busy"),
+    [
+        ("numpy", "matmul", "square", {"n": 64}, 1),
+        ("numpy", "matmul", "square", {"n": 65}, 16),
+        ("numpy", "matmul", "batched", {"batch": 1000, "n": 64}, 1),
+        ("torch", "matmul", "square", {"n": 64}, 16),
+        ("jax", "elementwise", "tanh", {"n": 32_768}, 1),
+        ("jax", "elementwise", "tanh", {"n": 32_769}, 2),
+    ],
+)
+def test_libraries_leave_threads_idle_on_small_work(backend, workload, case, params, busy):
+    row = describe(question(workload, case, params, backend=backend, threads=16)).iloc[0]
+    assert row["share_floor"] == pytest.approx(1 / busy)
+    assert row["forks"] == float(busy > 1)
+
+
+def test_backends_share_the_libraries_that_they_call_on_a_gpu():
+    cells = [
+        question("matmul", "square", {"n": 64}, device="cuda", mode="resident", backend=name)
+        for name in ("torch", "cupy")
+    ]
+    assert set(describe(pd.concat(cells, ignore_index=True))["library"]) == {"cublas"}
+    alone = describe(question("matmul", "square", {"n": 64}, backend="numpy"))
+    assert alone["library"].iloc[0] == "numpy"
+
+
+def test_classes_are_numbers_that_other_parts_may_read():
+    found = describe(question("conv2d", "forward", CONVOLUTION, device="cuda", mode="resident"))
+    names = [name for name in found.columns if name.startswith("class_")]
+    assert names == ["class_radix", "class_algorithm", "class_waves", "class_alignment"]
+    assert np.isfinite(found[names].to_numpy(dtype=float)).all()
+    assert found["class_algorithm"].iloc[0] == 1.0  # Winograd

@@ -80,7 +80,7 @@ def test_a_group_of_one_row_is_an_estimate_near_its_siblings():
     lonely = cells["case"] == "tanh"
     size = cells["params"].map(lambda params: params["n"])
     few = cells[~lonely | (size == 100_000)].reset_index(drop=True)
-    model = fit_table(made_up.described(few, noise=1e-6))
+    model = fit_table(made_up.described(few))
     asked = cells[lonely].reset_index(drop=True)
     predicted = model.predict(asked)
     truth = made_up.true_seconds(asked, noise=1e-9)
@@ -102,7 +102,7 @@ def test_a_single_row_gives_a_wide_interval_and_not_a_wrong_number():
     row = model.predict(asked).iloc[0]
     assert row["basis"] == "extrapolated"
     assert row["seconds_p5"] < truth < row["seconds_p95"]
-    assert row["seconds_p95"] > 2 * row["seconds_p50"]
+    assert row["seconds_p95"] > 1.5 * row["seconds_p50"]
 
 
 def test_a_spread_between_runs_widens_the_interval():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import math
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from collector.errors import CatalogueError, EstimateError
 from estimator.hardware import (
     HARDWARE_COLUMNS,
+    HARDWARE_PATH,
     CpuSpec,
     GpuSpec,
     match_cpu,
@@ -17,6 +21,7 @@ from estimator.hardware import (
     read_hardware,
     shipped_hardware,
 )
+from estimator.hardware_checks import disagreement
 
 GPU_ROW = {
     "kind": "gpu",
@@ -55,10 +60,148 @@ def gpu(name: str) -> GpuSpec:
     return spec
 
 
+def shipped_rows() -> list[dict[str, str]]:
+    with HARDWARE_PATH.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+ASKED_FOR = (
+    "T4",
+    "L4",
+    "A10G",
+    "L40S",
+    "V100 SXM2 16GB",
+    "A100 SXM4 40GB",
+    "A100 SXM4 80GB",
+    "H100 PCIe",
+    "H100 SXM",
+    "H100 NVL",
+    "H200 SXM",
+    "B200",
+    "MI300X",
+    "RTX 4090",
+    "RTX PRO 6000 Blackwell Server",
+)
+
+# Rows whose figures cannot all be derived, and why the checks must leave them out.
+NO_BOOST_CLOCK = {"GB200", "RTX PRO 6000 Blackwell Server"}
+NO_PIN_RATE = {"B200", "B300", "GB200", "RTX PRO 6000 Blackwell Server"}
+NOT_OPEN_CPUS = {"GCP e2 (CPU not fixed)", "GCP n1 (CPU not fixed)"}
+MIXED_CPUS = {
+    "Azure Dsv5 Ddsv5 (Xeon, CPU not fixed)",
+    "Azure Fsv2 (Xeon, CPU not fixed)",
+    *NOT_OPEN_CPUS,
+}
+
+
 def test_the_shipped_catalogue_is_valid_and_every_row_names_its_source():
     specs = read_hardware()
     assert {type(spec) for spec in specs} == {GpuSpec, CpuSpec}
     assert all(len(spec.source) > 20 for spec in specs)
+    assert all(len(spec.checked_against) > 20 for spec in specs)
+    assert all(date.fromisoformat(spec.checked_on) >= date(2026, 11, 21) for spec in specs)
+
+
+@pytest.mark.parametrize("name", ASKED_FOR)
+def test_the_gpus_that_were_asked_for_have_every_figure_that_scaling_needs(name):
+    spec = gpu(name)
+    figures = (spec.fp32_tflops, spec.memory_bandwidth_gb_per_s, spec.h2d_gb_per_s)
+    figures += (spec.sm_count, spec.last_level_cache_mib, spec.tdp_w, spec.memory_gib)
+    assert None not in figures
+
+
+def test_the_cpus_cover_the_families_of_the_three_large_clouds_and_rented_gpu_hosts():
+    names = [spec.name for spec in shipped_hardware() if isinstance(spec, CpuSpec)]
+    for start in ("AWS c7i", "AWS c7g", "GCP c3 ", "GCP a2 g2", "Azure Dsv6", "Azure ND H100"):
+        assert any(name.startswith(start) for name in names), start
+    for host in ("Xeon Platinum 8480+", "EPYC 7J13", "EPYC 9654", "Grace CPU", "EPYC 7R32"):
+        assert match_cpu(host) is not None, host
+
+
+def test_peak_rates_follow_from_units_width_and_clock_within_four_percent():
+    """Four: the P4's sheet says 5.5 TFLOP/s for 5.70; all others agree within three."""
+    for spec in shipped_hardware():
+        if isinstance(spec, GpuSpec) and spec.name not in NO_BOOST_CLOCK:
+            factors = (spec.sm_count, spec.fp32_lanes_per_sm, spec.boost_clock_ghz)
+            assert None not in factors, spec.name
+            peak = 2e-3 * math.prod(factors)
+            within = 0.04 if spec.name == "Tesla P4" else 0.03
+            assert spec.fp32_tflops == pytest.approx(peak, rel=within), spec.name
+
+
+def test_bandwidth_follows_from_width_and_rate_within_three_percent():
+    for spec in shipped_hardware():
+        if isinstance(spec, GpuSpec) and spec.name not in NO_PIN_RATE:
+            factors = (spec.memory_bus_bits, spec.memory_gbit_per_s_per_pin)
+            assert None not in factors, spec.name
+            rate = math.prod(factors) / 8
+            assert spec.memory_bandwidth_gb_per_s == pytest.approx(rate, rel=0.03), spec.name
+        if isinstance(spec, CpuSpec) and spec.memory_channels and spec.memory_mt_per_s:
+            rate = spec.memory_channels * spec.memory_mt_per_s * 8 / 1000
+            assert spec.memory_bandwidth_gb_per_s == pytest.approx(rate, rel=0.001), spec.name
+
+
+def derivable(spec: GpuSpec | CpuSpec) -> list[str]:
+    """Columns of a shipped row that a rule derives from its other columns."""
+    if isinstance(spec, CpuSpec):
+        columns = [] if spec.name in MIXED_CPUS else ["fp64_flop_per_cycle"]
+        columns += ["fp32_flop_per_cycle"]
+        columns += ["memory_bandwidth_gb_per_s", "memory_channels", "memory_mt_per_s"] * bool(
+            spec.memory_channels
+        )
+    else:
+        columns = ["fp64_tflops", "fp64_tensor_tflops", "tf32_tflops", "h2d_gb_per_s"]
+        if spec.name not in NO_BOOST_CLOCK:
+            columns += ["fp32_tflops", "fp16_tflops", "sm_count", "boost_clock_ghz"]
+        if spec.name not in NO_PIN_RATE:
+            columns += ["memory_bandwidth_gb_per_s", "memory_bus_bits"]
+            columns += ["memory_gbit_per_s_per_pin"]
+    return [column for column in columns if getattr(spec, column) is not None]
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_a_figure_that_is_twice_or_half_what_it_should_be_is_found(factor):
+    tried = 0
+    for spec in shipped_hardware():
+        assert disagreement(spec) is None, spec.name
+        for column in derivable(spec):
+            wrong = replace(spec, **{column: getattr(spec, column) * factor})
+            assert disagreement(wrong) is not None, f"{spec.name} {column} x {factor}"
+            tried += 1
+    assert tried > 300
+
+
+def test_a_tensor_rate_with_sparsity_in_place_of_the_dense_one_is_found():
+    sparse = replace(gpu("H100-SXM"), tf32_tflops=989.0, fp16_tflops=1979.0, bf16_tflops=1979.0)
+    assert "fp16_tflops is 1979" in (disagreement(sparse) or "")
+
+
+def test_a_typing_slip_in_the_shipped_file_is_refused_with_row_and_both_numbers(tmp_path):
+    rows = shipped_rows()
+    at = next(i for i, row in enumerate(rows) if row["name"] == "H100 SXM")
+    rows[at]["memory_bandwidth_gb_per_s"] = "6700"
+    with pytest.raises(CatalogueError) as refused:
+        read_hardware(write(tmp_path, *rows))
+    assert f"row {at + 2}: H100 SXM: memory_bandwidth_gb_per_s is 6700" in str(refused.value)
+    assert "bus width x rate of a pin / 8 gives 3352.32" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "clock_ghz"),
+    [
+        ("8481C", 3.0),
+        ("8581C", 3.1),
+        ("9B14", 3.3),
+        ("9B45", 3.5),
+        ("6268CL", 3.4),
+        ("8273CL", 2.9),
+    ],
+)
+def test_clocks_of_googles_processors_are_those_of_its_platform_table(name, clock_ghz):
+    """All-core turbo or effective frequency, Compute Engine CPU platforms of 2026-04-10."""
+    (spec,) = [s for s in shipped_hardware() if isinstance(s, CpuSpec) and name in s.name]
+    assert spec.clock_ghz == clock_ghz
+    assert spec.clock_kind == "all_core"
 
 
 @pytest.mark.parametrize(
@@ -197,6 +340,48 @@ def test_empty_fields_are_none_and_not_zero(tmp_path):
         (CPU_ROW, {"clock_kind": "fast"}, "clock_kind is 'fast'"),
         (CPU_ROW, {"clock_kind": ""}, "clock_ghz and clock_kind"),
         (CPU_ROW, {"clock_ghz": "3700"}, "clock_ghz is 3700"),
+        (GPU_ROW, {"cores_per_socket": "8"}, "cores_per_socket is given, but not for a gpu"),
+        (CPU_ROW, {"sm_count": "8"}, "sm_count is given, but not for a cpu"),
+        (CPU_ROW, {"host_link": "PCIe 4.0 x16"}, "host_link is given, but not for a cpu"),
+        (GPU_ROW, {"sm_count": "107.5"}, "sm_count is 107.5; it must be a whole number"),
+        (GPU_ROW, {"checked_on": "2026-11-21"}, "checked_against and checked_on"),
+        (GPU_ROW, {"checked_against": "a sheet", "checked_on": "today"}, "checked_on is 'today'"),
+        (GPU_ROW, {"fp64_tflops": "4.85"}, "fp64_tflops is 4.85, but fp32_tflops / 2 of Ampere"),
+        (GPU_ROW, {"fp64_tensor_tflops": "9.7"}, "2 x fp64_tflops of Ampere gives 19.4"),
+        (GPU_ROW, {"fp16_tflops": "312", "tf32_tflops": "312"}, "half of fp16_tflops gives 156"),
+        (GPU_ROW, {"fp16_tflops": "312", "bf16_tflops": "624"}, "bf16_tflops is 624"),
+        (
+            GPU_ROW,
+            {"sm_count": "108", "fp32_lanes_per_sm": "128", "boost_clock_ghz": "1.41"},
+            "SMs x FP32 lanes x 2 x boost clock gives 38.9837",
+        ),
+        (
+            GPU_ROW,
+            {"memory_bus_bits": "640", "memory_gbit_per_s_per_pin": "2.43"},
+            "bus width x rate of a pin / 8 gives 194.4",
+        ),
+        (GPU_ROW, {"host_link": "PCIe x16"}, "host_link is 'PCIe x16'; use one of PCIe 3.0 x16"),
+        (
+            GPU_ROW,
+            {"host_link": "PCIe 4.0 x16", "h2d_gb_per_s": "64"},
+            "h2d_gb_per_s is 64, but the rate of PCIe 4.0 x16 gives 31.5",
+        ),
+        (
+            {**GPU_ROW, "architecture": "Turing", "fp64_tflops": ""},
+            {"fp64_tensor_tflops": "19.5"},
+            "Turing is not known to have any",
+        ),
+        (CPU_ROW, {"fp64_flop_per_cycle": "32"}, "the FMA units of Zen 4 gives 16"),
+        (CPU_ROW, {"fp32_flop_per_cycle": "64"}, "twice that of FP64 gives 32"),
+        (
+            CPU_ROW,
+            {
+                "memory_channels": "12",
+                "memory_mt_per_s": "4800",
+                "memory_bandwidth_gb_per_s": "921.6",
+            },
+            "channels x MT/s x 8 B gives 460.8",
+        ),
     ],
 )
 def test_a_row_that_cannot_be_right_is_refused_with_row_and_reason(tmp_path, row, change, reason):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from estimator.kernel_model import (
     KERNEL_PARAMETERS,
     KernelWork,
+    Tilings,
     kernel_log_seconds,
     kernel_parts,
     kernel_seconds,
@@ -16,9 +17,12 @@ PARAMETERS = st.tuples(
     st.floats(1e-12, 1.0),  # call_s
     st.floats(1e-9, 10.0),  # launch_s
     st.floats(1e-9, 1.0),  # fork_s
+    st.floats(1.0, 8.0),  # overlap_q
     st.floats(1.0, 1e16),  # compute_flop_per_s
+    st.floats(0.1, 50.0),  # algorithm_factor
     st.floats(1e-3, 1e9),  # width_half
     st.floats(1e-3, 1e3),  # tile_half
+    st.floats(1e-3, 1e6),  # area_half
     st.floats(1e-3, 1e6),  # depth_half
     st.floats(1.0, 1e14),  # memory_bytes_per_s
     st.floats(1.0, 50.0),  # cache_gain
@@ -45,9 +49,11 @@ WORK = st.fixed_dictionaries(
         "width": st.one_of(st.just(np.inf), st.floats(1.0, 1e12)),
         "depth": st.one_of(st.just(np.inf), st.floats(1.0, 1e9)),
         "awkward": st.floats(0.0, 1.0),
-        "waves": st.tuples(st.floats(1.0, 1e6), st.floats(1.0, 1e6)),
-        "tile": st.one_of(
-            st.just((np.inf, np.inf)), st.tuples(st.floats(1.0, 512.0), st.floats(1.0, 512.0))
+        "awkward_memory": st.floats(0.0, 1.0),
+        "special": st.floats(0.0, 1.0),
+        "tiling": st.one_of(
+            st.none(),
+            st.tuples(st.floats(1.0, 1e6), st.floats(1.0, 1e9), st.floats(1.0, 512.0)),
         ),
     }
 )
@@ -63,13 +69,39 @@ PLAIN = {
     "width": np.inf,
     "depth": np.inf,
     "awkward": 0.0,
-    "waves": (1.0, 1.0),
-    "tile": (np.inf, np.inf),
+    "awkward_memory": 0.0,
+    "special": 0.0,
+    "tiling": None,
 }
 
 
 def rows(*works):
-    return KernelWork(**{name: np.array([w[name] for w in works]) for name in works[0]})
+    """A tiling is (waves, area, side); the second way takes a quarter of the depth, the third
+    is Winograd's, for bytes of its own. The second tile covers a tenth more, with longer sides.
+    """
+    plain = {
+        name: np.array([work[name] for work in works]) for name in works[0] if name != "tiling"
+    }
+    tiled = [work["tiling"] for work in works]
+    there = np.array([one is not None for one in tiled])
+    first = np.where(there, np.cumsum(there) - 1, -1)
+    product = np.column_stack([first, first, np.full(len(works), -1)])
+    part = np.where(product >= 0, [[0.75, 0.25, 0.0]], 0.0)
+    known = [one for one in tiled if one is not None] or [(1.0, 1.0, 1.0)]
+    waves, area, side = np.array(known).T
+    ways = Tilings(
+        waves=waves[:, None, None] * np.array([1.0, 6.0, 60.0])[:, None] * np.array([1.0, 1.1]),
+        area=area,
+        depth=np.full(len(known), works[0]["depth"]),
+        side=np.array([side[0], 4.0 * side[0]]),
+        depth_share=np.array([1.0, 0.25, 0.1]),
+        extra=np.tile([0.0, 1e3, 1e7], (len(known), 1)),
+        kernels=np.array([0.0, 1.0, 2.0]),
+        special=np.array([0.0, 0.0, 1.0]),
+    )
+    return KernelWork(
+        **plain, product=product, part=part, byte_unit=np.ones(len(works)), tilings=ways
+    )
 
 
 def logs(parameters, count=1):
@@ -109,10 +141,15 @@ def test_a_larger_footprint_never_hits_the_cache_more(parameters, work, factor):
 
 @given(PARAMETERS, WORK)
 def test_no_time_beats_the_plain_roofline(parameters, work):
-    theta, work = logs(parameters), rows({**work, "awkward": 0.0})
+    theta, work = (
+        logs(parameters),
+        rows({**work, "awkward": 0.0, "awkward_memory": 0.0, "special": 0.0}),
+    )
     p = dict(zip(KERNEL_PARAMETERS, parameters, strict=True))
+    useful = (work.tilings.waves.min(axis=2) * work.tilings.depth_share).min()
+    useful = useful if work.product[0, 0] >= 0 else 1.0
     bound = max(
-        work.flop[0] / p["compute_flop_per_s"],
+        useful * min(1.0, p["algorithm_factor"]) * work.flop[0] / p["compute_flop_per_s"],
         work.bytes[0] / (p["memory_bytes_per_s"] * p["cache_gain"] * p["inner_cache_gain"]),
     )
     assert kernel_seconds(theta, work)[0] >= bound * (1.0 - 1e-6)
@@ -120,10 +157,7 @@ def test_no_time_beats_the_plain_roofline(parameters, work):
 
 @given(PARAMETERS, WORK)
 def test_derivatives_agree_with_differences(parameters, work):
-    theta, work = (
-        logs(parameters),
-        rows({**work, "awkward": 1.0, "waves": (3.0, 3.0), "tile": (64.0, np.inf)}),
-    )
+    theta, work = logs(parameters), rows({**work, "awkward": 1.0, "special": 0.5})
     log_seconds, jacobian = kernel_log_seconds(theta, work)
     for i in range(len(KERNEL_PARAMETERS)):
         step = np.zeros_like(theta)
@@ -133,15 +167,38 @@ def test_derivatives_agree_with_differences(parameters, work):
     assert log_seconds == pytest.approx(np.log(kernel_seconds(theta, work)))
 
 
+@given(PARAMETERS, WORK)
+def test_chosen_slopes_are_columns_of_all(parameters, work):
+    theta, work = logs(parameters), rows(work)
+    names = ("memory_bytes_per_s", "tile_half")
+    chosen = kernel_log_seconds(theta, work, names)[1]
+    every = kernel_log_seconds(theta, work)[1]
+    columns = [KERNEL_PARAMETERS.index(name) for name in names]
+    assert chosen == pytest.approx(every[:, columns])
+
+
+@given(PARAMETERS, WORK)
+def test_rows_do_not_depend_on_their_neighbours(parameters, work):
+    tiled = {**work, "tiling": (2.0, 100.0, 64.0)}
+    both = rows(work, tiled, work)
+    seconds = kernel_seconds(logs(parameters, 3), both)
+    assert seconds[0] == seconds[2]
+    taken = kernel_seconds(logs(parameters, 2), both.take(np.array([2, 1])))
+    assert taken == pytest.approx(seconds[[2, 1]])
+
+
 def seconds_of(**changes):
     """One operation under round parameters, with what differs from doing nothing."""
     parameters = {
         "call_s": 1e-12,
         "launch_s": 2e-6,
         "fork_s": 5e-6,
+        "overlap_q": 1.0,
         "compute_flop_per_s": 1e9,
+        "algorithm_factor": 0.5,
         "width_half": 1e3,
         "tile_half": 32.0,
+        "area_half": 1000.0,
         "depth_half": 64.0,
         "memory_bytes_per_s": 1e10,
         "cache_gain": 4.0,
@@ -168,8 +225,11 @@ def seconds_of(**changes):
         ({"flop": 1e9, "depth": 64.0}, 2.0),
         ({"flop": 1e9, "width": 1e3}, 2.0),
         ({"flop": 1e9, "width": 1.0, "share_floor": 0.25}, 4.0),
-        ({"flop": 1e9, "waves": (4.0, 1.5), "tile": (np.inf, np.inf)}, 1.5),
-        ({"flop": 1e9, "waves": (1.0, 1.0), "tile": (128.0, 32.0)}, 1.25),
+        ({"flop": 1e9, "special": 1.0}, 0.5),
+        ({"flop": 1e9, "tiling": (3.0, np.inf, np.inf)}, 3.0),
+        ({"flop": 1e9, "tiling": (1.0, np.inf, 128.0)}, 1.0 * 1.0625),
+        ({"flop": 1e9, "tiling": (1.0, 1000.0, np.inf)}, 1.75),  # a quarter of the depth
+        ({"flop": 1e9, "tiling": (1.0, np.inf, np.inf), "depth": 64.0}, 2.0),
         ({"bytes": 1e12, "footprint": 1e12}, 100.0),
         ({"bytes": 1e12, "footprint": 1e7}, 25.0),
         ({"bytes": 1e12, "footprint": 1e4}, 5.0),

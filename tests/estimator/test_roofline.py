@@ -1,7 +1,9 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from estimator.roofline import nearest_seconds, roofline_seconds
+from estimator.sheet_rates import RATES
 from tests.estimator import made_up
 
 
@@ -53,3 +55,28 @@ def test_the_nearest_neighbour_is_of_the_same_group(table):
     finite = predicted[np.isfinite(predicted)]
     assert len(finite) > len(asked) / 2
     assert np.isin(finite, known).all()
+
+
+def test_an_unmeasured_place_has_the_ceilings_of_its_data_sheet(table):
+    train = table[table["device"] == "cpu"]
+    asked = table[(table["device"] == "cuda") & (table["operation"] == "square")]
+    sheets = pd.DataFrame(dict.fromkeys(RATES, 1e12), index=asked.index)
+    predicted = roofline_seconds(train, asked, sheets)
+    longest = asked[["flop", "bytes"]].max(axis=1)
+    bus = asked["h2d_bytes"] + asked["d2h_bytes"]
+    assert predicted == pytest.approx(np.maximum(longest, bus) / 1e12)
+    assert (roofline_seconds(table, asked, sheets) != predicted).any()
+
+
+def test_a_neighbour_on_another_machine_is_scaled_by_the_data_sheets(table):
+    asked = table[table["operation"] == "square"].assign(machine_id="other")
+    rates = [
+        pd.DataFrame(dict.fromkeys(RATES, rate), index=cells.index)
+        for cells, rate in ((table, 1e12), (asked, 2e12))
+    ]
+    predicted = nearest_seconds(table, asked, *rates)
+    seconds = np.exp(asked["log_seconds"].to_numpy())
+    # the same shape, with the threads that are nearest to hand, at half of the time
+    one = (asked["threads"] == 1).to_numpy()
+    assert predicted[one] == pytest.approx(seconds[one] / 2)
+    assert np.isnan(nearest_seconds(table, asked)).all()

@@ -3,6 +3,7 @@ from scipy.optimize import least_squares
 
 from estimator.kernel_model import KERNEL_PARAMETERS, KernelWork, kernel_log_seconds
 from estimator.solver import Problems, solve
+from estimator.tiles import tilings
 
 COUNT = len(KERNEL_PARAMETERS)
 TRUTH = {
@@ -23,10 +24,13 @@ TRUTH = {
     "fault_block_bytes": 3e7,
     "exponent_p": 2.0,
     "awkward_factor": 1.5,
+    "overlap_q": 1.5,
+    "algorithm_factor": 0.7,
+    "area_half": 1000.0,
 }
 AT_LEAST_1 = [
     KERNEL_PARAMETERS.index(name)
-    for name in ("cache_gain", "inner_cache_gain", "cache_steepness", "exponent_p")
+    for name in ("overlap_q", "cache_gain", "inner_cache_gain", "cache_steepness", "exponent_p")
 ]
 
 
@@ -43,8 +47,12 @@ def matmul_problems(groups=12, rows=7, noise=0.05, seed=3):
         block=np.zeros(len(every)),
         forks=np.zeros(len(every)),
         share_floor=np.zeros(len(every)),
-        waves=np.ones((len(every), 1)),
-        tile=np.full((len(every), 1), np.inf),
+        awkward_memory=np.zeros(len(every)),
+        special=np.zeros(len(every)),
+        product=np.full((len(every), 3), -1),
+        part=np.zeros((len(every), 3)),
+        byte_unit=np.ones(len(every)),
+        tilings=tilings(np.ones((0, 9)), np.ones(0)),
         launches=np.ones(len(every)),
         width=every**2,
         depth=every,

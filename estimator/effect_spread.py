@@ -1,0 +1,100 @@
+"""How far machines differ: deviations of the effects, estimated from a dataset's pairs of machines.
+
+Expectation-maximisation for random effects (Dempster, Laird and Rubin 1977; Laird and Ware 1982),
+with the figures of ``effects.PRIORS`` weighing as much as ``PRIOR_COUNT`` effects, so that a kind
+of which a dataset shows one effect stays near what is assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from estimator.effects import (
+    KINDS,
+    PRIOR_COUNT,
+    Design,
+    Deviations,
+    assumed,
+    kinds_of,
+    matrix_of,
+    solve_effects,
+    spreads,
+    vocabulary,
+)
+from estimator.intervals import NORMAL_95
+from estimator.kernel_model import Array
+
+_CELL_KINDS = ("cuda cell", "cuda host cell", "cpu cell")
+_ROUNDS = 6
+_FEWEST = 50  # cells of a kind below which their coverage is not corrected
+_SCALES = (0.1, 4.0)  # bounds of the factor on a variance
+_LEAST = 0.003  # no deviation is estimated below this: a clock repeats no better
+
+
+def estimate(pairs: Sequence[tuple[Design, Array, Array]], relation: str) -> Deviations:
+    """Deviations of each kind from pairs of machines: (columns, log ratios, noise) of each."""
+    current = assumed(relation)
+    pairs = [pair for pair in pairs if len(pair[1])]
+    if not pairs:
+        return current
+    prepared = []
+    for seen, ratio, noise in pairs:
+        names = vocabulary(seen)
+        prepared.append((seen, ratio, noise, names, matrix_of(seen, names)[0], kinds_of(names)))
+    counts = dict.fromkeys(KINDS, 0)
+    for _, _, _, _, _, kinds in prepared:
+        for kind in kinds:
+            counts[kind] += 1
+    for seen, *_ in prepared:
+        for kind in seen.cell_kind:
+            counts[str(kind)] += 1
+    prior = assumed(relation).values
+    for _ in range(_ROUNDS):
+        total = {kind: PRIOR_COUNT * prior[kind] ** 2 for kind in KINDS}
+        weight_of = dict.fromkeys(KINDS, PRIOR_COUNT)
+        for seen, ratio, noise, names, matrix, kinds in prepared:
+            spread = spreads(names, current)
+            own = current.of(seen.cell_kind) ** 2
+            mean, covariance, weight = solve_effects(
+                matrix, ratio, noise**2 + own, spread, rounds=2
+            )
+            second = mean**2 + np.diagonal(covariance)
+            for kind, value in zip(kinds, second, strict=True):
+                total[kind] += value
+                weight_of[kind] += 1.0
+            residual = ratio - matrix @ mean
+            missed = residual**2 + ((matrix @ covariance) * matrix).sum(axis=1)
+            share = own / (own + noise**2)
+            cells = weight * share**2 * missed + own * (1.0 - share)
+            for kind in _CELL_KINDS:
+                chosen = seen.cell_kind == kind
+                total[kind] += float(cells[chosen].sum())
+                weight_of[kind] += float(chosen.sum())
+        values = {kind: max(_LEAST, (total[kind] / weight_of[kind]) ** 0.5) for kind in KINDS}
+        current = Deviations(values, counts)
+    return Deviations(current.values, counts, _scales(pairs, current))
+
+
+def _scales(
+    pairs: Sequence[tuple[Design, Array, Array]], deviations: Deviations
+) -> dict[str, float]:
+    """Factors that make the deviations of answers without any probe cover nine tenths."""
+    scales = {}
+    for kind in _CELL_KINDS:
+        differences, variances, noises = [], [], []
+        for seen, ratio, noise in pairs:
+            rows = np.flatnonzero(seen.cell_kind == kind)
+            part = seen.take(rows)
+            effects = ((deviations.of(part.kinds) * part.values) ** 2).sum(axis=1)
+            differences.append(np.abs(ratio[rows]))
+            variances.append(effects + deviations.values[kind] ** 2)
+            noises.append(noise[rows] ** 2)
+        difference = np.concatenate(differences)
+        if len(difference) < _FEWEST:
+            continue
+        wanted = (np.quantile(difference, 0.9) / NORMAL_95) ** 2 - np.mean(np.concatenate(noises))
+        ratio_of = wanted / np.mean(np.concatenate(variances))
+        scales[kind] = float(np.sqrt(np.clip(ratio_of, *_SCALES)))
+    return scales

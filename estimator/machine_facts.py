@@ -1,0 +1,205 @@
+"""What is known of a machine besides its times: catalogue rows, clock, cores, memory rates.
+
+A machine is a row of ``Model.machines``, or a name of data/hardware.csv: a GPU on a host of which
+nothing is known, or a CPU whose cores are rented in any number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from estimator.hardware import match_cpu, match_gpu, normalise, shipped_hardware
+from estimator.hardware_specs import CpuSpec, GpuSpec
+from estimator.references import STREAMING
+
+if TYPE_CHECKING:
+    from estimator.model import Model
+
+_CORES = re.compile(r"(.+), (\d{1,4}) cores?")
+
+#: On a device with at most so many cells of its own, a machine's fits are of one row each, and
+#: its donors answer for all that it did not measure.
+FEW_CELLS = 40
+
+#: How two machines are related on a device: the same parts by name, or different ones.
+Relation = Literal["same", "other"]
+
+
+@dataclass(frozen=True)
+class MachineFacts:
+    """A machine as its data sheets and its fingerprint describe it; None: not known.
+
+    ``memory_bytes_per_s`` maps a number of threads to the rate at which the host's memory
+    streams, as fitted; ``cells`` maps a device to the count of cells measured on it.
+    """
+
+    machine_id: str
+    label: str
+    machine_type_id: str = ""
+    gpu: GpuSpec | None = None
+    gpu_model: str = ""
+    cpu: CpuSpec | None = None
+    cpu_model: str = ""
+    clock_ghz: float | None = None
+    physical_cores: int | None = None
+    cache_bytes: float | None = None
+    memory_bytes_per_s: Mapping[int, float] = field(default_factory=dict)
+    cells: Mapping[str, int] = field(default_factory=dict)
+
+    def has(self, device: str) -> bool:
+        """Whether the machine has that device, as far as is known."""
+        if device == "cpu":
+            return self.cpu is not None or bool(self.cpu_model) or self.cells.get("cpu", 0) > 0
+        return self.gpu is not None or bool(self.gpu_model) or self.cells.get("cuda", 0) > 0
+
+    def last_level_cache(self, device: str) -> float | None:
+        """Bytes of the last cache before memory, of the GPU or of the host."""
+        spec = self.gpu if device == "cuda" else self.cpu
+        if device == "cpu" and self.cache_bytes is not None:
+            return self.cache_bytes
+        mib = None if spec is None else spec.last_level_cache_mib
+        return None if mib is None else 2.0**20 * mib
+
+
+def facts_of(model: Model) -> dict[str, MachineFacts]:
+    """machine_id -> facts, for every machine of ``Model.machines``."""
+    rates = _memory_rates(model)
+    cells = _cell_counts(model.measured)
+    found: dict[str, MachineFacts] = {}
+    for machine in sorted(set(cells) - set(model.machines["machine_id"])):
+        found[machine] = MachineFacts(machine, machine, cells=cells[machine])
+    for row in model.machines.to_dict("records"):
+        machine = str(row["machine_id"])
+        gpu_model, cpu_model = _text(row["gpu_model"]), _text(row["cpu_model"])
+        clock, cores = _number(row["cpu_mhz"]), _number(row["physical_cores"])
+        family, number = _number(row["cpu_family"]), _number(row["cpu_model_number"])
+        found[machine] = MachineFacts(
+            machine_id=machine,
+            label=str(row["label"]),
+            machine_type_id=_text(row["machine_type_id"]),
+            gpu=match_gpu(gpu_model) if gpu_model else None,
+            gpu_model=gpu_model,
+            cpu=match_cpu(
+                cpu_model,
+                None if family is None else int(family),
+                None if number is None else int(number),
+            ),
+            cpu_model=cpu_model,
+            clock_ghz=None if clock is None else clock / 1000.0,
+            physical_cores=None if cores is None else int(cores),
+            cache_bytes=_number(row["last_level_cache_bytes"]),
+            memory_bytes_per_s=rates.get(machine, {}),
+            cells=cells.get(machine, {}),
+        )
+    return found
+
+
+def facts_of_name(name: str) -> MachineFacts | None:
+    """The facts of a name in data/hardware.csv, or None: a GPU first, then a CPU.
+
+    A CPU's name may be followed by a number of cores ("EPYC 9R14, 8 cores"; default: all that
+    its family offers of a socket).
+    """
+    gpu = match_gpu(name)
+    if gpu is not None:
+        return MachineFacts(name, gpu.name, gpu=gpu, gpu_model=gpu.name)
+    for spec in shipped_hardware():
+        if isinstance(spec, CpuSpec):
+            cores = _cores_in(name, spec)
+            if cores is not None:
+                return MachineFacts(
+                    name,
+                    spec.name if cores == 0 else cpu_name(spec, cores),
+                    cpu=spec,
+                    cpu_model=spec.name,
+                    clock_ghz=spec.clock_ghz,
+                    physical_cores=cores or spec.cores_per_socket,
+                )
+    return None
+
+
+def cpu_name(spec: CpuSpec, cores: int) -> str:
+    """The name of so many cores of a CPU of the catalogue, for ``Model.predict``."""
+    return f"{spec.name}, {cores} core{'s' if cores != 1 else ''}"
+
+
+def _cores_in(name: str, spec: CpuSpec) -> int | None:
+    """Cores that a name asks of a CPU (0: not said); None where it is not this CPU."""
+    names = {normalise(known) for known in (spec.name, *spec.aliases)}
+    if normalise(name) in names:
+        return 0
+    asked = _CORES.match(name)
+    return int(asked[2]) if asked and normalise(asked[1]) in names and int(asked[2]) else None
+
+
+def relation(target: MachineFacts, donor: MachineFacts, device: str) -> Relation:
+    """Whether the device (a GPU, or a CPU with its cores) is the same in both machines.
+
+    Equal machine types are the same in all; else names decide, and for a CPU also its CPUID
+    family (through the catalogue's row) and its cores.
+    """
+    if target.machine_type_id and target.machine_type_id == donor.machine_type_id:
+        return "same"
+    if device == "cuda":
+        if target.gpu is not None and donor.gpu is not None:
+            return "same" if target.gpu.name == donor.gpu.name else "other"
+        both = normalise(target.gpu_model), normalise(donor.gpu_model)
+        return "same" if both[0] and both[0] == both[1] else "other"
+    both = normalise(target.cpu_model), normalise(donor.cpu_model)
+    alike = bool(both[0]) and both[0] == both[1] and target.cpu == donor.cpu
+    return "same" if alike and target.physical_cores == donor.physical_cores else "other"
+
+
+def comparable(target: MachineFacts, donor: MachineFacts, device: str) -> bool:
+    """Whether libraries run the same kind of code on both: one GPU vendor, x86 or ARM.
+
+    What is not in the catalogue counts as comparable.
+    """
+    if device == "cuda":
+        return _is_amd(target.gpu) == _is_amd(donor.gpu)
+    return _is_arm(target.cpu) == _is_arm(donor.cpu)
+
+
+def _is_amd(gpu: GpuSpec | None) -> bool:
+    return gpu is not None and gpu.architecture.startswith("CDNA")
+
+
+def _is_arm(cpu: CpuSpec | None) -> bool:
+    return cpu is not None and cpu.architecture.startswith("Neoverse")
+
+
+def _memory_rates(model: Model) -> dict[str, dict[int, float]]:
+    """machine_id -> threads -> median fitted rate of the streaming families, in B/s."""
+    from estimator.kernel_model import KERNEL_PARAMETERS
+
+    index = model.fit.group.index
+    chosen = ((index["device"] == "cpu") & index["workload"].isin(STREAMING)).to_numpy()
+    column = KERNEL_PARAMETERS.index("memory_bytes_per_s")
+    rates = np.exp(model.fit.group.theta[chosen, column])
+    rows = index.loc[chosen, ["machine_id", "threads"]].assign(rate=rates)
+    found: dict[str, dict[int, float]] = {}
+    for (machine, threads), group in rows.groupby(["machine_id", "threads"])["rate"]:
+        found.setdefault(str(machine), {})[int(str(threads))] = float(group.median())
+    return found
+
+
+def _cell_counts(measured: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """machine_id -> device -> count of measured cells."""
+    found: dict[str, dict[str, int]] = {}
+    for (machine, device), group in measured.groupby(["machine_id", "device"]):
+        found.setdefault(str(machine), {})[str(device)] = len(group)
+    return found
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and np.isfinite(value) else None

@@ -1,0 +1,106 @@
+"""From cells to blocks of questions that differ in their parameters only, as arrays. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from collector.errors import SelectionError
+from collector.workloads import get_workload
+from collector.workloads.parameters import whole
+from collector.workloads.work import Floats
+
+ParamsKey = tuple[tuple[str, int], ...]
+Indices = np.ndarray[Any, np.dtype[np.intp]]
+Objects = np.ndarray[Any, np.dtype[np.object_]]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, without its machine, its threads and its size."""
+
+    workload: str
+    case: str
+    dtype: str
+    math_mode: str
+    backend: str
+    device: str
+    mode: str
+
+
+QUESTION_COLUMNS = tuple(field.name for field in fields(Question))
+
+
+@dataclass(frozen=True)
+class Block:
+    """Questions of one kind: the rows (n,) of the table that ask them, and for each canonical
+    parameter its values (n,)."""
+
+    asked: Question
+    rows: Indices
+    params: Mapping[str, Floats]
+
+
+def blocks(cells: pd.DataFrame) -> Iterator[Block]:
+    """The rows of ``cells`` (columns of ``Question`` and ``params``), kind by kind.
+
+    Raises SelectionError on an unknown family, case or parameter, or one that is no size.
+    """
+    maps = [as_map(params) for params in cells["params"].tolist()]
+    known: dict[tuple[str, ...], int] = {}
+    kind = np.array([known.setdefault(tuple(given), len(known)) for given in maps], dtype=np.int64)
+    columns = [pd.factorize(cells[name]) for name in QUESTION_COLUMNS]
+    for codes, names in columns:
+        kind, _ = pd.factorize(kind * (len(names) + 1) + codes)  # -1: missing
+    order = np.argsort(kind, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(kind[order])) + 1):
+        if len(rows):
+            first = rows[0]
+            texts = (names[codes[first]] if codes[first] >= 0 else "" for codes, names in columns)
+            asked = Question(*texts)
+            given = _arrays(asked, [maps[row] for row in rows.tolist()])
+            complete = get_workload(asked.workload).complete_arrays(asked.case, given)
+            # of defaults alone there is one value for all
+            alike = {name: np.broadcast_to(value, len(rows)) for name, value in complete.items()}
+            yield Block(asked, rows, alike)
+
+
+def as_map(params: Any) -> Mapping[str, Any]:
+    """Parameters as a map: a map, or pairs as Arrow and DuckDB give them."""
+    return params if isinstance(params, Mapping) else dict(params)
+
+
+def params_key(params: Any) -> ParamsKey:
+    """A hashable form of a parameter map: a dict, or pairs as Arrow and DuckDB give them.
+
+    Raises SelectionError on a value that is no whole number.
+    """
+    values = as_map(params).items()
+    return tuple(sorted((str(name), whole("params", name, value)) for name, value in values))
+
+
+def params_keys(params: Mapping[str, Floats], count: int) -> Objects:
+    """``params_key`` of many operations, (count,)."""
+    columns = [
+        [(name, value) for value in params[name].astype(np.int64).tolist()]
+        for name in sorted(params)
+    ]
+    keys: Iterable[ParamsKey] = zip(*columns, strict=True) if columns else [()] * count
+    return np.fromiter(keys, dtype=object, count=count)
+
+
+def _arrays(asked: Question, maps: list[Mapping[str, Any]]) -> dict[str, Floats]:
+    names = list(maps[0])
+    try:
+        flat = np.fromiter(chain.from_iterable(given.values() for given in maps), dtype=float)
+    except (TypeError, ValueError) as error:
+        raise SelectionError(
+            f"{asked.workload} {asked.case}: a parameter is not a number ({error})"
+        ) from None
+    columns = flat.reshape(len(maps), len(names)).T
+    return dict(zip(names, columns, strict=True))
