@@ -18,6 +18,7 @@ from collector.workloads import FAMILIES, get_workload
 from collector.workloads.base import LARGEST_PARAMETER
 from estimator.dataset import UNFITTED_WORKLOADS
 from estimator.features import case_of, operation
+from estimator.forms import takes
 
 # Where a case has no default of its own: a size that takes a moment, not an hour.
 _START_VALUES = {"n": 4096, "m": 4096, "k": 4096, "batch": 64, "rows": 4096, "cols": 1024}
@@ -171,6 +172,7 @@ def _precisions(family: str, case: str, groups: pd.DataFrame) -> list[str]:
     rows = groups[groups["workload"] == family]
     same = rows["case"].map(case_of) == case_of(operation(family, case))
     rows = rows[same] if same.any() else rows
+    rows = rows[[takes(FAMILIES[family], case, dtype) for dtype in rows["dtype"]]]
     pairs = zip(rows["dtype"], rows["math_mode"].fillna("ieee"), strict=True)
     return sorted({dtype_name(dtype, mode) for dtype, mode in pairs})
 

@@ -201,6 +201,7 @@ def _last_crossing(
     left, right = grid[negative[-1]], grid[negative[-1] + 1]
     fine = np.unique(np.geomspace(left, right, _SIZES_BETWEEN).round().astype("int64"))
     values = exact(fine)[:, column]
+    values[[0, -1]] = ratios[negative[-1] : negative[-1] + 2, column]
     last = int(np.flatnonzero(values <= 0.0)[-1])
     return float(brentq(lambda x: np.interp(x, fine, values), fine[last], fine[last + 1]))
 

@@ -57,10 +57,8 @@ class Rows:
 
     def single(self, centre: Array) -> Rows:
         """In single precision, positions from ``centre`` (d,): distances are small there."""
-        position, classes, jacobian = (
-            values.astype(np.float32)
-            for values in (self.position - centre, self.classes, self.jacobian)
-        )
+        numbers: Any = (self.position - centre, self.classes, self.jacobian)
+        position, classes, jacobian = (values.astype(np.float32) for values in numbers)
         return Rows(position, classes, self.codes, jacobian)
 
 

@@ -192,13 +192,12 @@ def _threads_of(
     that very number, or none on one side.
     """
     index = model.fit.group.index
-    mine = index[index["machine_id"] == donor.machine_id]
     keys = ["device", "backend", "workload"]
-    options = {
-        tuple(map(str, key)): np.array(sorted(set(group)), dtype=float)
-        for key, group in mine.groupby(keys)["threads"]
-        if isinstance(key, tuple)
-    }
+    mine = index.loc[index["machine_id"] == donor.machine_id, [*keys, "threads"]]
+    able_of: dict[tuple[str, ...], set[float]] = {}
+    for *key, count in zip(*(mine[name].tolist() for name in mine), strict=True):
+        able_of.setdefault(tuple(map(str, key)), set()).add(float(count))
+    options = {key: np.array(sorted(counts)) for key, counts in able_of.items()}
     rows = asked[[*keys, "threads"]]
     codes = rows.groupby(list(rows.columns), sort=False).ngroup().to_numpy()
     _, first = np.unique(codes, return_index=True)

@@ -54,8 +54,7 @@ if TYPE_CHECKING:
 #: Most donors that are averaged, the most alike first, then those of most cells.
 MOST_DONORS = 4
 
-#: Column of described questions: one number for each map of parameters, which compares faster.
-PARAMS = "params_number"
+PARAMS = "params_number"  # column of described questions: one for each map of parameters
 _MOST_PAIRS = 6  # of machines, from which deviations are estimated
 _CELLS_OF_PAIR = 600  # of one pair, for the same
 _MOST_CELLS = 3000  # of a target that enter an inference
@@ -83,7 +82,6 @@ class Donors:
 
     @cached_property
     def measured_places(self) -> Places:
-        """Where a cell stands in ``measured``."""
         return Places(self.measured, [*CELL_COLUMNS, PARAMS])
 
     @cached_property
@@ -98,8 +96,8 @@ class Donors:
         features = describe(asked.assign(multiprocessors=known))
         keys = asked[list(CELL_COLUMNS)]
         table = pd.concat([keys, features.drop(columns=["workload"])], axis=1)
-        known = self._params
-        codes = [known.setdefault(key, len(known)) for key in features["params_key"]]
+        numbers = self._params
+        codes = [numbers.setdefault(key, len(numbers)) for key in features["params_key"]]
         return table.assign(replica=ALL, params=asked["params"], **{PARAMS: codes})
 
     def put_to(self, donor: MachineFacts, asked: pd.DataFrame, threads: Array) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from estimator.block_features import NUMBERS, TEXTS, numbers_of, texts_of, which_text
 from estimator.dataset import WORK_COLUMNS
-from estimator.kernel_model import Array, KernelWork
+from estimator.kernel_model import Array, Indices, KernelWork
 from estimator.operations import case_of as case_of
 from estimator.operations import operation as operation
 from estimator.questions import blocks, params_keys
@@ -103,9 +103,9 @@ def kernel_work(features: pd.DataFrame) -> KernelWork:
         np.column_stack([features[names[i]].to_numpy(dtype=float), units])[there[:, i]]
         for i in _PRODUCTS
     ]
-    unique, of = np.unique(np.concatenate(asked), axis=0, return_inverse=True)
-    product.T[there.T] = of.ravel()
-    ways = tilings(unique[:, :-1], unique[:, -1])
+    every = np.concatenate(asked)
+    first, product.T[there.T] = _distinct(every)
+    ways = tilings(every[first, :-1], every[first, -1])
     return KernelWork(
         **columns, product=product, part=parts, byte_unit=np.ones(len(features)), tilings=ways
     )
@@ -116,6 +116,18 @@ def dimensions(features: pd.DataFrame) -> Array:
     names = [name for name in features.columns if str(name).startswith(_DIMENSION)]
     values: Array = np.log(features[names].to_numpy(dtype=float))
     return values
+
+
+def _distinct(rows: Array) -> tuple[Indices, Indices]:
+    """The first of each distinct row of a matrix (r, c), and which of them each row is, (r,)."""
+    kind = np.zeros(len(rows), dtype=np.intp)
+    for column in rows.T:
+        if len(rows) and (column != column[0]).any():
+            codes, values = pd.factorize(column)
+            kind = pd.factorize(kind * len(values) + codes)[0]
+    first = np.empty(kind.max(initial=-1) + 1, dtype=np.intp)
+    first[kind[::-1]] = np.arange(len(rows))[::-1]
+    return first, kind
 
 
 def _whole_where_possible(size: Array) -> Any:

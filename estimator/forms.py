@@ -43,11 +43,16 @@ def _check_form(workload: str, case: Any, dtype: str, backend: str, device: str)
         having = [name for name in able if family.supports(name, device, case)]
         others = f"choose {' or '.join(having)}" if having else f"no library has one on {device}"
         raise EstimateError(f"{backend} has no form of {workload} {case} on {device}; {others}")
-    if any(map(_whole_numbers_only, family.cases)) and _whole_numbers_only(case) != (
-        dtype == "int8"
-    ):
-        takes = "int8 only" if _whole_numbers_only(case) else "no int8; int8_square does"
-        raise EstimateError(f"{workload} {case} takes {takes}: choose another --dtype or case")
+    if not takes(family, case, dtype):
+        types = "int8 only" if _whole_numbers_only(case) else "no int8; int8_square does"
+        raise EstimateError(f"{workload} {case} takes {types}: choose another --dtype or case")
+
+
+def takes(family: Workload, case: str, dtype: str) -> bool:
+    """Whether the case is there for the element type: whole numbers are one case's own."""
+    if not any(map(_whole_numbers_only, family.cases)):
+        return True
+    return _whole_numbers_only(case) == (dtype == "int8")
 
 
 def _whole_numbers_only(case: str) -> bool:

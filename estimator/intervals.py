@@ -72,10 +72,11 @@ def half_widths(calibration: pd.DataFrame, cells: pd.DataFrame, deviation: Array
     """
     keys = zip(calibration["device"], calibration["workload"], calibration["regime"], strict=True)
     table = dict(zip(keys, calibration["half_width"].astype(float), strict=True))
-    unique = cells[["device", "workload", "regime"]].astype(str)
-    codes = unique.groupby(list(unique.columns), sort=False).ngroup().to_numpy()
+    names = ["device", "workload", "regime"]
+    codes = cells.groupby(names, sort=False).ngroup().to_numpy()
     _, first = np.unique(codes, return_index=True)
-    widths = [_look_up(table, *row) for row in unique.iloc[first].itertuples(index=False)]
+    unique = cells[names].iloc[first].astype(str)
+    widths = [_look_up(table, *row) for row in unique.itertuples(index=False)]
     half = np.array(widths, dtype=float)[codes] * deviation
     result: Array = np.clip(np.where(np.isfinite(half), half, UNCALIBRATED), NARROWEST, WIDEST)
     return result

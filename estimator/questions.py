@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -51,18 +51,21 @@ def blocks(cells: pd.DataFrame) -> Iterator[Block]:
 
     Raises SelectionError on an unknown family, case or parameter, or one that is no size.
     """
-    maps = [as_map(params) for params in cells["params"].tolist()]
+    maps = [
+        params if type(params) is dict else as_map(params) for params in cells["params"].tolist()
+    ]
     known: dict[tuple[str, ...], int] = {}
     kind = np.array([known.setdefault(tuple(given), len(known)) for given in maps], dtype=np.int64)
-    columns = [pd.factorize(cells[name]) for name in QUESTION_COLUMNS]
-    for codes, names in columns:
-        kind, _ = pd.factorize(kind * (len(names) + 1) + codes)  # -1: missing
+    columns = []
+    for name in QUESTION_COLUMNS:
+        codes, found = pd.factorize(cells[name])
+        names = [*map(str, found), ""]  # -1, the last: missing
+        columns.append((codes, names))
+        kind, _ = pd.factorize(kind * len(names) + codes + 1)
     order = np.argsort(kind, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(kind[order])) + 1):
         if len(rows):
-            first = rows[0]
-            texts = (names[codes[first]] if codes[first] >= 0 else "" for codes, names in columns)
-            asked = Question(*texts)
+            asked = Question(*(names[codes[rows[0]]] for codes, names in columns))
             given = _arrays(asked, [maps[row] for row in rows.tolist()])
             complete = get_workload(asked.workload).complete_arrays(asked.case, given)
             # of defaults alone there is one value for all
@@ -87,7 +90,7 @@ def params_key(params: Any) -> ParamsKey:
 def params_keys(params: Mapping[str, Floats], count: int) -> Objects:
     """``params_key`` of many operations, (count,)."""
     columns = [
-        [(name, value) for value in params[name].astype(np.int64).tolist()]
+        zip(repeat(name, count), params[name].astype(np.int64).tolist(), strict=True)
         for name in sorted(params)
     ]
     keys: Iterable[ParamsKey] = zip(*columns, strict=True) if columns else [()] * count

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,25 @@ import pandas as pd
 from collector.errors import DatasetError, OutputError
 from estimator.corrections import DIGITS, Corrections, Gathered
 from estimator.covariance import Rows
+from estimator.dataset import CELL_COLUMNS
 from estimator.kernel_model import KERNEL_PARAMETERS, Array
-from estimator.levels import Fit, Level
+from estimator.levels import SPREAD_OF, Fit, Level
 from estimator.model import Model
 from estimator.relations import COPIES, KERNELS
 from estimator.residuals import Block
 from estimator.transfer_model import TRANSFER_PARAMETERS
 
 FORMAT = "breakeven.model"
-VERSION = 2
+VERSION = 3
+
+#: Of a group's index, what is read of it after the fit beside its keys (``group_table``), and
+#: how the names of its ranges, counts and deviations begin.
+_NAMES = (*CELL_COLUMNS, "operation", "answer_mode")
+_READ = (
+    *("flop", "bytes", "fresh", "width", "depth", "share_floor", "multiprocessors"),
+    *("product_batch", "product_0_winograd"),
+)
+_PREFIXES = ("low_", "high_", "n_fit", SPREAD_OF)
 
 
 def write_model(model: Model, path: Path) -> None:
@@ -70,9 +81,9 @@ def to_json(model: Model) -> dict[str, Any]:
         "transfer_parameters": list(TRANSFER_PARAMETERS),
         "dtype": _level_to_json(model.fit.dtype),
         "case": _level_to_json(model.fit.case),
-        "group": _level_to_json(model.fit.group),
+        "group": _level_to_json(model.fit.group, (*_NAMES, *_READ)),
         "launch_floors": _table_to_json(model.fit.launch_floors),
-        "bus": [_level_to_json(level) for level in model.fit.bus],
+        "bus": [_level_to_json(level, _NAMES) for level in model.fit.bus],
         "corrections": _corrections_to_json(model.fit.corrections),
         "calibration": _table_to_json(model.calibration),
         "between": _table_to_json(model.between),
@@ -104,14 +115,19 @@ def from_json(document: dict[str, Any]) -> Model:
     )
 
 
-def _level_to_json(level: Level) -> dict[str, Any]:
+def _level_to_json(level: Level, kept: Sequence[str] = ()) -> dict[str, Any]:
+    names = [name for name in level.index.columns if _is_kept(str(name), level.keys, kept)]
     return {
         "keys": list(level.keys),
-        "index": _table_to_json(level.index),
-        "theta": np.round(level.theta, 9).tolist(),
-        "sensitivity": np.round(level.sensitivity, 4).tolist(),
+        "index": _table_to_json(level.index[names]),
+        "theta": np.round(level.theta, 7).tolist(),
+        "sensitivity": np.round(level.sensitivity, 3).tolist(),
         "pull": np.round(level.pull, 6).tolist(),
     }
+
+
+def _is_kept(name: str, keys: Sequence[str], kept: Sequence[str]) -> bool:
+    return name in keys or name in kept or (bool(kept) and name.startswith(_PREFIXES))
 
 
 def _level_from_json(document: dict[str, Any]) -> Level:
@@ -132,13 +148,17 @@ def _corrections_to_json(corrections: Corrections) -> dict[str, Any]:
     blocks = []
     for key, found in corrections.blocks.items():
         block = found.block
+        both = np.column_stack([block.rows.position, block.rows.classes])
+        # many rows are of one shape
+        shapes, shape = np.unique(both, axis=0, return_inverse=True)
         blocks.append(
             {
                 "key": list(key),
                 "copies": block.relation == COPIES,
                 "names": [list(names) for names in found.names],
-                "position": _scaled(block.rows.position),
-                "classes": _scaled(block.rows.classes),
+                "shapes": _scaled(shapes),
+                "classes": block.rows.classes.shape[1],
+                "shape": shape.ravel().tolist(),
                 "codes": block.rows.codes.tolist(),
                 "jacobian": _scaled(block.rows.jacobian),
                 "spreads": block.spreads.tolist(),
@@ -158,12 +178,13 @@ def _corrections_from_json(document: dict[str, Any]) -> Corrections:
     blocks = {}
     for stored in document["blocks"]:
         names = tuple(tuple(str(name) for name in column) for column in stored["names"])
-        position, classes, jacobian = (
-            np.array(stored[name], dtype=float) / 10**DIGITS
-            for name in ("position", "classes", "jacobian")
+        shapes, jacobian = (
+            np.array(stored[name], dtype=float) / 10**DIGITS for name in ("shapes", "jacobian")
         )
+        shapes = shapes[np.array(stored["shape"], dtype=np.intp)]
+        width = shapes.shape[1] - int(stored["classes"])
         codes = np.array(stored["codes"], dtype=np.int64)
-        rows = Rows(position, classes.reshape(len(position), -1), codes, jacobian)
+        rows = Rows(shapes[:, :width], shapes[:, width:], codes, jacobian)
         spreads = np.array(stored["spreads"], dtype=float)
         scales = tuple(float(value) for value in stored["scales"])
         noise, weights = (np.array(stored[name], dtype=float) for name in ("noise", "weights"))
@@ -194,18 +215,33 @@ def _scaled(values: Array) -> list[Any]:
 
 
 def _table_to_json(table: pd.DataFrame) -> dict[str, Any]:
-    return {
-        str(name): {"kind": table[name].dtype.kind, "values": [_plain(v) for v in table[name]]}
-        for name in table.columns
-    }
+    return {str(name): _column_to_json(table[name]) for name in table.columns}
+
+
+def _column_to_json(column: pd.Series[Any]) -> dict[str, Any]:
+    """Values that are no numbers once each, with their places: most are repeated often."""
+    kind = column.dtype.kind
+    if kind == "f":
+        return {"kind": kind, "values": [_plain(_short(value)) for value in column]}
+    if kind in "iu":
+        return {"kind": kind, "values": column.tolist()}
+    codes, values = pd.factorize(column, use_na_sentinel=False)
+    return {"kind": kind, "values": [_plain(v) for v in values], "codes": codes.tolist()}
+
+
+def _short(value: float) -> float:
+    """Twelve significant digits: logarithms of ranges are compared to 1e-9."""
+    return float(f"{value:.12g}")
 
 
 def _table_from_json(document: dict[str, Any]) -> pd.DataFrame:
     columns: dict[str, Any] = {}
     for name, column in document.items():
         values, kind = column["values"], column["kind"]
-        if name == "params_key":
-            columns[name] = [tuple((str(k), int(v)) for k, v in pairs) for pairs in values]
+        if "codes" in column:
+            if name == "params_key":
+                values = [tuple((str(k), int(v)) for k, v in pairs) for pairs in values]
+            columns[name] = [values[code] for code in column["codes"]]
         elif kind == "f":
             columns[name] = np.array(
                 [np.nan if value is None else float(value) for value in values], dtype=float

@@ -32,48 +32,54 @@ def tilings(products: Array, multiprocessors: Array) -> Tilings:
     """
     batch, m, n, k, turned, winograd, most_pieces, least_tile, plain = products.T
     result = batch * m * n
-    covered, extra = [], []
-    for pieces in PIECES:
-        found = rounds(batch * pieces, m, n, multiprocessors)
-        covered.append(np.where((pieces <= most_pieces)[:, None], found, np.inf))
-        extra.append(2.0 * pieces * _PARTIAL_BYTES * result * (pieces > 1))
-    for side, multiplications in WINOGRAD:
-        found = rounds(batch * multiplications, np.ceil(m / side**2), n, multiprocessors)
-        covered.append(np.where(winograd[:, None] > 0.0, found, np.inf))
-        extra.append(2.0 * multiplications / side**2 * winograd * (side > WINOGRAD[0][0]))
+    waves = np.empty((len(result), len(PIECES) + len(WINOGRAD) + 1, len(TILES)))
+    extra = np.zeros(waves.shape[:2])
+    tiles = _tiles(m, n) * batch[:, None]
+    for way, pieces in enumerate(PIECES):
+        waves[:, way] = _covered(tiles * pieces, multiprocessors)
+        waves[pieces > most_pieces, way] = np.inf
+        if pieces > 1:
+            extra[:, way] = 2.0 * pieces * _PARTIAL_BYTES * result
+    for way, (side, multiplications) in enumerate(WINOGRAD, len(PIECES)):
+        waves[:, way] = np.inf
+        able = np.flatnonzero(winograd > 0.0)
+        of_images = _tiles(np.ceil(m[able] / side**2), n[able]) * batch[able, None]
+        waves[able, way] = _covered(of_images * multiplications, multiprocessors[able])
+        if side > WINOGRAD[0][0]:
+            extra[:, way] = 2.0 * multiplications / side**2 * winograd
     slower = np.where(plain > 0.0, plain, np.inf)[:, None]
-    covered.append(slower * rounds(batch, m, n, multiprocessors))
-    extra.append(-turned)
-    waves = np.stack(covered, axis=1) / result[:, None, None]
-    waves[np.broadcast_to((least_tile[:, None] > _AREA)[:, None, :], waves.shape)] = np.inf
+    waves[:, -1] = slower * _covered(tiles, multiprocessors)
+    extra[:, -1] = -turned
+    waves /= result[:, None, None]
+    lacking, tile = np.nonzero(least_tile[:, None] > _AREA)
+    waves[lacking, :, tile] = np.inf
     return Tilings(
         waves=waves,
         area=result / multiprocessors,
         depth=k,
         side=2.0 / (1.0 / _SIDES).sum(axis=1),
         depth_share=np.array([*(1.0 / p for p in PIECES), *_WINOGRAD_DEPTH, 1.0]),
-        extra=np.stack(extra, axis=1) + turned[:, None],
+        extra=extra + turned[:, None],
         kernels=np.array([*(float(p > 1) for p in PIECES), 0.0, 2.0, 0.0]),
         special=np.array([*(0.0 for _ in PIECES), 1.0, 1.0, 0.0]),
     )
 
 
-def rounds(batch: Array, m: Array, n: Array, multiprocessors: Array) -> Array:
-    """Elements that rounds of each tile cover, (c, 7), for products (c,) of batch x m x n.
-
-    Rounds of tiles times the tiles that a round can hold, times a tile's size: the size of the
-    result where every multiprocessor always has a whole tile. A tile may lie either way round;
-    the better one counts.
-    """
+def _tiles(m: Array, n: Array) -> Array:
+    """Tiles of each kind that cover m x n, (c, 7), whichever way round takes fewer."""
     short, long = _SIDES[:, 0], _SIDES[:, 1]
-    upright = _rounds(batch, m, n, multiprocessors, short, long)
-    return np.minimum(upright, _rounds(batch, m, n, multiprocessors, long, short))
+    m, n = m[:, None], n[:, None]
+    upright = np.ceil(m / short) * np.ceil(n / long)
+    result: Array = np.minimum(upright, np.ceil(m / long) * np.ceil(n / short))
+    return result
 
 
-def _rounds(
-    batch: Array, m: Array, n: Array, multiprocessors: Array, rows: Array, columns: Array
-) -> Array:
-    tiles = np.ceil(m[:, None] / rows) * np.ceil(n[:, None] / columns) * batch[:, None]
+def _covered(tiles: Array, multiprocessors: Array) -> Array:
+    """Elements that rounds of so many tiles (c, 7) of each kind cover, (c, 7).
+
+    Rounds times the tiles that a round can hold, times a tile's size: the size of the result
+    where every multiprocessor always has a whole tile.
+    """
     units = multiprocessors[:, None]
-    result: Array = np.ceil(tiles / units) * units * rows * columns
+    result: Array = np.ceil(tiles / units) * units * _AREA
     return result

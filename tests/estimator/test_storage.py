@@ -40,7 +40,7 @@ def test_no_temporary_file_is_left(path):
     [
         (lambda text: text[: len(text) // 2], "no JSON"),
         (lambda text: "[]", "not a model file"),
-        (lambda text: text.replace('"version":2', '"version":99'), "model version 99"),
+        (lambda text: text.replace('"version":3', '"version":99'), "model version 99"),
         (lambda text: text.replace('"bus":[', '"buses":['), "damaged"),
         (lambda text: text.replace('"launch_s"', '"lunch_s"', 1), "damaged"),
         (lambda text: text.replace('"theta":[[', '"theta":[["x",', 1), "damaged"),
@@ -68,5 +68,5 @@ def test_infinite_shape_features_survive(model, path):
     again = Model.read(path)
     for name in ("width", "depth"):
         assert np.array_equal(
-            again.fit.case.index[name].astype(float), model.fit.case.index[name].astype(float)
+            again.fit.group.index[name].astype(float), model.fit.group.index[name].astype(float)
         )
