@@ -96,8 +96,7 @@ class Donors:
         features = describe(asked.assign(multiprocessors=known))
         keys = asked[list(CELL_COLUMNS)]
         table = pd.concat([keys, features.drop(columns=["workload"])], axis=1)
-        numbers = self._params
-        codes = [numbers.setdefault(key, len(numbers)) for key in features["params_key"]]
+        codes = [self._params.setdefault(key, len(self._params)) for key in features["params_key"]]
         return table.assign(replica=ALL, params=asked["params"], **{PARAMS: codes})
 
     def put_to(self, donor: MachineFacts, asked: pd.DataFrame, threads: Array) -> pd.DataFrame:

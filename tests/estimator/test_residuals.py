@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from estimator import residuals
 from estimator.covariance import Relation, Rows
 from estimator.residuals import Block, fit_block
 
@@ -109,3 +110,16 @@ def test_one_row_is_a_block():
     assert 0.0 < mean[0] <= 0.1
     assert mean[1] == pytest.approx(0.0, abs=1e-6)
     assert np.isfinite(deviation).all()
+
+
+def test_many_questions_are_answered_as_few(monkeypatch):
+    generator = np.random.default_rng(1)
+    position = generator.uniform(0.0, 6.0, 60)
+    seen = rows(position, kind=generator.integers(0, 2, 60))
+    block = fit_block(RELATION, seen, SPREADS, wavy(position), np.full(60, 0.02))
+    asked = rows(generator.uniform(-1.0, 8.0, 300), kind=generator.integers(0, 3, 300))
+    one, doubt = block.predict(asked)
+    monkeypatch.setattr(residuals, "_MANY", 10)
+    many, further = block.predict(asked)
+    assert many == pytest.approx(one, abs=0.002)
+    assert further == pytest.approx(doubt, rel=0.02, abs=0.002)

@@ -67,6 +67,6 @@ def test_a_place_that_cannot_be_written_is_named(model, tmp_path):
 def test_infinite_shape_features_survive(model, path):
     again = Model.read(path)
     for name in ("width", "depth"):
-        assert np.array_equal(
+        assert np.allclose(
             again.fit.group.index[name].astype(float), model.fit.group.index[name].astype(float)
         )
