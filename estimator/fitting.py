@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from collector.errors import EstimateError
+from estimator.blas import one_blas_thread
 from estimator.calibration import held_out_scores, rehearsal_scores, rehearsed
 from estimator.corrections import (
     copy_cells,
@@ -76,6 +77,7 @@ def describe_cells(cells: pd.DataFrame, machines: pd.DataFrame | None = None) ->
     return table.assign(sigma=sigma, noise=noise, sheet_flop_per_s=sheet)
 
 
+@one_blas_thread
 def fit_table(
     table: pd.DataFrame, machines: pd.DataFrame | None = None, fingerprint: str = ""
 ) -> Model:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from collector.errors import EstimateError, SelectionError
+from estimator.blas import one_blas_thread
 from estimator.dataset import CELL_COLUMNS
 from estimator.donor_choice import with_donors
 from estimator.donors import Donors
@@ -54,6 +55,7 @@ class Model:
     measured: pd.DataFrame
     errors: pd.DataFrame
 
+    @one_blas_thread
     def predict(
         self, cells: pd.DataFrame, *, about: About = "machine", strict: bool = True
     ) -> pd.DataFrame:
