@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -20,7 +21,12 @@ _MOST_KEPT = 8  # models of older datasets; each is a few MB
 def user_cache_directory() -> Path:
     """``$XDG_CACHE_HOME/breakeven``, or below ~/.cache (XDG Base Directory Specification)."""
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "breakeven"
+    if base:
+        return Path(base) / "breakeven"
+    try:
+        return Path.home() / ".cache" / "breakeven"
+    except RuntimeError:  # a user without a home, as in containers
+        return Path(tempfile.gettempdir()) / "breakeven"
 
 
 def fit_cached(measurements: Measurements, cache_dir: str | Path) -> Model:

@@ -126,7 +126,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
     from estimator.memory import check_memory
-    from estimator.report import prediction_report
+    from estimator.report import prediction_report, question_line
 
     question = _question(arguments)
     model = _model(arguments)
@@ -144,11 +144,12 @@ def _predict(arguments: argparse.Namespace) -> None:
         objects = [{**asked, **estimate} for asked, estimate in answers]
         _print_json(objects[0] if len(objects) == 1 else objects)
         return
-    reports = [
-        prediction_report(estimate, model.labels.get(asked["machine_id"], asked["machine_id"]))
-        for asked, estimate in answers
-    ]
-    print("\n\n".join(reports))
+    reports = []
+    for asked, estimate in answers:
+        name = asked["machine_id"]
+        label = f"{model.labels[name]} ({name[:8]})" if name in model.labels else name
+        reports.append(prediction_report(estimate, label))
+    print("\n\n".join([question_line(answers[0][0]), *reports]))
 
 
 def _cost(arguments: argparse.Namespace) -> None:
@@ -159,6 +160,8 @@ def _cost(arguments: argparse.Namespace) -> None:
 
     if arguments.steps == 0:
         raise EstimateError("steps is 0; a job has at least one")
+    if arguments.top < 0:
+        raise SelectionError(f"--top {arguments.top}: write 0 (all) or more")
     question = _question(arguments) | {"backend": arguments.backend}
     job = Job(steps=arguments.steps, jobs=arguments.jobs, set_up_s=arguments.set_up)
     instances = read_instances(arguments.instances or INSTANCES_PATH)
@@ -238,20 +241,27 @@ def _question(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _machines(model: Model, name: str | None, device: str, workload: str) -> list[str]:
-    """The machine of that name (or a GPU or CPU of the catalogue), or all that can answer.
+    """The machines of that name (or a GPU or CPU of the catalogue), or all that can answer.
 
     Raises SelectionError.
     """
     if name is not None:
-        try:
+        several = model.machines_like(name)
+        if len(several) > 1:
+            return several
+        if several:
             return [model.find_machine(name)]
-        except SelectionError:
-            from estimator.machine_facts import facts_of_name
+        from estimator.machine_facts import facts_of_name
 
-            found = facts_of_name(name)
-            if found is None or not found.has(device):
-                raise
-            return [name]
+        found = facts_of_name(name)
+        if found is None:
+            return [model.find_machine(name)]  # raises, and lists the machines
+        if not found.has(device):
+            raise SelectionError(
+                f"{name}: a catalogue row of a {'GPU' if device == 'cpu' else 'CPU'}; "
+                f"ask with --device {'cuda' if device == 'cpu' else 'cpu'}"
+            )
+        return [name]
     index = model.fit.group.index
     able = index[(index["device"] == device) & (index["workload"] == workload)]
     if able.empty:

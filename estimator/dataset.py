@@ -16,7 +16,7 @@ import pyarrow as pa
 from collector.dataset import Dataset, FileProblem, RunInfo, merge_datasets, read_dataset
 from collector.errors import EstimateError
 from collector.schema import SCHEMA
-from collector.workloads import FAMILIES
+from collector.workloads import FAMILIES, ITEM_BYTES
 from estimator.hardware import match_gpu
 
 VIEW = "measurements"
@@ -45,6 +45,8 @@ WORK_COLUMNS = (
     "d2h_bytes",
     "kernel_count",
 )
+#: Medians outside are no times of an operation: below any clock's step, or some thirty years.
+_SHORTEST_S, _LONGEST_S = 1e-12, 1e9
 _NORMAL_95_WIDTH = 3.92  # width of a 95 % interval in standard deviations
 
 MACHINE_COLUMNS = (
@@ -200,6 +202,9 @@ def measured_cells(measurements: Measurements) -> pd.DataFrame:
     )
     complete = " and ".join(f'"{name}" is not null' for name in (*CELL_COLUMNS, "params"))
     complete += f""" and (workload, "case") in ({cases}) and mode <> '{FIRST_CALL}'"""
+    dtypes = ", ".join(_quoted(name) for name in ITEM_BYTES)
+    sound = f"threads >= 1 and dtype in ({dtypes}) and "
+    sound += " and ".join(f"coalesce({name}, 0) >= 0" for name in WORK_COLUMNS)
     query = f"""
         select {keys}, {work},
             median(ln(median_s)) as log_seconds,
@@ -208,8 +213,8 @@ def measured_cells(measurements: Measurements) -> pd.DataFrame:
             count(*) as runs,
             cast(sum(n) as bigint) as samples
         from {VIEW}
-        where status = 'ok' and median_s > 0 and isfinite(median_s)
-            and {complete}
+        where status = 'ok' and median_s between {_SHORTEST_S} and {_LONGEST_S}
+            and {complete} and {sound}
         group by {keys}
         order by {keys}
     """

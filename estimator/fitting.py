@@ -118,6 +118,10 @@ def fit_levels(table: pd.DataFrame) -> Fit:
     table = with_kind(table).assign(position=np.arange(len(table)))
     with_copies = ((table["device"] == "cuda") & (table["answer_mode"] == "end_to_end")).to_numpy()
     rest = table[~with_copies]
+    if rest.empty:
+        raise EstimateError(
+            "the dataset has rows of mode end_to_end only; measure hot or resident too"
+        )
     kernels = fit_kernels(rest)
     kernels = replace(kernels, group=_with_ranges(kernels.group, rest))
     kernels = _corrected_kernels(kernels, rest)

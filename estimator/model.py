@@ -137,22 +137,25 @@ class Model:
 
         Raises SelectionError, which lists the machines.
         """
-        known = self.labels
-        if name in known:
-            return name
-        found = [
-            machine
-            for machine, label in known.items()
-            if machine.startswith(name) or name.lower() in label.lower()
-        ]
+        found = self.machines_like(name)
         if len(found) == 1:
             return found[0]
-        listed = ", ".join(f"{machine} ({label})" for machine, label in known.items())
+        listed = ", ".join(f"{machine} ({label})" for machine, label in self.labels.items())
         problem = "is not measured" if not found else "fits several machines"
         raise SelectionError(
             f"machine {name!r} {problem}; choose one of {listed}, or a GPU or CPU of "
             "data/hardware.csv"
         )
+
+    def machines_like(self, name: str) -> list[str]:
+        """Machines whose id is or starts with a name, or whose label has it in it."""
+        if name in self.labels:
+            return [name]
+        return [
+            machine
+            for machine, label in self.labels.items()
+            if name and (machine.startswith(name) or name.lower() in label.lower())
+        ]
 
     @cached_property
     def groups(self) -> pd.DataFrame:
@@ -186,6 +189,9 @@ class Model:
         missing = [name for name in _QUESTION if name not in cells.columns]
         if missing:
             raise SelectionError(f"a question needs the columns {', '.join(missing)}")
+        empty = [name for name in _QUESTION if cells[name].isna().any()]
+        if empty:
+            raise SelectionError(f"a question needs a {empty[0]}; one of them has none")
         asked = cells.copy()
         if "math_mode" not in asked:
             asked["math_mode"] = "ieee"
@@ -201,13 +207,32 @@ class Model:
             given = given.astype(float).fillna(found.astype(float))
         if given.isna().any():
             given = given.fillna(self.donors.default_threads(asked))
+        self._check_threads(asked, given)
         asked["threads"] = given.astype("int64")
         return asked
+
+    def _check_threads(self, asked: pd.DataFrame, given: pd.Series[Any]) -> None:
+        """Whole numbers of at least 1, on a CPU no more than it has cores. SelectionError."""
+        threads = pd.to_numeric(given, errors="coerce").to_numpy(dtype=float)
+        wrong = ~np.isfinite(threads) | (threads < 1.0) | (threads != np.floor(threads))
+        if wrong.any():
+            value = given.iloc[int(np.flatnonzero(wrong)[0])]
+            raise SelectionError(f"threads={value}: write a whole number of at least 1")
+        on_cpu = (asked["device"] == "cpu").to_numpy()
+        machines = asked["machine_id"].astype(str).to_numpy()
+        for machine in np.unique(machines[on_cpu]):
+            cores = self.donors.target(machine).physical_cores
+            most = threads[on_cpu & (machines == machine)].max()
+            if cores is not None and most > cores:
+                raise SelectionError(
+                    f"threads={most:.0f}: {self._label(machine)} has {cores:.0f} cores"
+                )
 
     def own_estimates(self, table: pd.DataFrame) -> pd.DataFrame:
         """What the machines' own groups say of described questions (``Donors.table``).
 
-        In the columns of ``predict``; NaN where a machine has no group that answers.
+        In the columns of ``predict``; NaN where a machine has no group that answers. The interval
+        of a cell that was measured has that measurement in it.
         """
         points = predict_points(self.fit, table)
         seconds = points.seconds
@@ -221,13 +246,16 @@ class Model:
         # errors against the median of several runs have a part of the spread in them already
         spread = table[keys].merge(self.between, on=keys, how="left")["excess"].fillna(0.0)
         half = np.hypot(half, NORMAL_95 * spread.to_numpy())
+        low, high = seconds * np.exp(-half), seconds * np.exp(half)
+        # where model and measurement of this very cell contradict each other, either may be wrong
+        low, high = np.fmin(low, median), np.fmax(high, median)
         parts = np.stack([points.launch_s, points.compute_s, points.memory_s, points.transfer_s])
         counts = self.fit.group.index["n_fit"].to_numpy()
         return pd.DataFrame(
             {
-                "seconds_p5": seconds * np.exp(-half),
+                "seconds_p5": low,
                 "seconds_p50": seconds,
-                "seconds_p95": seconds * np.exp(half),
+                "seconds_p95": high,
                 "launch_s": points.launch_s,
                 "compute_s": points.compute_s,
                 "memory_s": points.memory_s,

@@ -121,7 +121,13 @@ TRANSFER_PRIORS: dict[str, Prior] = {
     "h2d_slow_factor": Prior(log(1.5), (0.7, 0.2, 0.2), low=0.0, high=log(50.0)),
     "h2d_slow_bytes": Prior(log(2e8), (0.7, 0.2, 0.1), low=log(1e6), high=log(1e10)),
     "d2h_slow_factor": Prior(log(1.5), (1.0, 0.3, 0.3), low=0.0, high=log(50.0)),
-    "d2h_slow_bytes": Prior(log(_MAPPED_BYTES), (0.05, 0.02, 0.02), low=log(1e6), high=log(1e10)),
+    # a constant of the allocator: one outlier near it must not move the step
+    "d2h_slow_bytes": Prior(
+        log(_MAPPED_BYTES),
+        (0.02, 0.01, 0.01),
+        low=log(0.95 * _MAPPED_BYTES),
+        high=log(1.05 * _MAPPED_BYTES),
+    ),
 }
 
 #: Family level of copies over a bus, centre and spread: copies are relative to their own

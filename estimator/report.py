@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -47,6 +47,17 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(header), rule, *(line(row) for row in rows)])
 
 
+def question_line(asked: Mapping[str, Any]) -> str:
+    """What was asked: matmul square (batch=1, k=8, m=8, n=8) float32, torch on cuda, resident."""
+    params = ", ".join(f"{name}={value}" for name, value in asked["params"].items())
+    mode = asked.get("mode") or ("hot" if asked["device"] == "cpu" else "resident")
+    math_mode = "" if asked["math_mode"] == "ieee" else f" ({asked['math_mode']})"
+    return (
+        f"{asked['workload']} {asked['case']} ({params}) {asked['dtype']}{math_mode}, "
+        f"{asked['backend']} on {asked['device']}, {mode}"
+    )
+
+
 def prediction_report(estimate: dict[str, Any], label: str) -> str:
     """One estimate: time with its interval, parts, bound, basis, and the measurement."""
     low, middle, high = (duration(estimate[f"seconds_{name}"]) for name in ("p5", "p50", "p95"))
@@ -62,10 +73,13 @@ def prediction_report(estimate: dict[str, Any], label: str) -> str:
         f"basis: {_BASIS.get(estimate['basis'], estimate['basis'])}; the fit of its group saw "
         f"{estimate['n_fit']} cells",
     ]
-    if math.isfinite(estimate["measured_median_s"]):
+    measured = estimate["measured_median_s"]
+    if math.isfinite(measured):
+        note = ""
+        if measured in (estimate["seconds_p5"], estimate["seconds_p95"]):
+            note = "; the model contradicts it: one of the two is wrong here"
         lines.append(
-            f"measured: {duration(estimate['measured_median_s'])} "
-            f"(median of {estimate['measured_n']} samples)"
+            f"measured: {duration(measured)} (median of {estimate['measured_n']} samples){note}"
         )
     return "\n".join(lines)
 
