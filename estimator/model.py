@@ -83,6 +83,7 @@ class Model:
         if asked.empty:
             return pd.DataFrame(columns=list(PREDICTION_COLUMNS), index=cells.index)
         check_forms(asked, self.measured)
+        _require_values(asked, ["params"])
         for machine in asked["machine_id"].astype(str).unique():
             self.donors.target(machine)
         table = self.donors.table(asked)
@@ -189,9 +190,7 @@ class Model:
         missing = [name for name in _QUESTION if name not in cells.columns]
         if missing:
             raise SelectionError(f"a question needs the columns {', '.join(missing)}")
-        empty = [name for name in _QUESTION if cells[name].isna().any()]
-        if empty:
-            raise SelectionError(f"a question needs a {empty[0]}; one of them has none")
+        _require_values(cells, [name for name in _QUESTION if name != "params"])
         asked = cells.copy()
         if "math_mode" not in asked:
             asked["math_mode"] = "ieee"
@@ -325,3 +324,10 @@ class Model:
             f"{name}: no measured machine has {row['workload']} {case_of(row['operation'])} "
             f"{row['dtype']} ({row['math_mode']}) with {row['backend']} on {device} to scale from"
         )
+
+
+def _require_values(cells: pd.DataFrame, names: list[str]) -> None:
+    """Raises SelectionError where a question leaves one of the columns empty."""
+    for name in names:
+        if cells[name].isna().any():
+            raise SelectionError(f"a question needs {name}; one of them has none")

@@ -75,3 +75,14 @@ def test_threads_that_a_machine_has_not_are_refused(model, threads):
     machine = model.machines.loc[model.machines["gpu_model"].isna(), "machine_id"].iloc[0]
     with pytest.raises(SelectionError, match="threads"):
         seconds(model, "matmul", "square", machine, [512], device="cpu", threads=threads)
+
+
+@pytest.mark.parametrize("name", ["machine_id", "backend", "dtype", "params"])
+def test_a_question_with_nothing_in_a_column_is_refused(model, name):
+    question = {
+        **{"machine_id": model.machines["machine_id"].iloc[0], "workload": "matmul"},
+        **{"case": "square", "params": {"n": 64}, "dtype": "float32", "backend": "numpy"},
+        "device": "cpu",
+    }
+    with pytest.raises(SelectionError, match=name):
+        model.predict(pd.DataFrame([question | {name: None}]))
