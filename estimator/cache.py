@@ -52,10 +52,12 @@ def fit_cached(measurements: Measurements, cache_dir: str | Path) -> Model:
 
 @cache
 def _code_stamp() -> str:
-    """What the fit depends on beside the dataset: this package's code and the data sheets."""
+    """What the fit depends on beside the dataset: the code, the work formulas, the data sheets."""
     package = Path(__file__).parent
+    root = package.parent
+    formulas = sorted((root / "collector" / "workloads").glob("*.py"))
     digest = hashlib.sha256()
-    for file in [*sorted(package.glob("*.py")), package.parent / "data" / "hardware.csv"]:
+    for file in [*sorted(package.glob("*.py")), *formulas, root / "data" / "hardware.csv"]:
         with contextlib.suppress(OSError):
             digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
