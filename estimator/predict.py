@@ -152,12 +152,6 @@ def copy_work(cells: pd.DataFrame, base_s: Array) -> TransferWork:
     )
 
 
-def base_seconds(fit: Fit, cells: pd.DataFrame) -> Array:
-    """Seconds of end-to-end cells without their copies, (n,); NaN where no group tells."""
-    base = predict_base(fit, cells)
-    return np.where(base.known, base.seconds, np.nan)
-
-
 def outside(level: Level, group: Indices, cells: pd.DataFrame) -> Array:
     """Log distance of each cell's parameters from the measured range of its group, (n,)."""
     asked = dimensions(cells)

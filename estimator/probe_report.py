@@ -17,7 +17,6 @@ from estimator.probes import PROBES, choose_probes
 
 PROBE_COLUMNS = ("device", "backend", "workload", "case", "params", "dtype", "math_mode", "mode")
 _NEW = "new machine"
-_NO_PROBES = (*UNFITTED_WORKLOADS, "collective")
 
 
 def probe_cells(
@@ -38,7 +37,7 @@ def probe_cells(
     if unknown:
         raise SelectionError(f"unknown device {unknown[0]!r}; choose of {', '.join(known)}")
     pairs = [pair for pair in BACKEND_DEVICES if pair[0] in backends and pair[1] in devices]
-    families = [name for name in FAMILIES if name not in _NO_PROBES]
+    families = [name for name in FAMILIES if name not in UNFITTED_WORKLOADS]
     cells = [
         {
             **{name: getattr(cell, name) for name in CELL_COLUMNS if name != "machine_id"},

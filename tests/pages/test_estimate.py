@@ -28,7 +28,7 @@ def test_measured_cell_shows_both(open_page: OpenPage) -> None:
 
 def test_verdict_turns_with_the_size(open_page: OpenPage) -> None:
     """A tiny product belongs on the CPU, a large one on the GPU."""
-    small = open_page("estimate", job_square_n=64).metric[0].value
+    small = open_page("estimate", job_square_n=16).metric[0].value
     large = open_page("estimate", job_square_n=4096).metric[0].value
     assert small == "CPU is faster"
     assert large == "GPU is faster"
