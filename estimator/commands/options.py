@@ -1,0 +1,139 @@
+"""Options that several commands share, and what they stand for."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from collector.errors import SelectionError
+
+if TYPE_CHECKING:
+    from estimator.dataset import Measurements
+    from estimator.model import Model
+
+DATA = Path("data/runs")
+REPEATS = Path("data/repeats")
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """``--data`` and ``--json``."""
+    parser.add_argument(
+        "--data",
+        type=Path,
+        action="append",
+        metavar="PATH",
+        help=f"directory of runs, or one file; repeatable (default: {DATA})",
+    )
+    parser.add_argument("--json", action="store_true", help="JSON on standard output")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """``--model``: a model file instead of a dataset."""
+    parser.add_argument(
+        "--model", type=Path, metavar="FILE", help="what `fit -o FILE` wrote, instead of a dataset"
+    )
+
+
+def add_question(parser: argparse.ArgumentParser) -> None:
+    """The operation: workload, case, parameters, element type, mode."""
+    parser.add_argument("workload", metavar="WORKLOAD", help="family, such as matmul")
+    parser.add_argument("--case", help="case of the family (default: its first)")
+    parser.add_argument(
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="parameter of the case; may be given several times",
+    )
+    parser.add_argument("--dtype", help="element type (default: the family's first)")
+    parser.add_argument(
+        "--math-mode", choices=("ieee", "tf32"), default="ieee", help="default: ieee"
+    )
+    parser.add_argument(
+        "--mode",
+        choices=("hot", "cold", "resident", "end_to_end"),
+        help="default: hot on a CPU, resident on a GPU",
+    )
+
+
+def read_question(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The columns of a question that do not depend on the place. Raises SelectionError."""
+    from collector.workloads import get_workload
+    from estimator.forms import default_dtype
+
+    family = get_workload(arguments.workload)
+    case = arguments.case or family.cases[0]
+    params: dict[str, int] = {}
+    for text in arguments.param:
+        name, _, value = text.partition("=")
+        try:
+            params[name] = int(float(value))
+            if params[name] != float(value):
+                raise ValueError
+        except (ValueError, OverflowError):
+            raise SelectionError(
+                f"--param {text}: write NAME=VALUE with a whole number, such as n=3000"
+            ) from None
+    known = sorted({dtype for pairs in family.support.values() for dtype, _ in pairs})
+    dtype = arguments.dtype or default_dtype(family, case)
+    if dtype not in known:
+        raise SelectionError(
+            f"{family.name}: unknown dtype {dtype!r}; choose one of {', '.join(known)}"
+        )
+    question = {
+        "workload": family.name,
+        "case": case,
+        "params": family.complete(case, params),
+        "dtype": dtype,
+        "math_mode": arguments.math_mode,
+    }
+    return question if arguments.mode is None else question | {"mode": arguments.mode}
+
+
+def open_measurements(arguments: argparse.Namespace) -> Measurements:
+    """The dataset of ``--data``; names on standard error what was set aside."""
+    from estimator.dataset import load
+
+    measurements = load(*(arguments.data or [DATA]))
+    warn(measurements.problems)
+    return measurements
+
+
+def open_model(arguments: argparse.Namespace) -> Model:
+    """The model of ``--model``, or a fit of the dataset."""
+    from estimator.cache import fit_cached, user_cache_directory
+
+    if getattr(arguments, "model", None) is not None:
+        from estimator.model import Model
+
+        return Model.read(arguments.model)
+    return fit_cached(open_measurements(arguments), user_cache_directory())
+
+
+def warn(problems: Sequence[Any]) -> None:
+    """Name files that were set aside, on standard error."""
+    for problem in problems:
+        print(f"warning: {problem.path}: {problem.reason}", file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """A value as JSON on standard output."""
+    print(json.dumps(plain(value), indent=2, allow_nan=False))
+
+
+def plain(value: Any) -> Any:
+    """JSON values: numpy's numbers become Python's, NaN and infinity null."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
