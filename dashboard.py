@@ -4,7 +4,12 @@ Start it with ``python -m streamlit run dashboard.py``. It reads the dataset tha
 variable BREAKEVEN_DATA names (several directories are separated as in PATH), else ``data/runs``.
 """
 
+import os
+
 import streamlit as st
+
+# Read when pyarrow is first imported: its own allocator keeps what it once had.
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 st.set_page_config(page_title="Breakeven", page_icon="⚖️", layout="wide")
 
@@ -45,6 +50,12 @@ PAGES = [
         title="Cost",
         url_path="cost",
         help="The price of one completed job on each cloud instance.",
+    ),
+    st.Page(
+        "app_pages/rules_of_thumb.py",
+        title="Rules of thumb",
+        url_path="rules-of-thumb",
+        help="What two public calculators promise, beside the estimate and the measurement.",
     ),
 ]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from app_pages import datasheet, queries
+from app_pages import datasheet, fleet_queries
 from app_pages.shared import Source
 from app_pages.text import dtype_name, is_known, params_text
 
@@ -18,11 +18,12 @@ CACHES = 2.0
 CPU_FACTS = ("family", "model_number", "last_level_cache_bytes")
 
 
-def facts_by_id(source: Source) -> dict[str, dict[str, Any]]:
-    """Machine id -> what the data sheets are looked up by."""
+def facts_by_id(source: Source, chosen: list[str]) -> dict[str, dict[str, Any]]:
+    """Machine id -> what the data sheets are looked up by, for the machines of these names."""
+    rows = source.machines[source.machines["name"].isin(chosen)]
     facts: dict[str, dict[str, Any]] = {
         str(row["machine_id"]): {str(key): value for key, value in row.items()}
-        for row in source.machines.to_dict("records")
+        for row in rows.to_dict("records")
     }
     for run in source.measurements.runs:
         known = facts.get(str(run.machine.get("machine_id")))
@@ -34,11 +35,10 @@ def facts_by_id(source: Source) -> dict[str, dict[str, Any]]:
 
 def matmul_frame(source: Source, chosen: list[str]) -> pd.DataFrame:
     """Best matrix product rates of the chosen machines beside the data sheet's."""
-    frame = queries.matmul_ceilings(source.connection)
+    facts = facts_by_id(source, chosen)
+    frame = fleet_queries.matmul_ceilings(source.connection, list(facts))
     frame["machine"] = frame["machine_id"].map(source.names)
-    frame = frame[frame["machine"].isin(chosen)].copy()
     precision = [dtype_name(*pair) for pair in zip(frame["dtype"], frame["math_mode"], strict=True)]
-    facts = facts_by_id(source)
     frame["specified"] = [
         datasheet.peak_flop_per_s(facts[machine], device, name)
         for machine, device, name in zip(
@@ -61,15 +61,15 @@ def cache_note(moved_bytes: float, facts: Mapping[str, Any]) -> str:
 
 def bandwidth_frame(source: Source, chosen: list[str]) -> pd.DataFrame:
     """Best memory and bus rates of the chosen machines beside the data sheet's."""
-    facts = facts_by_id(source)
-    memory = queries.bandwidth_ceilings(source.connection, LEAST_BYTES)
+    facts = facts_by_id(source, chosen)
+    memory = fleet_queries.bandwidth_ceilings(source.connection, list(facts), LEAST_BYTES)
     memory["note"] = [
         cache_note(moved, facts[machine]) if device == "cpu" else ""
         for moved, machine, device in zip(
             memory["moved_bytes"], memory["machine_id"], memory["device"], strict=True
         )
     ]
-    bus = queries.transfer_ceilings(source.connection)
+    bus = fleet_queries.transfer_ceilings(source.connection, list(facts))
     memory["quantity"] = memory["device"] + " memory"
     bus["quantity"] = bus["case"].str.replace("_", " ")
     memory["specified"] = [
@@ -79,7 +79,7 @@ def bandwidth_frame(source: Source, chosen: list[str]) -> pd.DataFrame:
     bus["specified"] = [datasheet.link_bytes_per_s(facts[one]) for one in bus["machine_id"]]
     frame = pd.concat([memory, bus], ignore_index=True)
     frame["machine"] = frame["machine_id"].map(source.names)
-    return with_detail(frame[frame["machine"].isin(chosen)].copy())
+    return with_detail(frame)
 
 
 def with_detail(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,299 +1,206 @@
-"""Cost: the price of one completed job on each cloud instance."""
+"""Cost: which instance finishes a job cheapest, which fastest, how sure that is, and why."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from app_pages import shared, widgets
+from app_pages import cost_command, shared, widgets
+from app_pages.cost_answer import show_answer
+from app_pages.cost_catalogue import Offer, offer_form, provider_list
+from app_pages.cost_compare import (
+    Priced,
+    show_break_even,
+    show_rented_twice,
+    show_sensitivity,
+)
+from app_pages.cost_show import (
+    filter_form,
+    no_rows,
+    show_downloads,
+    show_excluded,
+    show_front,
+    show_table,
+)
+from app_pages.cost_tables import Filters, Looked, looked_at
 from app_pages.job_form import Job, job_form
-from app_pages.rental_form import rental_form
-from app_pages.text import escape, seconds
-from charts.pareto import pareto_chart
+from app_pages.rental_form import Rental, rental_form
+from app_pages.text import escape
 from collector.errors import BreakevenError
-from estimator.cost import CostOptions
-from estimator.cost import Job as PricedJob
-from estimator.instances import INSTANCES_PATH, UNDATED, Instance, read_instances
-from estimator.job_timings import instance_costs, instance_timings
-
-ALL = "all"
-# What the estimator's basis means for an instance that was not itself measured.
-BASIS_NAMES = {
-    "measured": "same GPU, cell measured",
-    "interpolated": "same GPU, between sizes",
-    "extrapolated": "same GPU, beyond sizes",
-    "new_workload": "same GPU, case not measured",
-    "probed": "same GPU, through other machines",
-    "from_specs": "from data sheets",
-}
+from estimator.cost_table import fastest
+from estimator.instance_costs import instance_costs
+from estimator.instances import Instance
+from estimator.job_timings import instance_timings
+from estimator.rental_terms import all_rental_terms
 
 METHOD = """
-**Cost of one completed job** = price per hour x billed time / jobs done in that time, plus egress.
-The billed time is start-up, set-up and the steps, rounded up to the billing increment; one job
-runs on each GPU, so an instance that is not filled is paid for all the same.
+**Cost of one completed job** = price per hour x billed time / jobs done in that time, plus storage
+and data out. The billed time is start-up, set-up, transfers and the steps, rounded up as the
+provider bills; one job runs on each GPU, so an instance that is not filled is paid for all the
+same.
+
+**Spot.** Interruptions come at random at the given rate; what is lost since the last checkpoint is
+done again. The mean time under interruptions is that of J. T. Daly, *Future Generation Computer
+Systems* 22 (2006) 303-312, the best distance between checkpoints that of J. W. Young,
+*Communications of the ACM* 17 (1974) 530-531.
 
 **The time of a step** is the model's. On an instance whose GPU was measured it comes from that
 machine, and its interval is widened by what two machines of one name differ by. On any other it is
-scaled by data sheets from the nearest measured machine (*from data sheets*, wide interval). The
-interval in dollars is that of the time; prices are taken as they are.
+scaled from the nearest measured machine by data sheets, with a wider interval. The interval in
+dollars is that of the time; prices are taken as they are.
 
-**Prices** are those of `data/instances.csv`, each with its date and source. They change: look at
-the date, and check the provider before you rent.
+**Prices** are those of `data/instances.csv`, terms those of `data/rental_terms.csv`, each with its
+date and source. They change: look at the date, and check the provider before you rent.
 """
 
-
-@st.cache_resource(max_entries=1, show_spinner=False)
-def catalogue(stamp: float) -> tuple[Instance, ...]:
-    """The priced instances; read again when the file changes."""
-    return read_instances()
-
-
-def priced_instances() -> tuple[Instance, ...]:
-    """The catalogue, or a message, and the page ends there."""
-    try:
-        return catalogue(INSTANCES_PATH.stat().st_mtime)
-    except (BreakevenError, OSError) as error:
-        st.error(f"The instance catalogue cannot be read: {escape(error)}")
-        st.stop()
+Question = tuple[tuple[str, Any], ...]
 
 
 @st.cache_data(max_entries=32, show_spinner="Timing the job on each instance")
 def timings(
     fingerprint: str,
     stamp: int,
-    question: tuple[tuple[str, Any], ...],
+    question: Question,
     _model: Any,
     _instances: tuple[Instance, ...],
 ) -> pd.DataFrame:
     """Seconds of one step on each instance; ``stamp`` and ``question`` are the cache's key."""
     asked = dict(question)
-    return instance_timings(_model, _instances, asked | {"params": dict(asked["params"])})
+    asked["params"] = dict(asked["params"])
+    found: pd.DataFrame = _model.apply(instance_timings, _instances, asked)
+    return found
 
 
-def meets(low: float, high: float, deadline: float) -> str:
-    """Whether a deadline is met: by the slow end of the interval, by the middle, or not."""
-    return "yes" if high <= deadline else "likely" if low <= deadline else "no"
+@st.cache_resource(max_entries=16, show_spinner="Pricing the job on each instance")
+def priced_table(
+    stamp: int, _ask: Callable[[], pd.DataFrame], _offer: Offer, _rental: Rental
+) -> tuple[Priced, pd.DataFrame]:
+    """The table of costs and what it was made from, both only to be read."""
+    times = _ask()
+    dates = {one.key: one.as_of for one in _offer.instances}
+    made = Priced(
+        stamp,
+        times.assign(as_of=times["key"].map(dates)),
+        _offer.instances,
+        _rental.job,
+        _rental.options,
+        _rental.markets,
+    )
+    table = instance_costs(
+        made.timings,
+        made.instances,
+        made.job,
+        made.options,
+        all_rental_terms(),
+        made.markets,
+    )
+    return made, table
 
 
-def with_front(table: pd.DataFrame) -> pd.DataFrame:
-    """Mark the instances that no other beats in both time and cost."""
-    ordered = table.sort_values(["wall_s_p50", "cost_usd_p50"])
-    best = ordered["cost_usd_p50"].cummin().shift(fill_value=math.inf)
-    return ordered.assign(front=ordered["cost_usd_p50"] < best)
+def time_and_price(
+    source: shared.Source, model: Any, question: Question, offer: Offer, rental: Rental
+) -> tuple[Priced, pd.DataFrame]:
+    """The table of costs and what it was made from; a message instead, and the page ends there."""
+
+    def ask() -> pd.DataFrame:
+        rented = tuple(one for one in offer.timed if one.provider != "own")
+        mine = tuple(one for one in offer.timed if one.provider == "own")
+        parts = [
+            timings(source.fingerprint, _what_is_timed(group), question, model, group)
+            for group in (rented, mine)
+            if group
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    asked = (question, offer.instances, rental.job, rental.options, rental.market)
+    try:
+        return priced_table(hash((source.fingerprint, *asked)), ask, offer, rental)
+    except BreakevenError as error:
+        st.error(f"This job cannot be priced: {escape(error)}")
+        st.stop()
 
 
-def pick_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """Filters of provider and region."""
-    left, right = st.columns(2)
-    with left:
-        providers = [ALL, *sorted(table["provider"].unique())]
-        provider = widgets.select("Provider", providers, "cost_provider", ALL)
-    with right:
-        st.space("small")
-        one_region = st.toggle(
-            "Cheapest region of each instance only",
-            value=True,
-            key="cost_one_region",
-            bind="query-params",
+@st.cache_resource(max_entries=16, show_spinner=False)
+def looked_at_once(
+    stamp: int, filters: Filters, _table: pd.DataFrame, _instances: tuple[Instance, ...]
+) -> Looked:
+    """The rows of the filters, made once."""
+    return looked_at(hash((stamp, filters)), _table, filters, _instances)
+
+
+def _what_is_timed(instances: tuple[Instance, ...]) -> int:
+    """A stamp of what a time depends on: not of the prices."""
+    return hash(
+        tuple(
+            (one.key, one.hardware, one.gpu_count, one.gpu_memory_gib, one.vcpu, one.memory_gib)
+            for one in instances
         )
-    if provider != ALL:
-        table = table[table["provider"] == provider]
-    if one_region:
-        ordered = table.sort_values("cost_usd_p50", na_position="last")
-        table = ordered.drop_duplicates(["provider", "instance"])
-    return table
-
-
-def dollars(amount: float) -> str:
-    """US dollars with four digits, for reading."""
-    return f"${amount:,.2f}" if amount >= 10 else f"${amount:.4g}"
-
-
-def price_dates(as_of: pd.Series) -> str:
-    """First and last date of the prices, and how many have none."""
-    dated = sorted(set(as_of) - {UNDATED})
-    undated = int((as_of == UNDATED).sum())
-    parts = []
-    if dated:
-        span = dated[0] if len(dated) == 1 else f"{dated[0]} to {dated[-1]}"
-        parts.append(f"prices of {escape(span)}")
-    if undated:
-        parts.append(f"{undated} prices without a date")
-    return ", ".join(parts)
-
-
-def lowest(table: pd.DataFrame, column: str) -> pd.Series[Any]:
-    """The row with the smallest value."""
-    return table.iloc[int(table[column].to_numpy().argmin())]
-
-
-def show_best(priced: pd.DataFrame, deadline: float) -> None:
-    """Cheapest, fastest and cheapest in time."""
-    cheapest = lowest(priced, "cost_usd_p50")
-    fastest = lowest(priced, "wall_s_p50")
-    entries = [("Cheapest", cheapest), ("Fastest", fastest)]
-    if deadline > 0:
-        in_time = priced[priced["wall_s_p50"] <= deadline]
-        if len(in_time):
-            entries.append(("Cheapest in time", lowest(in_time, "cost_usd_p50")))
-        else:
-            st.warning(f"No instance is done within {seconds(deadline)}. Relax the deadline.")
-    for column, (label, row) in zip(st.columns(len(entries)), entries, strict=True):
-        with column, st.container(border=True):
-            st.metric(label, f"{dollars(row['cost_usd_p50'])} in {seconds(row['wall_s_p50'])}")
-            st.caption(
-                f"{escape(row['provider'])} {escape(row['instance'])} · "
-                f"{dollars(row['cost_usd_p5'])} to {dollars(row['cost_usd_p95'])} "
-                f"· {escape(BASIS_NAMES.get(row['basis'], row['basis']))}"
-            )
-
-
-def show_front(priced: pd.DataFrame, providers: list[str]) -> None:
-    """Scatter of time against cost."""
-    st.subheader("Time against cost", anchor=False)
-    frame = pd.DataFrame(
-        {
-            "name": priced["provider"] + " " + priced["instance"] + " " + priced["region"],
-            "provider": priced["provider"],
-            "job_s": priced["wall_s_p50"],
-            "cost_usd": priced["cost_usd_p50"],
-            "cost_low_usd": priced["cost_usd_p5"],
-            "cost_high_usd": priced["cost_usd_p95"],
-            "basis": priced["basis"].map(lambda basis: BASIS_NAMES.get(basis, basis)),
-            "front": priced["front"],
-        }
-    )
-    st.altair_chart(
-        pareto_chart(frame, providers),
-        alt=f"Time against cost of the job for {len(frame)} instances with the Pareto front",
-    )
-    st.caption(
-        "Upright lines: 90 % interval of the cost. Grey steps: the Pareto front; any other "
-        "instance is both slower and dearer than one on it."
     )
 
 
-def show_table(priced: pd.DataFrame, instances: tuple[Instance, ...], deadline: float) -> None:
-    """One row per instance, cheapest first."""
-    st.subheader("Instances", anchor=False)
-    sources = {instance.key: instance.source for instance in instances}
-    ordered = priced.sort_values("cost_usd_p50")
-    gpus = [
-        f"{int(count)}x {gpu}" if count else "none"
-        for count, gpu in zip(ordered["gpu_count"], ordered["gpu"], strict=True)
-    ]
-    table = pd.DataFrame(
-        {
-            "Instance": ordered["provider"] + " " + ordered["instance"],
-            "Region": ordered["region"],
-            "GPU": gpus,
-            "Cost per job": ordered["cost_usd_p50"],
-            "90 % from": ordered["cost_usd_p5"],
-            "90 % to": ordered["cost_usd_p95"],
-            "Time, all jobs": [seconds(value) for value in ordered["wall_s_p50"]],
-            "Time (s)": ordered["wall_s_p50"],
-            "In time": [
-                meets(middle, high, deadline) if deadline > 0 else None
-                for middle, high in zip(ordered["wall_s_p50"], ordered["wall_s_p95"], strict=True)
-            ],
-            "On the front": ordered["front"],
-            "Basis": ordered["basis"].map(lambda basis: BASIS_NAMES.get(basis, basis)),
-            "Measured on": ordered["machine"],
-            "Library": ordered["backend"],
-            "Price per hour": ordered["price_usd_per_h"],
-            "Used": 100 * ordered["share_used"],
-            "Price of": ordered["as_of"],
-            "Price source": ordered["key"].map(sources),
-            "Note": ordered["note"],
-        }
-    ).dropna(axis="columns", how="all")
-    money = st.column_config.NumberColumn(format="$%.4g")
-    widgets.table(
-        table,
-        "Cost of one completed job on each instance, cheapest first",
-        {
-            "Instance": st.column_config.TextColumn(pinned=True),
-            **dict.fromkeys(("Cost per job", "90 % from", "90 % to", "Price per hour"), money),
-            "Time (s)": st.column_config.NumberColumn(format="%.4g"),
-            "Used": st.column_config.NumberColumn(
-                format="%.0f %%", help="Share of the instance's GPUs that the jobs fill"
-            ),
-        },
+def question_of(job: Job) -> Question:
+    """The job as the estimator is asked, in a form that a cache can keep."""
+    return (
+        ("workload", job.workload),
+        ("case", job.case),
+        ("params", job.params),
+        ("dtype", job.dtype),
+        ("math_mode", job.math_mode),
+        ("mode", job.gpu_mode),
     )
-
-
-def show_excluded(excluded: pd.DataFrame) -> None:
-    """Instances without a cost, and why."""
-    if excluded.empty:
-        return
-    with st.expander(f"{shared.plural(len(excluded), 'instance')} excluded, and why"):
-        widgets.table(
-            pd.DataFrame(
-                {
-                    "Instance": excluded["provider"] + " " + excluded["instance"],
-                    "Region": excluded["region"],
-                    "GPU": excluded["gpu"].replace("", "none"),
-                    "Reason": excluded["excluded"],
-                }
-            ),
-            "Excluded instances with the reason",
-        )
-
-
-def show_command(
-    source: shared.Source, job: Job, priced_job: PricedJob, options: CostOptions
-) -> None:
-    """The command line that gives the same table."""
-    with st.expander("The same on the command line"):
-        line = f"python -m estimator cost {job.command_arguments()} --mode {job.gpu_mode}"
-        if job.math_mode != "ieee":
-            line += f" --math-mode {job.math_mode}"
-        line += f" --steps {int(priced_job.steps)} --jobs {priced_job.jobs}"
-        line += f" --set-up {priced_job.set_up_s:g}" if priced_job.set_up_s else ""
-        line += " --spot" if options.spot else ""
-        line += shared.data_argument(source)
-        st.code(line, language="bash", wrap_lines=True)
-        st.caption("Start-up, billing increment and deadline are set on this page only.")
 
 
 source = shared.open_dataset()
-shared.header("Cost", "What does one completed job cost on each instance?", METHOD)
+shared.header(
+    "Cost", "Which instance finishes the job cheapest, which fastest, and how sure is that?", METHOD
+)
 shared.provenance(source, "times are estimated, prices are dated in the table")
-instances = priced_instances()
+answer_box = st.container()
+with st.container(border=True):
+    job = job_form(shared.measured_groups(source))
+    rental_box, offer_box = st.container(), st.container()
+    with offer_box:
+        offer = offer_form(source.machines)
+    with rental_box:
+        rental = rental_form(provider_list(offer.instances))
 model = shared.open_model(source)
-job = job_form(model.groups)
-priced_job, options, deadline, market = rental_form()
-question = (
-    ("workload", job.workload),
-    ("case", job.case),
-    ("params", job.params),
-    ("dtype", job.dtype),
-    ("math_mode", job.math_mode),
-    ("mode", job.gpu_mode),
-)
-try:
-    step_times = timings(source.fingerprint, hash(instances), question, model, instances)
-    costs = instance_costs(step_times, instances, priced_job, options)
-except BreakevenError as error:
-    st.error(f"This job cannot be priced: {escape(error)}")
-    st.stop()
-rows = pick_rows(costs)
-priced = rows[rows["excluded"] == ""]
+question = question_of(job)
+made, table = time_and_price(source, model, question, offer, rental)
+filters = filter_form(offer.instances, rental.provider)
+looked = looked_at_once(made.key, filters, table, offer.instances)
+priced, excluded = looked.priced, looked.excluded
 if priced.empty:
-    st.info("No instance can be priced for this job. The table below says why for each.")
-    show_excluded(rows)
+    with answer_box:
+        no_rows(excluded, filters, rental.market)
+    show_excluded(excluded)
     st.stop()
-priced = with_front(priced)
-show_best(priced, deadline)
-st.caption(
-    f"{shared.plural(len(priced), 'instance')} priced ({market}), {len(rows) - len(priced)} "
-    f"excluded · {price_dates(priced['as_of'])} · start-up, set-up and interruptions count only "
-    "as far as they are set above"
+with answer_box:
+    first = show_answer(priced, rental.options, rental.job.jobs)
+fast = fastest(priced)
+assert fast is not None  # there are priced rows
+show_front(looked, rental.options, [*provider_list(offer.instances), "own"])
+baseline = show_table(looked)
+show_excluded(excluded)
+show_downloads(priced, source.fingerprint)
+show_break_even(looked, rental.job.jobs, offer.own, first, fast.to_dict())
+keys = set(priced["key"])
+change = show_sensitivity(
+    Priced(
+        looked.key,
+        made.timings[made.timings["key"].isin(keys)],
+        made.instances,
+        made.job,
+        made.options,
+        made.markets,
+    )
 )
-show_front(priced, sorted(costs["provider"].unique()))
-show_table(priced, instances, deadline)
-show_excluded(rows[rows["excluded"] != ""])
-show_command(source, job, priced_job, options)
+by_key = {one.key: one for one in offer.instances}
+show_rented_twice(source.fingerprint, model, first, by_key[first["key"]], dict(question))
+view = cost_command.View(filters, baseline, change)
+widgets.command(
+    cost_command.command_line(job, rental, offer, view, shared.data_argument(source)),
+    cost_command.note(offer, filters),
+)

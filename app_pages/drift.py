@@ -5,8 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from app_pages import health_queries, shared, widgets
+from app_pages import fleet_queries, shared, widgets
 from charts.drift import drift_chart
+
+#: Rows of the table: the latest runs.
+MOST_RUNS = 50
 
 
 def show_drift(source: shared.Source, chosen: list[str]) -> None:
@@ -14,11 +17,11 @@ def show_drift(source: shared.Source, chosen: list[str]) -> None:
 
     Nothing where no run of the chosen machines has repetitions.
     """
-    frame = health_queries.drift(source.connection)
-    frame["machine"] = frame["machine_id"].map(source.names)
-    frame = frame[frame["machine"].isin(chosen)]
+    ids = [source.machine_id(name) for name in chosen]
+    frame = fleet_queries.drift(source.connection, ids)
     if frame.empty:
         return
+    frame["machine"] = frame["machine_id"].map(source.names)
     st.markdown("**Drift along the run**")
     place = frame["device"].where(
         frame["device"] != "cpu",
@@ -33,9 +36,12 @@ def show_drift(source: shared.Source, chosen: list[str]) -> None:
     fields = ["series", "repetition", "percent", "median_s"]
     if len(latest):  # a run without a date has a row of the table only
         names = sorted(latest["series"].unique())
-        st.altair_chart(
-            drift_chart(latest[fields], names),
+        widgets.chart(
+            drift_chart,
+            latest[fields],
+            names,
             alt=f"Deviation of a repeated operation from its first time for {len(names)} series",
+            name="drift",
         )
     groups = frame.groupby(["run_id", "series"], sort=False, dropna=False)
     rows = groups.agg(
@@ -48,19 +54,24 @@ def show_drift(source: shared.Source, chosen: list[str]) -> None:
         middle=("median_s", "median"),
         last=("percent", "last"),
     ).sort_values("started", ascending=False)
+    shown = rows.head(MOST_RUNS)
     widgets.table(
         pd.DataFrame(
             {
-                "Machine": rows["machine"],
-                "Where": rows["place"],
-                "Repetitions": rows["count"],
-                "Range": 100 * (rows["high"] - rows["low"]) / rows["middle"],
-                "Last against first": rows["last"],
-                "Run of": rows["started"],
+                "Machine": shown["machine"],
+                "Where": shown["place"],
+                "Repetitions": shown["count"],
+                "Middle": 1000 * shown["middle"],
+                "Range": 100 * (shown["high"] - shown["low"]) / shown["middle"],
+                "Last against first": shown["last"],
+                "Run of": shown["started"],
             }
         ),
         "Range of a repeated operation's time along each run",
         {
+            "Middle": st.column_config.NumberColumn(
+                format="%.4g ms", help="Median of the repetitions: compare runs with each other"
+            ),
             "Range": st.column_config.NumberColumn(
                 format="%.2f %%", help="Largest less smallest median, over the middle one"
             ),
@@ -70,7 +81,8 @@ def show_drift(source: shared.Source, chosen: list[str]) -> None:
             ),
         },
     )
+    more = f" The latest {len(shown)} of {len(rows)}." if len(rows) > len(shown) else ""
     st.caption(
         "A matrix product and a copy, the same at each repetition; the chart shows each machine's "
-        "last run. They enter no estimate."
+        f"last run. They enter no estimate.{more}"
     )

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import streamlit as st
 
-from app_pages import widgets
+from app_pages import job_words, widgets
 from app_pages.text import dtype_name, escape, split_dtype
 from collector.errors import SelectionError
 from collector.workloads import FAMILIES, get_workload
 from collector.workloads.base import LARGEST_PARAMETER
 from estimator.dataset import UNFITTED_WORKLOADS
 from estimator.features import case_of, operation
-from estimator.forms import takes
+from estimator.forms import default_dtype, takes
 
 # Where a case has no default of its own: a size that takes a moment, not an hour.
 _START_VALUES = {"n": 4096, "m": 4096, "k": 4096, "batch": 64, "rows": 4096, "cols": 1024}
@@ -106,21 +106,31 @@ def job_form(groups: pd.DataFrame) -> Job:
         st.stop()
     left, right = st.columns(2)
     with left:
-        family = widgets.select(
+        family = _pick(
             "Workload",
-            families,
+            job_words.in_order(families),
             "job_workload",
             "matmul",
-            names={name: f"{name}: {FAMILIES[name].summary}" for name in families},
+            {name: job_words.family_name(name) for name in families},
+            job_words.family_help(),
         )
     workload = get_workload(family)
     with right:
-        case = widgets.select("Case", list(workload.cases), "job_case")
+        cases = list(workload.cases)
+        names = {case: job_words.case_name(family, case) for case in cases}
+        case = _pick("Case", cases, "job_case", cases[0], names, job_words.case_help(family))
     params = _parameters(family, case)
     left, right = st.columns(2)
     with left:
         precisions = _precisions(family, case, groups)
-        precision = widgets.choose("Element type", precisions, f"job_dtype_{family}", "float32")
+        precision = widgets.choose(
+            "Element type",
+            precisions,
+            f"job_dtype_{family}",
+            "float32",
+            help="Precision of the numbers. tf32: float32 whose products a GPU rounds to 10 bits; "
+            "only what some machine measured for this workload is offered.",
+        )
     with right:
         end_to_end = _transfer_question(family)
     dtype, math_mode = split_dtype(precision)
@@ -133,6 +143,19 @@ def job_form(groups: pd.DataFrame) -> Job:
     given = tuple(params.items())
     canonical = tuple(sorted(complete.items()))
     return Job(family, case, given, canonical, dtype, math_mode, end_to_end)
+
+
+def _pick(
+    label: str, options: list[str], key: str, default: str, names: dict[str, str], help: str
+) -> str:
+    """A select box whose link may carry the name of the command line instead of the shown one.
+
+    Links of earlier versions carry "matmul: what it is"; the word before the colon is taken.
+    """
+    asked = str(st.query_params.get(key, "")).split(":")[0]
+    if asked in options and key not in st.session_state:
+        default = asked  # the state keeps it from here on
+    return widgets.select(label, options, key, default, names, help)
 
 
 def _parameters(family: str, case: str) -> dict[str, int]:
@@ -148,16 +171,10 @@ def _parameters(family: str, case: str) -> dict[str, int]:
             name, _START_VALUES.get(name, _FALLBACK)
         )
         with column:
-            value = st.number_input(
-                f"Parameter {name}",
-                min_value=1,
-                max_value=LARGEST_PARAMETER,
-                value=start,
-                step=1,
-                key=_key(family, case, name),
-                bind="query-params",
+            label, text = job_words.parameter_words(family, case, name)
+            params[name] = widgets.number(
+                label, _key(family, case, name), start, 1, LARGEST_PARAMETER, text, step=1
             )
-        params[name] = int(value or start)
     return params
 
 
@@ -169,10 +186,14 @@ def _key(family: str, case: str, name: str) -> str:
 
 def _precisions(family: str, case: str, groups: pd.DataFrame) -> list[str]:
     """Element types that were measured somewhere for this case, else for its family."""
-    rows = groups[groups["workload"] == family]
-    same = rows["case"].map(case_of) == case_of(operation(family, case))
+    rows = groups.loc[groups["workload"] == family, ["case", "dtype", "math_mode"]]
+    rows = rows.drop_duplicates()
+    of_case = rows["case"].map(lambda name: operation(family, case_of(name)))
+    same = of_case == operation(family, case)
     rows = rows[same] if same.any() else rows
     rows = rows[[takes(FAMILIES[family], case, dtype) for dtype in rows["dtype"]]]
+    if rows.empty:  # this case was measured nowhere, and the family with other types only
+        return [default_dtype(FAMILIES[family], case)]
     pairs = zip(rows["dtype"], rows["math_mode"].fillna("ieee"), strict=True)
     return sorted({dtype_name(dtype, mode) for dtype, mode in pairs})
 

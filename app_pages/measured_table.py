@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import io
+import re
+from functools import partial
 
 import pandas as pd
 import streamlit as st
 
 from app_pages import widgets
+from app_pages.measured_cells import is_first
 from app_pages.text import reasons_text, spreadsheet_safe, time_unit
 
 #: Columns of the table that go where no row has a value.
 OPTIONAL = ("Energy", "Noisy because", "Outliers", "95 % from", "95 % to", "Spread")
 SPREADS = ("ci95_low_s", "ci95_high_s", "spread")
-
-
-def is_first(frame: pd.DataFrame) -> pd.Series:
-    """Which rows are first calls: one sample a run, no interval."""
-    return frame["mode"] == "first_call"
 
 
 def show_table(frame: pd.DataFrame, workload: str) -> None:
@@ -65,25 +63,43 @@ def show_table(frame: pd.DataFrame, workload: str) -> None:
         },
         alt="Measured cells with samples, median, interval and spread",
     )
-    export = frame.drop(columns=["precision", "machine"]).rename(columns={"series": "series_name"})
-    buffer = io.BytesIO()
-    export.to_parquet(buffer, index=False)
+    export = frame.drop(columns=["precision", "machine", "place"])
+    export = export.rename(columns={"series": "series_name"})
     with st.container(horizontal=True):
         st.download_button(
             "Download CSV",
-            spreadsheet_safe(export).to_csv(index=False).encode("utf-8"),
-            file_name=f"breakeven-{workload}.csv",
+            partial(csv_of, export),
+            file_name=f"breakeven-{_word(workload)}.csv",
             mime="text/csv",
             on_click="ignore",
+            help="The cells of the table with all their columns",
         )
         st.download_button(
             "Download Parquet",
-            buffer.getvalue(),
-            file_name=f"breakeven-{workload}.parquet",
+            partial(parquet_of, export),
+            file_name=f"breakeven-{_word(workload)}.parquet",
             mime="application/vnd.apache.parquet",
             on_click="ignore",
+            help="The same with types kept",
         )
     st.caption("Times in the files are in seconds. Text that a spreadsheet would run is quoted.")
+
+
+def csv_of(frame: pd.DataFrame) -> bytes:
+    """The frame as CSV in which no text is a spreadsheet's formula."""
+    return spreadsheet_safe(frame).to_csv(index=False).encode("utf-8")
+
+
+def parquet_of(frame: pd.DataFrame) -> bytes:
+    """The frame as a Parquet file."""
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def _word(name: str) -> str:
+    """Fit for a file's name, whatever a dataset calls a family."""
+    return re.sub(r"[^a-z0-9_]+", "-", name.lower())[:40] or "cells"
 
 
 def energy_column(joules: pd.Series) -> tuple[pd.Series, str]:

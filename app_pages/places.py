@@ -2,78 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
+import streamlit as st
 
 from app_pages.job_form import Job
 from app_pages.shared import plural
-from app_pages.text import with_params
-from collector.errors import BreakevenError
-from estimator.memory import memory_shortage
+from estimator.place_answers import PlaceAnswers, PlaceQuestion
 
 THREADS = {"most": "all cores", "one": "one thread", "both": "both"}
-PLACE = ["machine_id", "device", "backend", "threads"]
 
 
-def places(groups: pd.DataFrame, job: Job, names: dict[str, str], threads: str) -> pd.DataFrame:
-    """Every measured place that knows the job's workload and element type, one row each.
+def question_of(job: Job, **options: Any) -> PlaceQuestion:
+    """The job as the estimator is asked; ``options`` are fields of ``PlaceQuestion``."""
+    return PlaceQuestion(
+        job.workload,
+        job.case,
+        job.given,
+        job.dtype,
+        job.math_mode,
+        job.gpu_mode,
+        **options,
+    )
 
-    Columns: those of ``Model.predict``'s input, plus machine and option (name for people).
-    ``threads`` is a key of ``THREADS``. A CPU has no tf32: it is asked for float32 instead.
-    """
-    known = groups[(groups["workload"] == job.workload) & (groups["dtype"] == job.dtype)]
-    wanted = np.where(known["device"] == "cpu", "ieee", job.math_mode)
-    known = known[known["math_mode"].fillna("ieee") == wanted]
-    table = known[PLACE].drop_duplicates(ignore_index=True)
-    if threads != "both":
-        by = table.groupby(PLACE[:3])["threads"]
-        kept = by.transform("max" if threads == "most" else "min")
-        table = table[table["threads"] == kept].reset_index(drop=True)
-    table["workload"], table["case"] = job.workload, job.case
-    table = with_params(table, [dict(job.params)] * len(table))
-    table["dtype"] = job.dtype
-    table["math_mode"] = np.where(table["device"] == "cpu", "ieee", job.math_mode)
-    table["mode"] = np.where(table["device"] == "cpu", "hot", job.gpu_mode)
-    table["machine"] = table["machine_id"].map(names)
-    table["option"] = [
+
+@st.cache_data(max_entries=64, show_spinner="Estimating the time on each machine")
+def answers(fingerprint: str, question: PlaceQuestion, _model: Any) -> PlaceAnswers:
+    """The places with the model's columns, fastest first, and those without an estimate."""
+    found: PlaceAnswers = _model.apply("estimator.place_answers:answer_places", question)
+    return found
+
+
+def with_names(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """Add machine (name for people) and option (library, device, threads and machine)."""
+    machine = [names.get(str(key), str(key)) for key in table["machine_id"]]
+    option = [
         f"{row['backend']} {row['device']}"
         + (f", {plural(int(row['threads']), 'thread')}" if row["device"] == "cpu" else "")
-        + f" · {row['machine']}"
-        for row in table.to_dict("records")
+        + f" · {name}"
+        for row, name in zip(table.to_dict("records"), machine, strict=True)
     ]
-    return table
-
-
-def estimates(model: Any, table: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
-    """The places with the model's columns, fastest first, and (option, reason) of the refused."""
-    if table.empty:
-        return table, []
-    questions = [
-        {str(key): value for key, value in row.items()} for row in table.to_dict("records")
-    ]
-    shortages = [memory_shortage(model, question) for question in questions]
-    refused = [
-        (str(option), f"does not fit: {shortage}")
-        for option, shortage in zip(table["option"], shortages, strict=True)
-        if shortage is not None
-    ]
-    table = table[[shortage is None for shortage in shortages]].reset_index(drop=True)
-    if table.empty:
-        return table, refused
-    try:
-        answers = [model.predict(table)]
-    except BreakevenError:  # one place cannot answer: ask each on its own
-        answers = []
-        for position in range(len(table)):
-            row = table.iloc[[position]]
-            try:
-                answers.append(model.predict(row))
-            except BreakevenError as error:
-                refused.append((str(row["option"].iloc[0]), str(error)))
-    if not answers:
-        return table.iloc[:0], refused
-    predicted = pd.concat(answers)
-    joined = table.loc[predicted.index].join(predicted)
-    return joined.sort_values("seconds_p50", ignore_index=True), refused
+    return table.assign(machine=machine, option=option)

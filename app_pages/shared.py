@@ -5,32 +5,30 @@ from __future__ import annotations
 import logging
 import os
 import shlex
-from collections.abc import Iterable
+import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-import estimator
 from app_pages import queries, widgets
+from app_pages.dataset_watch import DatasetWatch
+from app_pages.model_process import LocalModel, ModelProcess, RemoteModel, wanted
 from app_pages.text import NO_VALUE, escape, unformula, unique_names
-from collector.dataset import merge_datasets, read_dataset
-from collector.errors import BreakevenError
-from estimator.cache import user_cache_directory
-from estimator.dataset import Measurements
-from estimator.dataset import open_dataset as open_measurements
+from collector.errors import BreakevenError, UserError, WorkerError
+from estimator.cache_directory import user_cache_directory
+from estimator.dataset import Measurements, load
+from estimator.index_process import prepare_index
 
 DATA_VARIABLE = "BREAKEVEN_DATA"
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_DATA = ROOT / "data" / "runs"
-_SUFFIXES = (".parquet", ".journal")
 _ADD_RUN = "python -m collector run --suite quick --out runs"
 
 logger = logging.getLogger(__name__)
-
-Stamp = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -47,20 +45,24 @@ class Source:
     def connection(self) -> Any:
         return self.measurements.connection
 
+    @cached_property
+    def _facts(self) -> dict[str, dict[str, Any]]:
+        rows = self.machines.to_dict("records")
+        return {row["name"]: {str(key): value for key, value in row.items()} for row in rows}
+
     @property
     def names(self) -> dict[str, str]:
         """Machine id -> name for people, unique."""
-        return dict(zip(self.machines["machine_id"], self.machines["name"], strict=True))
+        return {facts["machine_id"]: name for name, facts in self._facts.items()}
 
     @property
     def machine_names(self) -> list[str]:
         """All names in the order that fixes a machine's colour on every page."""
-        return list(self.machines["name"])
+        return list(self._facts)
 
     def machine(self, name: str) -> dict[str, Any]:
         """Facts about the machine with this display name."""
-        found = self.machines[self.machines["name"] == name].to_dict("records")[0]
-        return {str(key): value for key, value in found.items()}
+        return dict(self._facts[name])
 
     def machine_id(self, name: str) -> str:
         """Id of the machine with this display name."""
@@ -73,38 +75,41 @@ def dataset_paths() -> tuple[Path, ...]:
     return tuple(Path(part) for part in setting.split(os.pathsep) if part)
 
 
-def _stamp(paths: Iterable[Path]) -> Stamp:
-    """Name, time of change and size of every file: a new run makes a new stamp."""
-    files: list[tuple[str, int, int]] = []
-    for path in paths:
-        found = [path] if path.is_file() else sorted(path.rglob("*")) if path.is_dir() else []
-        for file in found:
-            if file.suffix in _SUFFIXES and file.is_file():
-                facts = file.stat()
-                files.append((str(file), facts.st_mtime_ns, facts.st_size))
-    return tuple(files)
+@st.cache_resource(show_spinner=False)
+def _watch() -> DatasetWatch:
+    return DatasetWatch()
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the dataset")
-def _read(paths: tuple[Path, ...], stamp: Stamp) -> Source:
-    measurements = open_measurements(merge_datasets(read_dataset(path) for path in paths))
+def _read(paths: tuple[Path, ...], stamp: str) -> Source:
+    began = time.monotonic()
+    prepare_index(paths)
+    measurements = load(*paths)
     machines = queries.machines(measurements.connection)
     labels = dict(zip(machines["machine_id"], machines["label"], strict=True))
     names = {key: unformula(name) for key, name in unique_names(labels).items()}
     machines["name"] = machines["machine_id"].map(names)
     machines = machines.sort_values("name", ignore_index=True)
-    return Source(
-        measurements,
-        str(measurements.fingerprint),
-        paths,
-        machines,
-        queries.totals(measurements.connection),
-    )
+    totals = queries.totals(measurements.connection)
+    _watch().opened(time.monotonic() - began)
+    return Source(measurements, str(measurements.fingerprint), paths, machines, totals)
+
+
+@st.cache_resource(show_spinner=False)
+def _model_process() -> ModelProcess:
+    return ModelProcess()
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _remote_model(fingerprint: str, paths: tuple[Path, ...]) -> RemoteModel:
+    return RemoteModel(_model_process(), paths, fingerprint)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Fitting the model to the measurements")
-def _fit(fingerprint: str, _measurements: Any) -> Any:
-    return estimator.fit_cached(_measurements, user_cache_directory())
+def _local_model(fingerprint: str, _measurements: Measurements) -> LocalModel:
+    from estimator.cache import fit_cached
+
+    return LocalModel(fit_cached(_measurements, user_cache_directory()), _measurements)
 
 
 def open_dataset(need_rows: bool = True) -> Source:
@@ -117,7 +122,7 @@ def open_dataset(need_rows: bool = True) -> Source:
         how_to_add_a_machine(expanded=True)
         st.stop()
     try:
-        source = _read(present, _stamp(present))
+        source = _read(present, _watch().stamp(present))
     except BreakevenError as error:
         st.error(f"The dataset cannot be read: {escape(error)}")
         st.stop()
@@ -129,17 +134,43 @@ def open_dataset(need_rows: bool = True) -> Source:
     return source
 
 
-def open_model(source: Source) -> Any:
-    """The model fitted to the dataset, or a message, and the page ends there."""
+def open_model(source: Source) -> RemoteModel | LocalModel:
+    """The model fitted to the dataset, or a message, and the page ends there.
+
+    Draw before what needs no model: the first call of a dataset waits for the fit. Where the fit
+    took a selection of the dataset, a caption says which.
+    """
+    place = st.empty()
     try:
-        return _fit(source.fingerprint, source.measurements)
-    except BreakevenError as error:
+        model: RemoteModel | LocalModel
+        if wanted():
+            model = _remote_model(source.fingerprint, source.paths)
+            if not model.ready:
+                with place.container(), st.spinner("Waiting for the model", show_time=True):
+                    model.prepare(st.empty().caption)
+                place.empty()
+        else:
+            model = _local_model(source.fingerprint, source.measurements)
+        if model.note:
+            st.caption(
+                f"The model is {escape(model.note)}; the others are estimated through these."
+            )
+        return model
+    except UserError as error:
         st.error(f"The model cannot be fitted: {escape(error)}")
-    except (ArithmeticError, ValueError, LookupError, TypeError):
+    except (WorkerError, ArithmeticError, ValueError, LookupError, TypeError):
         # A dataset from elsewhere may hold what no test foresaw; the other pages still work.
         logger.exception("fitting failed")
         st.error("The model cannot be fitted to this dataset; the server's log says why.")
     return st.stop()
+
+
+def measured_groups(source: Source) -> pd.DataFrame:
+    """What was measured on any machine, for forms that need not wait for the model.
+
+    Columns: workload, case, dtype, math_mode, backend, device, mode.
+    """
+    return queries.groups(source.connection)
 
 
 def header(title: str, question: str, method: str) -> None:

@@ -12,6 +12,7 @@ GREY = "#808a94"
 
 _TICK_STEPS = ((1,), (1, 2, 5))
 _MOST_TICKS, _FEWEST_TICKS = 9, 3
+_MANY_NAMES = 6
 
 # Streamlit fits axes, titles and legends into a chart's height; these are what they take.
 _X_AXIS_PX, _LEGEND_TITLE_PX, _LEGEND_ROW_PX = 50, 30, 19
@@ -98,20 +99,31 @@ def duration_x(field: str, title: str, values: Iterable[float]) -> alt.X:
     )
 
 
-def series_color(field: str, title: str, domain: list[str]) -> alt.Color:
+def series_color(field: str, title: str, domain: list[str], columns: int = 1) -> alt.Color:
     """Colour by category: the place in ``domain`` fixes the place in the theme's palette."""
     return alt.Color(
         f"{field}:N",
         title=title,
         scale=alt.Scale(domain=domain),
-        legend=bottom_legend(),
+        legend=bottom_legend(columns),
     )
+
+
+def legend_columns(domain: list[str]) -> int:
+    """Columns of a legend of short names: two where they are many."""
+    return 1 if len(domain) <= _MANY_NAMES else 2
 
 
 def bottom_legend(columns: int = 1) -> alt.Legend:
     """A legend below the chart, one entry a line, so that long names fit a narrow screen."""
     return alt.Legend(
-        orient="bottom", columns=columns, labelLimit=520, titleLimit=520, symbolOpacity=1
+        orient="bottom",
+        columns=columns,
+        labelLimit=520,
+        titleLimit=520,
+        symbolOpacity=1,
+        symbolSize=80,
+        rowPadding=2,
     )
 
 

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import altair as alt
 import pandas as pd
 
-from charts._axes import GREY, height_of, log_domain, log_x, log_y, series_color, stack
+from charts._axes import (
+    GREY,
+    height_of,
+    legend_columns,
+    log_domain,
+    log_x,
+    log_y,
+    series_color,
+    stack,
+)
 
 
 def parity_chart(frame: pd.DataFrame, color_field: str, domain: list[str]) -> alt.LayerChart:
@@ -13,6 +24,7 @@ def parity_chart(frame: pd.DataFrame, color_field: str, domain: list[str]) -> al
 
     ``frame``: measured_s, predicted_s, error (relative), cell (text) and ``color_field``.
     """
+    columns = legend_columns(domain)
     values = pd.concat([frame["measured_s"], frame["predicted_s"]])
     low, high = log_domain(values)
     guides = pd.DataFrame(
@@ -38,7 +50,9 @@ def parity_chart(frame: pd.DataFrame, color_field: str, domain: list[str]) -> al
         .encode(
             x=log_x("measured_s", "Measured median", values, "s"),
             y=log_y("predicted_s", "Model", values, "s"),
-            color=series_color(color_field, color_field.replace("_", " ").capitalize(), domain),
+            color=series_color(
+                color_field, color_field.replace("_", " ").capitalize(), domain, columns
+            ),
             tooltip=[
                 alt.Tooltip("cell:N", title="Cell"),
                 alt.Tooltip("measured_s:Q", title="Measured, s", format=".4s"),
@@ -47,4 +61,4 @@ def parity_chart(frame: pd.DataFrame, color_field: str, domain: list[str]) -> al
             ],
         )
     )
-    return stack(dots, lines, height=height_of(330, legend_rows=len(domain)))
+    return stack(dots, lines, height=height_of(330, legend_rows=ceil(len(domain) / columns)))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import altair as alt
 import pandas as pd
 
-from charts._axes import GREY, height_of, log_x, series_color, stack
+from charts._axes import GREY, height_of, legend_columns, log_x, series_color, stack
 
 _CLIP = 1.0
 
@@ -15,6 +17,7 @@ def residual_chart(frame: pd.DataFrame, color_field: str, domain: list[str]) -> 
 
     ``frame``: measured_s, error, cell (text) and ``color_field``.
     """
+    columns = legend_columns(domain)
     shown = frame.assign(shown=frame["error"].clip(-_CLIP, _CLIP))
     zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=GREY).encode(y=alt.Y("zero:Q"))
     dots = (
@@ -27,7 +30,9 @@ def residual_chart(frame: pd.DataFrame, color_field: str, domain: list[str]) -> 
                 title="Model's error (above 0: too slow)",
                 axis=alt.Axis(format="+.0%"),
             ),
-            color=series_color(color_field, color_field.replace("_", " ").capitalize(), domain),
+            color=series_color(
+                color_field, color_field.replace("_", " ").capitalize(), domain, columns
+            ),
             tooltip=[
                 alt.Tooltip("cell:N", title="Cell"),
                 alt.Tooltip("measured_s:Q", title="Measured, s", format=".4s"),
@@ -35,4 +40,4 @@ def residual_chart(frame: pd.DataFrame, color_field: str, domain: list[str]) -> 
             ],
         )
     )
-    return stack(zero, dots, height=height_of(330, legend_rows=len(domain)))
+    return stack(zero, dots, height=height_of(330, legend_rows=ceil(len(domain) / columns)))

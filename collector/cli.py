@@ -8,12 +8,12 @@ import sys
 from collections.abc import Sequence
 
 from collector import __version__
-from collector.commands import INTERRUPTED, check, compare, info, merge, plan, run
+from collector.commands import INTERRUPTED, check, compare, info, merge, plan, run, show
 from collector.commands import list as listing
 from collector.errors import BreakevenError
 
 #: in the order in which the help names them
-_COMMANDS = (run, plan, info, listing, check, compare, merge)
+_COMMANDS = (run, plan, info, listing, check, show, compare, merge)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collector.errors import DatasetError, OutputError
+from collector.file_keys import FileKey, find_files
 from collector.journal import SUFFIX, has_begun, read_journal, sync_directory
+from collector.parquet_checks import (
+    DAMAGE,
+    check_facts,
+    check_pages,
+    first_line,
+    open_parquet,
+    run_of,
+)
 from collector.schema import (
     MACHINE_METADATA_KEY,
     RUN_METADATA_KEY,
@@ -41,7 +50,10 @@ class FileProblem:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """One run: where it lies, its machine's fingerprint, its summary, its number of rows."""
+    """One run: where it lies, its machine's fingerprint, its summary, its number of rows.
+
+    ``whole``: its file has exactly the columns of the schema, as runs of this version have.
+    """
 
     path: Path
     run_id: str
@@ -49,24 +61,31 @@ class RunInfo:
     run: Mapping[str, Any]
     rows: int
     finished: bool
+    whole: bool = False
+
+
+#: what reading a Parquet file found: its run, or the reason why it is set aside
+Verdict = RunInfo | str
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a path holds."""
+    """What a path holds. ``file_keys`` tells of each Parquet file which state of it was read."""
 
     parquet_files: tuple[Path, ...]
     journal_tables: tuple[pa.Table, ...]
     problems: tuple[FileProblem, ...]
     runs: tuple[RunInfo, ...]
+    file_keys: Mapping[Path, FileKey] = field(default_factory=dict)
 
 
-def read_dataset(path: str | Path) -> Dataset:
+def read_dataset(path: str | Path, known: Mapping[FileKey, Verdict] | None = None) -> Dataset:
     """Look through a directory (with its subdirectories) or at one file; of a URL, at a copy.
 
-    Raises DatasetError if there is nothing at the path, OutputError if a URL needs a package
-    that is missing. A file that is damaged or newer is listed in ``problems``; an empty
-    directory gives an empty dataset.
+    A Parquet file in a state that is in ``known`` is not read again. A file that is damaged or
+    newer is listed in ``problems``; an empty directory gives an empty dataset. Raises
+    DatasetError if there is nothing at the path, OutputError if a URL needs a package that is
+    missing.
     """
     url = as_url(path)
     root = local_copy(url) if url is not None else as_path(path)
@@ -81,7 +100,7 @@ def read_dataset(path: str | Path) -> Dataset:
     except OSError as error:
         raise DatasetError(f"{root}: cannot be read: {error.strerror or error}") from error
     for _ in range(_SCANS):
-        dataset = _scan(root)
+        dataset = _scan(root, known or {})
         # a run that ends or is resumed just now changes its form, and so its name
         if all(os.path.lexists(problem.path) for problem in dataset.problems):
             break
@@ -96,15 +115,16 @@ def read_dataset(path: str | Path) -> Dataset:
     return dataset
 
 
-def _scan(root: Path) -> Dataset:
-    files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
+def _scan(root: Path, known: Mapping[FileKey, Verdict]) -> Dataset:
+    files = find_files(root)
+    file_keys = {file: key for file, key in files.items() if file.suffix == ".parquet"}
     finished: dict[Path, RunInfo] = {}
     growing: dict[Path, tuple[RunInfo, pa.Table]] = {}
     problems: list[FileProblem] = []
-    for file in files:
+    for file, key in files.items():
         try:
             if file.suffix == ".parquet":
-                finished[file] = _inspect_parquet(file)
+                finished[file] = _run_of(file, key, known)
             elif file.suffix == SUFFIX:
                 if has_begun(file):  # else killed before anything was measured
                     growing[file.with_suffix(".parquet")] = _inspect_journal(file)
@@ -124,7 +144,17 @@ def _scan(root: Path) -> Dataset:
         journal_tables=tuple(table for _, table in growing.values()),
         problems=tuple(problems),
         runs=(*finished.values(), *(info for info, _ in growing.values())),
+        file_keys=file_keys,
     )
+
+
+def _run_of(path: Path, key: FileKey, known: Mapping[FileKey, Verdict]) -> RunInfo:
+    verdict = known.get(key)
+    if verdict is None:
+        return _inspect_parquet(path)
+    if isinstance(verdict, str):
+        raise DatasetError(f"{path}: {verdict}")
+    return verdict if verdict.path == path else replace(verdict, path=path)
 
 
 def merge_datasets(datasets: Iterable[Dataset]) -> Dataset:
@@ -135,6 +165,7 @@ def merge_datasets(datasets: Iterable[Dataset]) -> Dataset:
         journal_tables=tuple(table for part in parts for table in part.journal_tables),
         problems=tuple(problem for part in parts for problem in part.problems),
         runs=tuple(info for part in parts for info in part.runs),
+        file_keys={file: key for part in parts for file, key in part.file_keys.items()},
     )
 
 
@@ -212,37 +243,16 @@ def write_run(
 def _inspect_parquet(path: Path) -> RunInfo:
     """Footer, schema and every page: a file of a few MB takes milliseconds to read whole."""
     try:
-        file = pq.ParquetFile(path)
-        for _ in file.iter_batches():
-            pass
-        metadata = file.schema_arrow.metadata or {}
-        version = int(metadata.get(VERSION_METADATA_KEY, b"0"))
-        machine = json.loads(metadata.get(MACHINE_METADATA_KEY, b"{}"))
-        run = json.loads(metadata.get(RUN_METADATA_KEY, b"{}"))
-        if not isinstance(machine, dict) or not isinstance(run, dict):
-            raise ValueError("its metadata are not JSON objects")
-    except (OSError, ValueError, pa.ArrowException) as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__)
-        raise DatasetError(f"{path}: damaged: {first}") from error
-    if version > SCHEMA_VERSION:
-        raise DatasetError(
-            f"{path}: written by a newer collector (schema {version}, this one reads up to "
-            f"{SCHEMA_VERSION}); update Breakeven"
-        )
-    if version < 1:
-        raise DatasetError(f"{path}: not written by the collector (no schema version in it)")
-    present = dict(zip(file.schema_arrow.names, file.schema_arrow.types, strict=True))
-    for field in SCHEMA:
-        if field.name in present and not present[field.name].equals(field.type):
-            raise DatasetError(
-                f"{path}: column {field.name} is {present[field.name]}, expected {field.type}"
-            )
-    missing = {"run_id", "machine_id", "cell_id", "status", "median_s"} - set(present)
-    if missing:
-        raise DatasetError(f"{path}: column {min(missing)} is missing")
-    return RunInfo(
-        path, str(run.get("run_id", path.stem)), machine, run, file.metadata.num_rows, True
-    )
+        file = open_parquet(path)
+        check_pages(path, file)
+        machine, run = run_of(file)
+    except DatasetError as error:
+        raise DatasetError(f"{path}: {error}") from error
+    except DAMAGE as error:
+        raise DatasetError(f"{path}: damaged: {first_line(error)}") from error
+    run_id = str(run.get("run_id", path.stem))
+    whole = set(file.schema_arrow.names) == set(SCHEMA.names)
+    return RunInfo(path, run_id, machine, run, file.metadata.num_rows, True, whole)
 
 
 def _inspect_journal(path: Path) -> tuple[RunInfo, pa.Table]:
@@ -250,9 +260,9 @@ def _inspect_journal(path: Path) -> tuple[RunInfo, pa.Table]:
     header = contents.header
     try:
         table = rows_to_table({**header["columns"], **row} for row in contents.rows)
-        info = RunInfo(
-            path, header["run"]["run_id"], header["machine"], header["run"], len(table), False
-        )
-    except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
-        raise DatasetError(f"{path}: damaged journal: {error}") from error
+        machine, run = header["machine"], header["run"]
+        check_facts(machine, run)
+        info = RunInfo(path, str(run["run_id"]), machine, run, len(table), False)
+    except (KeyError, TypeError, *DAMAGE) as error:
+        raise DatasetError(f"{path}: damaged journal: {first_line(error)}") from error
     return info, table

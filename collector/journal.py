@@ -153,7 +153,7 @@ def read_journal(path: Path) -> JournalContents:
     for line in lines[:-1]:  # what follows the last newline was cut short
         try:
             records.append(json.loads(line, object_hook=_decode))
-        except ValueError:
+        except (ValueError, TypeError, RecursionError):
             if not records:
                 break
             continue  # one torn line (a full disk) does not cost the others

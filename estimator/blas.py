@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cache, wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from threadpoolctl import ThreadpoolController
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,5 +38,6 @@ def _limit() -> AbstractContextManager[Any]:
 def _controller() -> ThreadpoolController:
     """Looking for the libraries takes milliseconds: once is enough after scipy is loaded."""
     import scipy.linalg  # noqa: F401  its own BLAS must be found too
+    from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import exp, hypot, log
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
-from scipy.special import ndtr
 
 from collector.errors import EstimateError, SelectionError
 from collector.workloads import get_workload
@@ -99,7 +98,7 @@ def ratio_of_times(slow: tuple[float, ...], fast: tuple[float, ...]) -> Speedup:
     verdict: Verdict = "gpu" if low > 1.0 else "cpu" if high < 1.0 else "unclear"
     side = down if ratio > 1.0 else up
     certain = 1.0 if ratio > 1.0 else 0.0 if ratio < 1.0 else 0.5
-    probability = float(ndtr(NORMAL_95 * log(ratio) / side)) if side > 0.0 else certain
+    probability = NormalDist().cdf(NORMAL_95 * log(ratio) / side) if side > 0.0 else certain
     return Speedup(low, ratio, high, verdict, probability)
 
 
@@ -115,12 +114,14 @@ def breakeven_size(
     params: Mapping[str, int] | None = None,
     vary: str | None = None,
     math_mode: str = "ieee",
+    about: About = "machine",
 ) -> Breakeven:
     """Find where t_cpu = t_gpu + t_transfer / reuse as one parameter of the case grows.
 
     ``reuse`` is the number of calls that share one transfer of the operands. ``params`` holds
     the parameters that stay (by default those of the middle measured cell), ``vary`` names the
-    one that grows (by default the first that is not fixed). Raises SelectionError and
+    one that grows (by default the first that is not fixed), ``about`` is that of
+    ``Model.predict``. Raises SelectionError and
     EstimateError as ``Model.predict`` does.
     """
     if not reuse >= 1.0:
@@ -153,7 +154,7 @@ def breakeven_size(
 
     def log_ratios(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """log(t_cpu / t_gpu) at each value: the estimate, its low and its high end, (n, 3)."""
-        estimate = model.predict(cells(values))
+        estimate = model.predict(cells(values), about=about)
         count = len(values)
         seconds = estimate["seconds_p50"].to_numpy(dtype=float)
         half = np.log(estimate["seconds_p95"].to_numpy(dtype=float) / seconds)
@@ -203,6 +204,8 @@ def _last_crossing(
     values = exact(fine)[:, column]
     values[[0, -1]] = ratios[negative[-1] : negative[-1] + 2, column]
     last = int(np.flatnonzero(values <= 0.0)[-1])
+    from scipy.optimize import brentq
+
     return float(brentq(lambda x: np.interp(x, fine, values), fine[last], fine[last + 1]))
 
 

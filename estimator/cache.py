@@ -4,49 +4,49 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import tempfile
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from collector.errors import DatasetError, OutputError
-from estimator.dataset import Measurements
-from estimator.fitting import fit
-from estimator.model import Model
-from estimator.storage import read_model, write_model
+from estimator.cache_directory import user_cache_directory
+
+if TYPE_CHECKING:
+    from estimator.dataset import Measurements
+    from estimator.model import Model
+
+__all__ = ["fit_cached", "user_cache_directory"]
 
 _MOST_KEPT = 8  # models of older datasets; each is a few MB
 
 
-def user_cache_directory() -> Path:
-    """``$XDG_CACHE_HOME/breakeven``, or below ~/.cache (XDG Base Directory Specification)."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    if base:
-        return Path(base) / "breakeven"
-    try:
-        return Path.home() / ".cache" / "breakeven"
-    except RuntimeError:  # a user without a home, as in containers
-        return Path(tempfile.gettempdir()) / "breakeven"
-
-
 def fit_cached(measurements: Measurements, cache_dir: str | Path) -> Model:
     """The model of this dataset: read from ``cache_dir``, or fitted and written there.
+
+    A large fleet is fitted to representatives (``selection``).
 
     Files are named by the dataset's fingerprint and by that of the code and of the data sheets
     it fits with, so that new runs and new versions are fitted anew; a damaged file is too. A
     directory that cannot be written costs the next fit, not this one. Raises EstimateError where
     there is nothing to fit.
     """
+    from estimator.storage import read_model, write_model
+
     folder = Path(cache_dir)
     path = folder / f"model-{_code_stamp()}-{measurements.fingerprint[:32]}.json"
     with contextlib.suppress(DatasetError):
         model = read_model(path)
         if model.fingerprint == measurements.fingerprint:
             return model
-    model = fit(measurements)
-    with contextlib.suppress(OutputError):
+    # not for those who only ask for the folder
+    from estimator.selection import fit_selected, fleet_selection
+
+    model = fit_selected(measurements, fleet_selection(measurements))
+    with contextlib.suppress(OutputError, DatasetError):
         write_model(model, path)
         _forget_old(folder)
+        # as every later process has it, and without what the fit holds
+        return read_model(path)
     return model
 
 

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Sequence
 
 from collector.errors import BreakevenError
-from estimator.commands import cost, fit, predict, probes, validate
+from estimator.commands import catalogue, cost, fit, health, pays, predict, probes, rules, validate
 
 _INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 #: in the order in which the help names them
-COMMANDS = (predict, cost, probes, validate, fit)
+COMMANDS = (predict, pays, cost, catalogue, rules, health, probes, validate, fit)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,12 +1,19 @@
 """Cost per completed job: pure functions, no input/output.
 
-    cost per job = price per hour x billed time / 3600 / jobs done in that time + egress
+    cost per job = (price per hour x billed time / 3600 + storage) / jobs + egress
     billed time  = start-up + set-up + rounds x (transfers + steps x seconds per step)
-                   x restarts / probability of completion, rounded up to the billing increment
+                   x restarts / probability of completion, at least the minimum charge,
+                   rounded up to the billing increment, summed over the machines
 
-Jobs are packed one per GPU, so ``rounds = ceil(jobs / GPUs)``: an instance that is not filled is
-paid for all the same, and ``share_used`` says how far it was filled. Spot interruptions and
-checkpoints are in :mod:`estimator.interruptions`, machines of one's own in
+Jobs are packed one per GPU and go on in step: ``batches = ceil(jobs / GPUs)``, shared out evenly
+over the machines, ``rounds = ceil(batches / machines)``. An instance that is not filled is paid
+for all the same, and ``share_used`` says how far it was filled. Jobs on one instance share its
+host and its links; the time of a step is taken as if each had its GPU and enough of the host to
+itself, which is optimistic for jobs that are bound by the host. An interruption takes the whole
+instance, and loses the round in progress (back to its last checkpoint), not the rounds before.
+The increment and the minimum charge count once for each machine, not once for each restart.
+
+Spot interruptions and checkpoints are in :mod:`estimator.interruptions`, machines of one's own in
 :mod:`estimator.ownership`; both are exported here too.
 """
 
@@ -14,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from collector.errors import EstimateError
@@ -23,16 +30,29 @@ from estimator.cost_inputs import CostOptions, Job, Timing
 from estimator.instances import Instance
 from estimator.interruptions import HOUR_S, best_checkpoint_interval_s, expected_wall_s
 from estimator.ownership import (
+    HOURS_PER_YEAR,
     CostLine,
     breakeven_jobs,
     own_machine,
     own_machine_usd_per_h,
     purchase_line,
 )
+from estimator.rental_plan import (
+    Plan,
+    billed_seconds,
+    checkpoint_interval,
+    checkpoints,
+    machines_needed,
+    machines_of,
+    plan_of,
+    round_up,
+    slots_of,
+)
 
 __all__ = [
     "CostLine",
     "CostOptions",
+    "CostParts",
     "Interval",
     "Job",
     "JobCost",
@@ -42,24 +62,48 @@ __all__ = [
     "cheapest_within_deadline",
     "expected_wall_s",
     "job_cost",
+    "machines_needed",
     "own_machine",
     "own_machine_usd_per_h",
     "pareto_front",
     "purchase_line",
     "round_up",
-    "sensitivity",
 ]
 
 Interval: TypeAlias = tuple[float, float, float]  # p5, p50, p95
 
+HOURS_PER_MONTH = HOURS_PER_YEAR / 12.0
+_MOST_YEARS = 100.0
+_SURE = 0.95  # as likely as the time to stay below the slow end of its interval
+
+
+@dataclass(frozen=True, slots=True)
+class CostParts:
+    """What ``total_usd`` (median) is made of, in USD for all jobs; the parts sum to it.
+
+    ``interruptions`` holds lost work, restarts, checkpoints and failed attempts; ``rounding`` what
+    the billing increment and the minimum charge add.
+    """
+
+    start: float
+    transfer: float
+    steps: float
+    interruptions: float
+    rounding: float
+    storage: float
+    egress: float
+
 
 @dataclass(frozen=True, slots=True)
 class JobCost:
-    """Time and money for all jobs on one instance, with the 90 % interval of the step time.
+    """Time and money for all jobs on one kind of instance, with the interval of the step time.
 
-    ``wall_s``, ``billed_s`` and ``total_usd`` are for all jobs, ``cost_usd`` for one completed
-    job; each is (p5, p50, p95). ``fixed_usd`` and ``marginal_usd_per_job`` leave rounding and
-    unfilled GPUs out: they are for :func:`breakeven_jobs`.
+    ``wall_s`` (until the last job is done), ``billed_s`` (of all machines together) and
+    ``total_usd`` are for all jobs, ``cost_usd`` for one completed job; each is (p5, p50, p95).
+    Interruptions enter by their mean: the interval is that of the step time alone.
+    ``uninterrupted`` is the probability that no machine is taken away.
+    ``fixed_usd`` and ``marginal_usd_per_job`` leave rounding and unfilled GPUs out: they are for
+    :func:`breakeven_jobs`, on one machine.
     """
 
     instance: Instance
@@ -67,12 +111,19 @@ class JobCost:
     price_usd_per_h: float
     basis: str
     jobs: int
+    machines: int
+    rounds: int
     jobs_at_once: int
     share_used: float
     wall_s: Interval
     billed_s: Interval
     total_usd: Interval
     cost_usd: Interval
+    parts: CostParts
+    checkpoint_interval_s: float | None
+    expected_interruptions: float
+    interruption_overhead_s: float
+    uninterrupted: float
     fixed_usd: float
     marginal_usd_per_job: float
 
@@ -82,30 +133,22 @@ class JobCost:
         return self.instance.as_of
 
     def meets_deadline(self, deadline_s: float) -> str:
-        """One of "yes" (even the slow end of the interval does), "likely" (the median) and "no"."""
+        """One of "yes" (even the slow end of the interval does), "likely" (the median) and "no".
+
+        A machine that is taken away with more than 5 % probability never gets a "yes".
+        """
         check_number("deadline_s", deadline_s)
-        return _meets(self.wall_s, deadline_s)
+        return self._meets(self.wall_s, deadline_s)
 
     def meets_budget(self, budget_usd: float) -> str:
         """One of "yes" (even the dear end of the interval does), "likely" (the median) and "no"."""
         check_number("budget_usd", budget_usd)
-        return _meets(self.total_usd, budget_usd)
+        return self._meets(self.total_usd, budget_usd)
 
-
-def _meets(interval: Interval, limit: float) -> str:
-    return "yes" if interval[2] <= limit else "likely" if interval[1] <= limit else "no"
-
-
-def round_up(seconds: float, increment_s: float) -> float:
-    """Seconds rounded up to a multiple of the billing increment (0: no rounding); never lower."""
-    check_number("seconds", seconds)
-    check_number("increment_s", increment_s)
-    units = seconds / increment_s if increment_s > 0.0 else math.inf
-    if units > 2.0**52:  # an increment below the resolution of the number
-        return seconds
-    nearest = float(round(units))
-    count = nearest if math.isclose(units, nearest, rel_tol=1e-12) else math.ceil(units)
-    return max(seconds, count * increment_s)
+    def _meets(self, interval: Interval, limit: float) -> str:
+        if interval[2] <= limit and self.uninterrupted >= _SURE:
+            return "yes"
+        return "likely" if interval[1] <= limit else "no"
 
 
 def job_cost(
@@ -120,55 +163,73 @@ def job_cost(
     if price is None:
         raise EstimateError(f"{instance.key} has no spot price; ask for on-demand")
     check_number("price_usd_per_h", price)
-    gpus = max(1, instance.gpu_count)
-    slots = gpus if how.pack_one_job_per_gpu else 1
-    rounds = math.ceil(job.jobs / slots)
-    fixed_s = how.start_up_s + job.set_up_s
-    usd_per_s = (price + how.storage_usd_per_h) / HOUR_S
-
-    def round_s(seconds_per_step: float) -> float:
-        return _attempts_s(job.transfer_s + job.steps * seconds_per_step, fixed_s, how)
-
-    def billed_s(wall_s: float) -> float:
-        return round_up(max(wall_s, how.minimum_billed_s), how.billing_increment_s)
-
-    each_s = _map(round_s, (timing.seconds_p5, timing.seconds_p50, timing.seconds_p95))
-    wall_s = _map(lambda s: fixed_s + rounds * s, each_s)
-    billed = _map(billed_s, wall_s)
-    total_usd = _map(lambda s: usd_per_s * s + job.jobs * how.egress_usd_per_job, billed)
+    slots = slots_of(instance, how)
+    batches = math.ceil(job.jobs / slots)
+    seconds = (timing.seconds_p5, timing.seconds_p50, timing.seconds_p95)
+    interval_s = checkpoint_interval(seconds[1], job, how)
+    plans = [plan_of(s, job, how, interval_s) for s in seconds]
+    machines = machines_of(plans, batches, how)
+    rounds = math.ceil(batches / machines)
+    wall_s = _each(lambda plan: plan.fixed_s + rounds * plan.round_s, plans)
+    _check_duration(wall_s)
+    run_s = _each(lambda plan: machines * plan.fixed_s + batches * plan.round_s, plans)
+    billed_s = _each(lambda plan: billed_seconds(plan, batches, machines, how), plans)
+    usd_per_s = price / HOUR_S
+    storage_usd_per_s = (
+        job.storage_gib * how.term("storage_usd_per_gib_month") / (HOURS_PER_MONTH * HOUR_S)
+    )
+    egress_usd = job.jobs * job.egress_gib * how.term("egress_usd_per_gib")
+    pairs = zip(billed_s, run_s, strict=True)
+    total = [usd_per_s * billed + storage_usd_per_s * run + egress_usd for billed, run in pairs]
+    total_usd: Interval = (total[0], total[1], total[2])
+    fixed_s = how.term("start_up_s") + job.set_up_s
+    calm_s = job.transfer_s + job.steps * seconds[1]  # one round if nothing goes wrong
+    rate_per_s = how.term("interruptions_per_h") / HOUR_S if how.spot else 0.0
+    written_s = checkpoints(calm_s, interval_s) * how.checkpoint_s
+    exposed_s = machines * fixed_s + batches * (calm_s + written_s)
+    usd_per_run_s = usd_per_s + storage_usd_per_s
     return JobCost(
         instance=instance,
         spot=how.spot,
         price_usd_per_h=price,
         basis=timing.basis,
         jobs=job.jobs,
+        machines=machines,
+        rounds=rounds,
         jobs_at_once=min(slots, job.jobs),
-        share_used=job.jobs / (rounds * gpus),
+        share_used=job.jobs / (batches * max(1, instance.gpu_count)),
         wall_s=wall_s,
-        billed_s=billed,
+        billed_s=billed_s,
         total_usd=total_usd,
-        cost_usd=_map(lambda usd: usd / job.jobs, total_usd),
-        fixed_usd=usd_per_s * fixed_s,
-        marginal_usd_per_job=usd_per_s * each_s[1] / slots + how.egress_usd_per_job,
+        cost_usd=(total[0] / job.jobs, total[1] / job.jobs, total[2] / job.jobs),
+        parts=CostParts(
+            start=usd_per_s * machines * fixed_s,
+            transfer=usd_per_s * batches * job.transfer_s,
+            steps=usd_per_s * batches * job.steps * seconds[1],
+            interruptions=usd_per_s * max(0.0, run_s[1] - machines * fixed_s - batches * calm_s),
+            rounding=usd_per_s * max(0.0, billed_s[1] - run_s[1]),
+            storage=storage_usd_per_s * run_s[1],
+            egress=egress_usd,
+        ),
+        checkpoint_interval_s=interval_s if rate_per_s else None,
+        expected_interruptions=rate_per_s * run_s[1],
+        interruption_overhead_s=max(0.0, wall_s[1] - fixed_s - rounds * calm_s),
+        uninterrupted=math.exp(-rate_per_s * exposed_s),
+        fixed_usd=usd_per_run_s * plans[1].fixed_s,
+        marginal_usd_per_job=usd_per_run_s * plans[1].round_s / slots + egress_usd / job.jobs,
     )
 
 
-def _attempts_s(work_s: float, fixed_s: float, how: CostOptions) -> float:
-    """Mean seconds until a job of ``work_s`` completes: interruptions, then failed attempts."""
-    if how.spot:
-        work_s = expected_wall_s(
-            work_s,
-            how.interruptions_per_h,
-            fixed_s if how.restart_s is None else how.restart_s,
-            how.checkpoint_interval_s,
-            how.checkpoint_s,
+def _each(function: Callable[[Plan], float], plans: list[Plan]) -> Interval:
+    return function(plans[0]), function(plans[1]), function(plans[2])
+
+
+def _check_duration(wall_s: Interval) -> None:
+    years = wall_s[1] / (HOURS_PER_YEAR * HOUR_S)
+    if years > _MOST_YEARS or not math.isfinite(wall_s[2]):
+        raise EstimateError(
+            f"it would take more than {_MOST_YEARS:g} years; ask for fewer steps or jobs"
         )
-    return work_s / how.probability_of_completion
-
-
-def _map(function: Callable[[float], float], interval: Interval) -> Interval:
-    p5, p50, p95 = interval
-    return function(p5), function(p50), function(p95)
 
 
 def pareto_front(costs: Iterable[JobCost]) -> tuple[JobCost, ...]:
@@ -198,37 +259,3 @@ def cheapest_within_deadline(
     enough = ("yes",) if certain else ("yes", "likely")
     meeting = [cost for cost in costs if cost.meets_deadline(deadline_s) in enough]
     return min(meeting, key=lambda cost: (cost.total_usd[1], cost.wall_s[1]), default=None)
-
-
-def sensitivity(
-    instance: Instance,
-    timing: Timing,
-    job: Job,
-    options: CostOptions | None = None,
-    change: float = 0.2,
-) -> dict[str, tuple[float, float]]:
-    """USD per job (median) with one input at a time lowered and raised by the share ``change``."""
-    check_number("change", change, 0.0, 1.0)
-    how = CostOptions() if options is None else options
-
-    def at(name: str, factor: float) -> float:
-        rented, step, rules = instance, timing, how
-        if name == "price":
-            spot = instance.spot_usd_per_h
-            rented = replace(
-                instance,
-                on_demand_usd_per_h=factor * instance.on_demand_usd_per_h,
-                spot_usd_per_h=None if spot is None else factor * spot,
-            )
-        elif name == "seconds_per_step":
-            step = timing.scaled(factor)
-        elif name == "start_up_s":
-            rules = replace(how, start_up_s=factor * how.start_up_s)
-        else:
-            rules = replace(how, interruptions_per_h=factor * how.interruptions_per_h)
-        return job_cost(rented, step, job, rules).cost_usd[1]
-
-    names = ["price", "seconds_per_step", "start_up_s"]
-    if how.spot:
-        names.append("interruptions_per_h")
-    return {name: (at(name, 1.0 - change), at(name, 1.0 + change)) for name in names}

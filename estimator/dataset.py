@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,51 +17,39 @@ import pyarrow as pa
 
 from collector.dataset import Dataset, FileProblem, RunInfo, merge_datasets, read_dataset
 from collector.errors import EstimateError
-from collector.schema import SCHEMA
-from collector.workloads import FAMILIES, ITEM_BYTES
+from collector.storage import as_path, as_url
+from collector.workloads import FAMILIES
 from estimator.hardware import match_gpu
+from estimator.index import LEAST_BYTES, Index, find_index, know_files
+from estimator.index_attach import VIEW, attach_index, create_rows, create_views
+from estimator.index_build import listed, quoted, row_files
+from estimator.index_tables import CELL_COLUMNS, MACHINE_COLUMNS, TABLES, WORK_COLUMNS
 
-VIEW = "measurements"
+__all__ = [
+    "CELL_COLUMNS",
+    "FIRST_CALL",
+    "MACHINE_COLUMNS",
+    "UNFITTED_WORKLOADS",
+    "VIEW",
+    "WORK_COLUMNS",
+    "Measurements",
+    "empty_machines",
+    "load",
+    "measured_cells",
+    "open_dataset",
+]
+
+# DuckDB's own memory; results are beside it. Sorting more goes through temporary files.
+_MEMORY_LIMIT = "128MB"
+_MOST_THREADS = 4
 
 #: A mode and families that never enter a fit: a single call that also loads and compiles, and
 #: an operation that is repeated along a run to show drift.
 FIRST_CALL = "first_call"
 UNFITTED_WORKLOADS = ("anchor",)
 
-CELL_COLUMNS = (
-    "machine_id",
-    "device",
-    "backend",
-    "threads",
-    "workload",
-    "case",
-    "dtype",
-    "math_mode",
-    "mode",
-)
-WORK_COLUMNS = (
-    "flop_count",
-    "bytes_read",
-    "bytes_written",
-    "h2d_bytes",
-    "d2h_bytes",
-    "kernel_count",
-)
-#: Medians outside are no times of an operation: below any clock's step, or some thirty years.
-_SHORTEST_S, _LONGEST_S = 1e-12, 1e9
 _NORMAL_95_WIDTH = 3.92  # width of a 95 % interval in standard deviations
 
-MACHINE_COLUMNS = (
-    "label",
-    "machine_type_id",
-    "instance_type",
-    "cpu_model",
-    "physical_cores",
-    "memory_bytes",
-    "gpu_model",
-    "gpu_count",
-    "gpu_memory_bytes",
-)
 #: Column of ``Measurements.machines`` -> key of ``cpu`` in a run's fingerprint.
 CPU_FACTS = {
     "cpu_family": "family",
@@ -128,14 +118,7 @@ class Measurements:
         As the machine's last run tells it; ``cpu_mhz`` is the median over all its rows, and
         ``GPU_FACTS`` come from the GPU's data sheet.
         """
-        facts = ", ".join(
-            f"coalesce(arg_max({name}, started_at), any_value({name})) as {name}"
-            for name in MACHINE_COLUMNS
-        )
-        query = (
-            f"select machine_id, {facts}, median(cpu_mhz) as cpu_mhz from {VIEW} "
-            "where machine_id is not null group by machine_id order by machine_id"
-        )
+        query = "select * from machine_facts order by machine_id"
         table = self.query(query)
         processors = {run.machine.get("machine_id"): run.machine.get("cpu") for run in self.runs}
         known = [processors.get(machine) or {} for machine in table["machine_id"]]
@@ -152,73 +135,90 @@ class Measurements:
 def load(*paths: str | Path) -> Measurements:
     """Open a dataset: directories of runs (searched recursively), or files of runs.
 
-    Damaged and newer files are named in ``problems`` and left out. Raises DatasetError where
-    a path does not exist.
+    Damaged and newer files are named in ``problems`` and left out. The index of a large dataset
+    (``estimator.index``) is made or brought up to date. Raises DatasetError where a path does
+    not exist.
     """
-    return open_dataset(merge_datasets(read_dataset(path) for path in paths))
+    index = _index_of(paths)
+    known = {key: file.verdict for key, file in index.files.items()} if index else {}
+    return open_dataset(merge_datasets(read_dataset(path, known) for path in paths), index)
 
 
-def open_dataset(dataset: Dataset) -> Measurements:
-    """A DuckDB connection, locked down, with the view ``measurements``."""
-    connection = duckdb.connect(":memory:")
+def _index_of(paths: Sequence[str | Path]) -> Index | None:
+    """Datasets in directories have one; single files and copies of a URL do not."""
+    if not paths or any(as_url(path) is not None for path in paths):
+        return None
+    roots = [as_path(path) for path in paths]
+    return find_index(roots) if all(root.is_dir() for root in roots) else None
+
+
+def open_dataset(dataset: Dataset, index: Index | None = None) -> Measurements:
+    """A DuckDB connection, locked down, with the view ``measurements`` and the small tables."""
+    known = know_files(dataset, index)
+    connection = duckdb.connect(":memory:", config=_limits())
     connection.execute("set timezone = 'UTC'")
-    empty = SCHEMA.empty_table()
-    connection.register("_journal_rows", pa.concat_tables([empty, *dataset.journal_tables]))
-    connection.execute("create table journal_rows as select * from _journal_rows")
-    connection.unregister("_journal_rows")
-    files = [str(file.resolve()) for file in dataset.parquet_files]
-    sources = ["select * from journal_rows"]
-    if files:
-        listed = ", ".join(_quoted(file) for file in files)
-        sources.append(f"select * from read_parquet([{listed}], union_by_name = true)")
-    union = " union all by name ".join(sources)
-    folders = sorted({str(file.parent.resolve()) for file in dataset.parquet_files})
-    allowed = ", ".join(_quoted(folder) for folder in folders)
-    connection.execute(f"set allowed_directories = [{allowed}]")
+    create_rows(connection, dataset)
+    large = sum(dataset.file_keys[path].size for path in known) >= LEAST_BYTES if index else False
+    attached = index is not None and large and attach_index(connection, index, dataset, known)
+    if not attached:
+        create_views(connection)
+    folders = listed({str(Path(file.path).parent) for file in row_files(dataset).values()})
+    connection.execute(f"set allowed_directories = [{folders}]")
     connection.execute("set enable_external_access = false")
-    columns = ", ".join(f'"{name}"' for name in SCHEMA.names)
-    connection.execute(f"create view {VIEW} as select {columns} from ({union})")
     connection.execute("set lock_configuration = true")
-    return Measurements(connection, dataset.problems, dataset.runs, _fingerprint(dataset))
+    digests = {path: file.sha256 for path, file in known.items()}
+    fingerprint = _fingerprint(digests, dataset.journal_tables)
+    return Measurements(connection, dataset.problems, dataset.runs, fingerprint)
 
 
-def measured_cells(measurements: Measurements) -> pd.DataFrame:
+def _limits() -> dict[str, str | bool | int | float | list[str]]:
+    """DuckDB's settings: it may use this much memory, then files that are temporary."""
+    folder = Path(tempfile.gettempdir()) / f"breakeven-{os.getpid()}"
+    return {
+        "memory_limit": _MEMORY_LIMIT,
+        "threads": str(min(_MOST_THREADS, os.cpu_count() or 1)),
+        "temp_directory": str(folder),
+    }
+
+
+def measured_cells(
+    measurements: Measurements,
+    machine_ids: Sequence[str] | None = None,
+    run_ids: Sequence[str] | None = None,
+) -> pd.DataFrame:
     """One row per machine and cell, over all runs with status ok.
 
-    Columns: those that identify a cell, its work, and ``log_seconds`` (median over the runs of
-    the logarithm of their medians), ``noise`` (standard error of a run's median in log units,
-    from its 95 % interval), ``runs``, ``spread`` (standard deviation between runs in log units,
-    NaN for one run) and ``samples`` (all runs together). Raises EstimateError where no row
-    measured anything.
+    ``machine_ids``, ``run_ids``: only these machines and runs (of runs, all rows are read).
+    Columns: those that identify a cell, its work, and
+    ``log_seconds`` (median over the runs of the logarithm of their medians), ``noise`` (standard
+    error of a run's median in log units, from its 95 % interval), ``runs``, ``spread`` (standard
+    deviation between runs in log units, NaN for one run) and ``samples`` (all runs together).
+    Raises EstimateError where no row measured anything.
     """
     keys = ", ".join(f'"{name}"' for name in (*CELL_COLUMNS, "cell_id"))
-    work = ", ".join(f"any_value({name}) as {name}" for name in ("params", *WORK_COLUMNS))
-    # a row without a key, or of a case that a newer collector knows, cannot enter a fit
+    work = ", ".join(("params", *WORK_COLUMNS))
+    # a row of a case that a newer collector knows cannot enter a fit
     cases = ", ".join(
-        f"({_quoted(name)}, {_quoted(case)})"
+        f"({quoted(name)}, {quoted(case)})"
         for name, family in FAMILIES.items()
         if name not in UNFITTED_WORKLOADS
         for case in family.cases
     )
-    complete = " and ".join(f'"{name}" is not null' for name in (*CELL_COLUMNS, "params"))
-    complete += f""" and (workload, "case") in ({cases}) and mode <> '{FIRST_CALL}'"""
-    dtypes = ", ".join(_quoted(name) for name in ITEM_BYTES)
-    sound = f"threads >= 1 and dtype in ({dtypes}) and "
-    sound += " and ".join(f"coalesce({name}, 0) >= 0" for name in WORK_COLUMNS)
+    chosen = "true" if machine_ids is None else "list_contains(?, machine_id)"
+    source, values = (
+        "fit_cells",
+        [list(names) for names in (run_ids, machine_ids) if names is not None],
+    )
+    if run_ids is not None:
+        of_runs = "FROM (SELECT * FROM source_rows WHERE list_contains(?, run_id))"
+        source = f"({TABLES['fit_cells'].replace('FROM source_rows', of_runs)})"
     query = f"""
-        select {keys}, {work},
-            median(ln(median_s)) as log_seconds,
-            coalesce(median(ln(ci95_high_s / ci95_low_s)), 0) / {_NORMAL_95_WIDTH} as noise,
-            stddev_samp(ln(median_s)) as spread,
-            count(*) as runs,
-            cast(sum(n) as bigint) as samples
-        from {VIEW}
-        where status = 'ok' and median_s between {_SHORTEST_S} and {_LONGEST_S}
-            and {complete} and {sound}
-        group by {keys}
+        select {keys}, {work}, log_seconds, log_width / {_NORMAL_95_WIDTH} as noise,
+            spread, runs, samples
+        from {source} where (workload, "case") in ({cases}) and {chosen}
         order by {keys}
     """
-    cells = measurements.query(query)
+    cells = measurements.query(query, values)
     if cells.empty:
         raise EstimateError(
             "no row with status ok in the dataset: run `python -m collector run` first, "
@@ -227,16 +227,12 @@ def measured_cells(measurements: Measurements) -> pd.DataFrame:
     return cells.drop(columns="cell_id")
 
 
-def _fingerprint(dataset: Dataset) -> str:
+def _fingerprint(digests: Mapping[Path, str], journal_tables: Sequence[pa.Table]) -> str:
     """sha256 over the names and contents of the files, whatever directory they lie in."""
     digest = hashlib.sha256()
-    for file in sorted(dataset.parquet_files, key=lambda file: file.name):
+    for file in sorted(digests, key=lambda file: file.name):
         digest.update(file.name.encode())
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    for table in dataset.journal_tables:
+        digest.update(bytes.fromhex(digests[file]))
+    for table in journal_tables:
         digest.update(repr(table.select(["run_id", "cell_id", "median_s"]).to_pylist()).encode())
     return digest.hexdigest()
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 
 from estimator.answers import Answers, Flags
-from estimator.donor_times import deviation_of
+from estimator.donor_cells import deviation_of
 from estimator.donors import Donors
 from estimator.effects import PARTS
 from estimator.intervals import NORMAL_95
 from estimator.machine_facts import FEW_CELLS, MachineFacts
+
+_MOST_ROWS = 20_000  # put to donors at once
 
 
 def with_donors(donors: Donors, asked: pd.DataFrame, answer: pd.DataFrame) -> pd.DataFrame:
@@ -27,14 +29,16 @@ def with_donors(donors: Donors, asked: pd.DataFrame, answer: pd.DataFrame) -> pd
     if not wanted.any():
         return answer
     answer = answer.copy()
-    for machine, rows in asked[wanted].groupby("machine_id", sort=False).groups.items():
-        places = rows.to_numpy()
-        target = donors.target(str(machine))
-        found = donors.answers(target, asked.loc[places])
-        own = answer.loc[places]
-        own_deviation = deviation_of(own)
-        few = np.array([_is_few(donors, target, device) for device in asked.loc[places, "device"]])
-        better = found.known & (few | ~(own_deviation <= found.deviation))
+    rows = np.flatnonzero(wanted)
+    # together, as donors of many machines are the same; in parts, so that the memory is bounded
+    for places in np.split(rows, range(_MOST_ROWS, len(rows), _MOST_ROWS)):
+        part = asked.iloc[places]
+        which, machines = pd.factorize(part["machine_id"])
+        targets = [donors.target(str(machine)) for machine in machines]
+        found = donors.answers(targets, which, part)
+        pairs = zip(which.tolist(), part["device"], strict=True)
+        few = np.array([_is_few(targets[machine], device) for machine, device in pairs])
+        better = found.known & (few | ~(deviation_of(answer.iloc[places]) <= found.deviation))
         _put(answer, places[better], found, better)
     return answer
 
@@ -52,7 +56,7 @@ def _wanted(donors: Donors, asked: pd.DataFrame, answer: pd.DataFrame) -> Flags:
     return result
 
 
-def _is_few(donors: Donors, target: MachineFacts, device: str) -> bool:
+def _is_few(target: MachineFacts, device: str) -> bool:
     return target.cells.get(device, 0) <= FEW_CELLS
 
 
@@ -60,13 +64,14 @@ def _put(answer: pd.DataFrame, places: Any, found: Answers, chosen: Flags) -> No
     seconds = np.exp(found.log_seconds[chosen])
     half = NORMAL_95 * found.deviation[chosen]
     parts = found.parts[chosen]
+    specs = np.where(found.family[chosen], "same_cores", "from_specs")
     columns: dict[str, Any] = {
         "seconds_p5": seconds * np.exp(-half),
         "seconds_p50": seconds,
         "seconds_p95": seconds * np.exp(half),
         **{f"{name}_s": parts[:, i] for i, name in enumerate(PARTS)},
         "bound": np.array(PARTS, dtype=object)[parts.argmax(axis=1)],
-        "basis": np.where(found.probes[chosen] > 0, "probed", "from_specs"),
+        "basis": np.where(found.probes[chosen] > 0, "probed", specs),
         "n_fit": found.n[chosen],
     }
     for name, values in columns.items():

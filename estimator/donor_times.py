@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from estimator.answers import Answers, Counts
+from estimator.answers import Answers, Counts, Flags
+from estimator.core_scaling import core_doubt, core_ratios, family_rows
+from estimator.donor_cells import deviation_of
+from estimator.donor_pairs import Indices, Pairs
+from estimator.donor_ranks import Ranks
 from estimator.effects import PARTS
 from estimator.hardware_specs import GpuSpec
-from estimator.intervals import NORMAL_95
-from estimator.kernel_model import KERNEL_PARAMETERS, Array
-from estimator.levels import Fit, Level
+from estimator.kernel_model import Array
+from estimator.levels import Fit
 from estimator.machine_facts import MachineFacts, relation
 from estimator.part_scaling import part_ratios
 from estimator.predict import predict_points
 from estimator.profile_answers import PUBLISHED_WORKLOADS, profile_parts
-from estimator.spread import kinds_of_cells
 
 if TYPE_CHECKING:
     from estimator.donors import Donors
-    from estimator.model import Model
 
 #: Stands for published profiles (``profile_answers``) where no GPU was measured.
 PUBLISHED = "published kernels"
+
+_FEW = 2_000  # questions, of which all donors are asked at once
 
 
 @dataclass(frozen=True)
@@ -42,51 +47,107 @@ class ScaledTimes:
     rows: Counts
     table: pd.DataFrame
 
+    def take(self, rows: Indices | slice) -> ScaledTimes:
+        """Those of some cells."""
+        return ScaledTimes(
+            self.log_seconds[rows],
+            self.deviation[rows],
+            self.parts[rows],
+            self.rows[rows],
+            self.table.iloc[rows],
+        )
+
 
 def scaled_times(
-    donors: Donors,
-    target: MachineFacts,
-    donor: MachineFacts,
-    asked: pd.DataFrame,
-    *,
-    measured_only: bool = False,
+    donors: Donors, pairs: Pairs, asked: pd.DataFrame, *, measured_only: bool = False
 ) -> ScaledTimes:
-    """The donor's times of cells scaled by data sheets. ``asked``: described questions.
+    """Each donor's times of its target's cells, scaled by data sheets.
 
-    A number of threads between two of the donor's is answered by both, in logarithms.
-    ``measured_only``: not by the donor's fit.
+    ``asked``: described questions, a row for each of ``pairs``. A number of threads between two
+    of the donor's is answered by both, in logarithms. ``measured_only``: not by the donor's fit.
     """
-    if donor.machine_id == PUBLISHED:
-        return _by_profiles(donors, target, asked)
-    below, above, weight = _threads_of(donors.model, donor, asked)
-    one = _on_one(donors, target, donor, asked, below, measured_only)
-    between = np.flatnonzero(weight > 0.0)
-    if not len(between):
-        return one
-    two = _on_one(donors, target, donor, asked.iloc[between], above[between], measured_only)
+    profiles = pairs.each(lambda _, donor: donor.machine_id == PUBLISHED, bool)
+    if profiles.all():
+        return _by_profiles(donors, pairs, asked)
+    if profiles.any():
+        return _both(donors, pairs, asked, profiles, measured_only)
+    below, above, weight = _threads_of(donors, pairs, asked)
+    count, between = len(asked), np.flatnonzero(weight > 0.0)
+    rows = np.append(np.arange(count), between)
+    put = np.append(below, above[between])
+    both = _put(donors, pairs.take(rows), asked.iloc[rows], put, measured_only)
+    one, two = both.take(slice(0, count)), both.take(slice(count, None))
     share = weight[between]
     log_seconds, deviation, parts = one.log_seconds, one.deviation, one.parts
     log_seconds[between] = (1.0 - share) * log_seconds[between] + share * two.log_seconds
     deviation[between] = (1.0 - share) * deviation[between] + share * two.deviation
     mixed = (1.0 - share)[:, None] * _shares(parts[between]) + share[:, None] * _shares(two.parts)
     parts[between] = mixed * np.exp(log_seconds[between])[:, None]
-    return one
+    return _doubted(one, pairs, below, above)
 
 
-def _on_one(
-    donors: Donors,
-    target: MachineFacts,
-    donor: MachineFacts,
-    asked: pd.DataFrame,
-    put: Array,
-    measured_only: bool,
+def times_by_rank(
+    donors: Donors, ranks: Ranks, asked: pd.DataFrame
+) -> Callable[[int, Indices], ScaledTimes]:
+    """What the donors of a rank say of some rows of ``asked``, as a function of both.
+
+    Of few questions all donors are asked at once: a table has its price whatever its length.
+    """
+    if len(asked) > _FEW:
+        return lambda rank, at: scaled_times(donors, ranks.pairs(rank, at)[0], asked.iloc[at])
+    rows = [np.flatnonzero(ranks.at(rank)[0]) for rank in range(ranks.most)]
+    start = np.cumsum([0, *map(len, rows)])
+    pairs = Pairs.joined([ranks.pairs(rank, at)[0] for rank, at in enumerate(rows)])
+    every = np.concatenate([np.zeros(0, dtype=np.intp), *rows])
+    times = scaled_times(donors, pairs, asked.iloc[every])
+    return lambda rank, at: times.take(start[rank] + np.searchsorted(rows[rank], at))
+
+
+def _doubted(times: ScaledTimes, pairs: Pairs, below: Array, above: Array) -> ScaledTimes:
+    """With what other numbers of cores of one family are in doubt by."""
+    rows = np.flatnonzero(family_rows(pairs, times.table["device"]))
+    threads = times.table["threads"].to_numpy(dtype=float)[rows]
+    times.deviation[rows] = np.hypot(
+        times.deviation[rows], core_doubt(threads, below[rows], above[rows])
+    )
+    return times
+
+
+def _both(
+    donors: Donors, pairs: Pairs, asked: pd.DataFrame, profiles: Flags, measured_only: bool
 ) -> ScaledTimes:
-    """Times of the questions put to the donor with ``put`` (n,) threads."""
-    table = donors.put_to(donor, asked, put)
+    """Rows of which some are answered by published profiles and some by machines."""
+    rows = [np.flatnonzero(profiles), np.flatnonzero(~profiles)]
+    of = [
+        scaled_times(donors, pairs.take(at), asked.iloc[at], measured_only=measured_only)
+        for at in rows
+    ]
+    back = np.argsort(np.concatenate(rows))
+    log_seconds, deviation, parts, counts = (
+        np.concatenate([getattr(times, name) for times in of])[back]
+        for name in ("log_seconds", "deviation", "parts", "rows")
+    )
+    table = pd.concat([times.table for times in of]).iloc[back].reset_index(drop=True)
+    return ScaledTimes(log_seconds, deviation, parts, counts, table)
+
+
+def _put(
+    donors: Donors, pairs: Pairs, asked: pd.DataFrame, put: Array, measured_only: bool
+) -> ScaledTimes:
+    """Times of the questions put to the donors with ``put`` (n,) threads."""
+    table = donors.cells.put_to(pairs.donors, asked, put)
     own = own_answers(donors, table, measured_only)
     here = table.assign(threads=asked["threads"].to_numpy())
-    moved = _moved(donors.model.fit, target, donor, table, own.parts)
-    parts = moved * part_ratios(target, donor, here, table["threads"].to_numpy(dtype=float))
+    ratios = part_ratios(pairs, here, table["threads"].to_numpy(dtype=float))
+    family = np.flatnonzero(family_rows(pairs, table["device"]))
+    if len(family):
+        ratios[family] = core_ratios(
+            pairs.take(family),
+            asked.iloc[family],
+            table.iloc[family],
+            own.parts[family].sum(axis=1),
+        )
+    parts = _moved(donors.model.fit, pairs, table, own.parts) * ratios
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = np.log(parts.sum(axis=1) / own.parts.sum(axis=1))
     return ScaledTimes(own.log_seconds + scale, own.deviation, parts, own.n, here)
@@ -97,16 +158,8 @@ def own_answers(donors: Donors, table: pd.DataFrame, measured_only: bool = False
 
     ``table``: described questions (``Donors.table``). ``measured_only``: NaN for the latter.
     """
-    found = donors.measured_places.find(table)
-    here, rest = found >= 0, np.flatnonzero(found < 0)
-    known = donors.measured_answers
-    answers = Answers(
-        np.where(here, known.log_seconds[found], np.nan),
-        np.where(here, known.deviation[found], np.nan),
-        np.where(here[:, None], known.parts[found], np.nan),
-        np.where(here, known.n[found], 0),
-        np.zeros(len(table), dtype=np.int64),
-    )
+    found = donors.cells.places.find(table)
+    answers, rest = donors.cells.answers(found), np.flatnonzero(found < 0)
     if measured_only or not len(rest):
         return answers
     estimate = donors.model.own_estimates(table.iloc[rest].reset_index(drop=True))
@@ -118,93 +171,89 @@ def own_answers(donors: Donors, table: pd.DataFrame, measured_only: bool = False
     return answers
 
 
-def measured_answers(model: Model, measured: pd.DataFrame) -> Answers:
-    """The measured cells (``Donors.measured``) with parts as the fit splits them."""
-    estimate = model.own_estimates(measured)
-    seconds = estimate["seconds_p50"].to_numpy(dtype=float)
-    parts = estimate[[f"{part}_s" for part in PARTS]].to_numpy(dtype=float)
-    times = measured["log_seconds"].to_numpy(dtype=float)
-    runs = model.spread.of("runs", kinds_of_cells(measured), measured["workload"])
-    with np.errstate(invalid="ignore"):
-        parts = parts * (np.exp(times) / seconds)[:, None]
-    return Answers(
-        times,
-        np.fmin(deviation_of(estimate), runs),
-        parts,
-        estimate["n_fit"].to_numpy(dtype=np.int64),
-        np.zeros(len(measured), dtype=np.int64),
-    )
+def measured_by(donors: Donors, pairs: Pairs, cells: pd.DataFrame) -> Flags:
+    """Which cells the donors measured, (n,): at all numbers of threads that would answer."""
+    below, above, weight = _threads_of(donors, pairs, cells)
+    found = [
+        donors.cells.places.find(cells.assign(machine_id=pairs.donors, threads=threads.astype(int)))
+        for threads in (below, above)
+    ]
+    known: Flags = (found[0] >= 0) & ((weight <= 0.0) | (found[1] >= 0))
+    return known
 
 
-def deviation_of(estimate: pd.DataFrame) -> Array:
-    """The deviation (n,) in log units behind the intervals of ``Model.predict``'s columns."""
-    ends = [estimate[f"seconds_{end}"].to_numpy(dtype=float) for end in ("p95", "p50")]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        result: Array = np.log(ends[0] / ends[1]) / NORMAL_95
-    return result
-
-
-def _by_profiles(donors: Donors, target: MachineFacts, asked: pd.DataFrame) -> ScaledTimes:
-    units = None if target.gpu is None else target.gpu.sm_count
-    table = asked.reset_index(drop=True).assign(multiprocessors=float(units or np.nan))
+def _by_profiles(donors: Donors, pairs: Pairs, asked: pd.DataFrame) -> ScaledTimes:
+    units = pairs.each(lambda target, _: _multiprocessors(target) or np.nan)
+    table = asked.reset_index(drop=True).assign(multiprocessors=units)
     parts, deviation = np.full((len(asked), 4), np.nan), np.full(len(asked), np.nan)
     # a family that nobody measured anywhere has no answer, whatever its work counts say
     known = table["workload"].isin([*PUBLISHED_WORKLOADS, *donors.model.measured["workload"]])
-    on = np.flatnonzero(((table["device"] == "cuda") & known).to_numpy())
-    if target.gpu is not None and len(on):
-        parts[on], deviation[on] = profile_parts(target.gpu, table.iloc[on])
+    able = ((table["device"] == "cuda") & known).to_numpy()
+    for code in np.unique(pairs.code):
+        on = np.flatnonzero(able & (pairs.code == code))
+        gpu = pairs.pairs[code][0].gpu
+        if gpu is not None and len(on):
+            parts[on], deviation[on] = profile_parts(gpu, table.iloc[on])
     nothing = np.zeros(len(asked), dtype=np.int64)
     return ScaledTimes(np.log(parts.sum(axis=1)), deviation, parts, nothing, table)
 
 
-def _moved(
-    fit: Fit, target: MachineFacts, donor: MachineFacts, table: pd.DataFrame, parts: Array
-) -> Array:
-    """The donor's parts as they would be with the target's caches and multiprocessors."""
+def _multiprocessors(target: MachineFacts) -> float:
+    """Of the target's GPU, 0 where they are not known."""
+    return float((target.gpu.sm_count if target.gpu is not None else None) or 0.0)
+
+
+def _moved(fit: Fit, pairs: Pairs, table: pd.DataFrame, parts: Array) -> Array:
+    """The donors' parts as they would be with the targets' caches and multiprocessors."""
     factor = np.ones_like(parts)
-    for device in sorted(set(table["device"])):
-        rows = np.flatnonzero((table["device"] == device).to_numpy())
-        caches = target.last_level_cache(device), donor.last_level_cache(device)
-        units = None if target.gpu is None else target.gpu.sm_count
-        if relation(target, donor, device) == "same" or (None in caches and not units):
-            continue
-        asked = table.iloc[rows]
-        other = fit = replace(fit, corrections=type(fit.corrections)())
-        before = predict_points(fit, asked)
-        if caches[0] is not None and caches[1] is not None:
-            other = _with_cache(fit, float(np.log(caches[0] / caches[1])))
-        if device == "cuda" and units:
-            asked = asked.assign(multiprocessors=float(units))
-        after = predict_points(other, asked)
-        for i, name in enumerate(PARTS):
-            old, new = getattr(before, f"{name}_s"), getattr(after, f"{name}_s")
-            with np.errstate(divide="ignore", invalid="ignore"):
-                factor[rows, i] = np.where(old > 0.0, new / old, 1.0)
+    bare = replace(fit, corrections=type(fit.corrections)())
+    on_gpu = (table["device"] == "cuda").to_numpy()
+    units = pairs.each(lambda target, _: _multiprocessors(target))
+    shift, other = (
+        np.where(on_gpu, *(pairs.each(partial(value, device)) for device in ("cuda", "cpu")))
+        for value in (_cache_shift, _differs)
+    )
+    rows = np.flatnonzero((other > 0.0) & (np.isfinite(shift) | (units > 0.0)))
+    if not len(rows):
+        return parts * factor
+    asked = table.iloc[rows]
+    before = predict_points(bare, asked)
+    own = asked["multiprocessors"].to_numpy(dtype=float)
+    new = np.where(on_gpu[rows] & (units[rows] > 0.0), units[rows], own)
+    after = predict_points(
+        bare, asked.assign(multiprocessors=new), cache_shift=np.nan_to_num(shift[rows])
+    )
+    for i, name in enumerate(PARTS):
+        old, moved = getattr(before, f"{name}_s"), getattr(after, f"{name}_s")
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factor[rows, i] = np.where(old > 0.0, moved / old, 1.0)
     return parts * factor
 
 
-def _threads_of(
-    model: Model, donor: MachineFacts, asked: pd.DataFrame
-) -> tuple[Array, Array, Array]:
-    """The donor's numbers of threads below and above those of each question, (n,) each.
+def _cache_shift(device: str, target: MachineFacts, donor: MachineFacts) -> float:
+    """Logarithm of the target's last cache over the donor's, NaN where one is not known."""
+    new, old = target.last_level_cache(device), donor.last_level_cache(device)
+    return float(np.log(new / old)) if new is not None and old is not None else np.nan
+
+
+def _differs(device: str, target: MachineFacts, donor: MachineFacts) -> float:
+    return float(relation(target, donor, device) == "other")
+
+
+def _threads_of(donors: Donors, pairs: Pairs, asked: pd.DataFrame) -> tuple[Array, Array, Array]:
+    """The donors' numbers of threads below and above those of each question, (n,) each.
 
     Also the weight (n,) of the one above, by the logarithms of the threads: 0 where the donor has
     that very number, or none on one side.
     """
-    index = model.fit.group.index
-    keys = ["device", "backend", "workload"]
-    mine = index.loc[index["machine_id"] == donor.machine_id, [*keys, "threads"]]
-    able_of: dict[tuple[str, ...], set[float]] = {}
-    for *key, count in zip(*(mine[name].tolist() for name in mine), strict=True):
-        able_of.setdefault(tuple(map(str, key)), set()).add(float(count))
-    options = {key: np.array(sorted(counts)) for key, counts in able_of.items()}
-    rows = asked[[*keys, "threads"]]
+    rows = asked[["device", "backend", "workload", "threads"]].assign(machine=pairs.donors)
     codes = rows.groupby(list(rows.columns), sort=False).ngroup().to_numpy()
     _, first = np.unique(codes, return_index=True)
     unique = np.ones((len(first), 3))
     for i, row in enumerate(rows.iloc[first].itertuples(index=False, name=None)):
         threads = max(float(row[3]), 1.0)
-        able = options.get(tuple(map(str, row[:3])), np.array([threads]))
+        key = (str(row[4]), *map(str, row[:3]))
+        able = donors.cells.threads.get(key, np.array([threads]))
         low = float(able[able <= threads].max(initial=able.min()))
         high = float(able[able >= threads].min(initial=able.max()))
         weight = 0.0 if low >= high else np.log(threads / low) / np.log(high / low)
@@ -216,18 +265,6 @@ def _threads_of(
 def published(gpu: GpuSpec) -> MachineFacts:
     """The published profiles in the place of a donor: a machine with the target's own GPU."""
     return MachineFacts(PUBLISHED, "published kernel times", gpu=gpu)
-
-
-def _with_cache(fit: Fit, shift: float) -> Fit:
-    """The fit with caches of other sizes: ``shift`` is the log of new over old."""
-    column = KERNEL_PARAMETERS.index("cache_bytes")
-
-    def moved(level: Level) -> Level:
-        theta = level.theta.copy()
-        theta[:, column] += shift
-        return replace(level, theta=theta)
-
-    return replace(fit, dtype=moved(fit.dtype), case=moved(fit.case), group=moved(fit.group))
 
 
 def _shares(parts: Array) -> Array:

@@ -10,6 +10,7 @@ that is half of it, and the other half averages out.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
@@ -21,9 +22,18 @@ import pandas as pd
 from collector.errors import SelectionError
 from collector.workloads import FAMILIES
 from estimator.answers import Answers
-from estimator.dataset import CELL_COLUMNS
-from estimator.donor_times import PUBLISHED, measured_answers, published, scaled_times
-from estimator.effect_spread import estimate
+from estimator.donor_cells import Cells
+from estimator.donor_pairs import Indices, Pairs
+from estimator.donor_ranks import Ranks
+from estimator.donor_times import (
+    PUBLISHED,
+    ScaledTimes,
+    measured_by,
+    published,
+    scaled_times,
+    times_by_rank,
+)
+from estimator.effect_spread import estimate, of_family
 from estimator.effects import (
     Design,
     Deviations,
@@ -32,7 +42,6 @@ from estimator.effects import (
     design,
     infer,
 )
-from estimator.features import describe
 from estimator.gpu_profiles import has_profiles
 from estimator.kernel_model import Array
 from estimator.machine_facts import (
@@ -40,13 +49,11 @@ from estimator.machine_facts import (
     MachineFacts,
     Relation,
     comparable,
+    distance,
     facts_of,
     facts_of_name,
     relation,
 )
-from estimator.matching import Places
-from estimator.shape import ParamsKey
-from estimator.splits import ALL
 
 if TYPE_CHECKING:
     from estimator.model import Model
@@ -54,7 +61,6 @@ if TYPE_CHECKING:
 #: Most donors that are averaged, the most alike first, then those of most cells.
 MOST_DONORS = 4
 
-PARAMS = "params_number"  # column of described questions: one for each map of parameters
 _MOST_PAIRS = 6  # of machines, from which deviations are estimated
 _CELLS_OF_PAIR = 600  # of one pair, for the same
 _MOST_CELLS = 3000  # of a target that enter an inference
@@ -65,64 +71,20 @@ class Donors:
     """Donors of a model's machines. Everything is computed when first asked for."""
 
     model: Model
-    _posteriors: dict[tuple[str, str], Posterior] = field(default_factory=dict)
-    _params: dict[ParamsKey, int] = field(default_factory=dict)
+    _posteriors: dict[tuple[str, ...], Posterior] = field(default_factory=dict)
 
     @cached_property
     def facts(self) -> dict[str, MachineFacts]:
         return facts_of(self.model)
 
     @cached_property
-    def measured(self) -> pd.DataFrame:
-        """``Model.measured`` as questions with features and ``log_seconds``."""
-        known = self.model.measured.reset_index(drop=True)
-        params = pd.Series([dict(key) for key in known["params_key"]], dtype=object)
-        asked = known[list(CELL_COLUMNS)].assign(params=params)
-        return self.table(asked).assign(log_seconds=np.log(known["median_s"].to_numpy(float)))
-
-    @cached_property
-    def measured_places(self) -> Places:
-        return Places(self.measured, [*CELL_COLUMNS, PARAMS])
-
-    @cached_property
-    def measured_answers(self) -> Answers:
-        """The rows of ``measured`` with the parts of their times."""
-        return measured_answers(self.model, self.measured)
+    def cells(self) -> Cells:
+        """Questions and measured cells as donors read them."""
+        return Cells(self.model)
 
     def table(self, asked: pd.DataFrame) -> pd.DataFrame:
-        """Completed questions with their features, as ``predict_points`` takes them."""
-        asked = asked.reset_index(drop=True)
-        known = asked["machine_id"].map(self.units).astype(float)
-        features = describe(asked.assign(multiprocessors=known))
-        keys = asked[list(CELL_COLUMNS)]
-        table = pd.concat([keys, features.drop(columns=["workload"])], axis=1)
-        codes = [self._params.setdefault(key, len(self._params)) for key in features["params_key"]]
-        return table.assign(replica=ALL, params=asked["params"], **{PARAMS: codes})
-
-    def put_to(self, donor: MachineFacts, asked: pd.DataFrame, threads: Array) -> pd.DataFrame:
-        """Described questions put to a donor with its ``threads`` (n,): described anew.
-
-        Only threads and a GPU's multiprocessors change what is described.
-        """
-        table = asked.reset_index(drop=True)
-        units = self.units.get(donor.machine_id, np.nan)
-        same = (table["threads"].to_numpy() == threads) & (
-            (table["device"] == "cpu").to_numpy() | (table["multiprocessors"] == units).to_numpy()
-        )
-        table = table.assign(machine_id=donor.machine_id, threads=threads.astype(int))
-        if same.all():
-            return table
-        fresh = self.table(table.loc[~same, [*CELL_COLUMNS, "params"]])
-        fresh.index = pd.Index(np.flatnonzero(~same))
-        both: pd.DataFrame = pd.concat([table[same], fresh]).sort_index()
-        return both
-
-    @cached_property
-    def units(self) -> dict[str, float]:
-        """machine_id -> multiprocessors of its GPU, NaN where not known."""
-        machines = self.model.machines
-        counts = machines["multiprocessors"].astype(float)
-        return dict(zip(machines["machine_id"].astype(str), counts, strict=True))
+        """Completed questions with their features (``Cells.table``)."""
+        return self.cells.table(asked)
 
     def of(self, target: MachineFacts, device: str) -> list[MachineFacts]:
         """The machines that answer for a target on a device, the most alike first."""
@@ -140,7 +102,7 @@ class Donors:
             return [published(target.gpu)]
         able.sort(
             key=lambda machine: (
-                relation(target, machine, device) != "same",
+                distance(target, machine, device),
                 -machine.cells.get(device, 0),
                 machine.machine_id,
             )
@@ -189,64 +151,79 @@ class Donors:
             return f"no {kind} of its vendor or instruction set has been measured: libraries differ"
         return f"no machine with a {kind} has been measured, so none to scale from"
 
-    def answers(self, target: MachineFacts, asked: pd.DataFrame) -> Answers:
-        """Cells of one target (any devices). ``asked``: described questions (``table``)."""
+    def answers(
+        self, targets: Sequence[MachineFacts], which: Indices, asked: pd.DataFrame
+    ) -> Answers:
+        """Cells of ``targets[which[i]]`` (any devices). ``asked``: described questions.
+
+        The donors of one rank (the most alike of each target, the next, ...) answer together.
+        """
         asked = asked.reset_index(drop=True)
         count = len(asked)
         weight, mean = np.zeros(count), np.zeros(count)
         spread, squares, parts = np.zeros(count), np.zeros(count), np.zeros((count, 4))
         rows, probes = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
-        for device in sorted(set(asked["device"])):
-            chosen = np.flatnonzero((asked["device"] == device).to_numpy())
-            alike = False
-            for donor in self.of(target, device):
-                kind = relation(target, donor, device)
-                if kind == "other" and alike:
-                    # what a machine of the same type answered needs no other
-                    chosen, alike = chosen[weight[chosen] == 0.0], False
-                alike |= kind == "same"
-                if not len(chosen):
-                    break
-                one = self._through(target, donor, asked.iloc[chosen])
-                at, known = chosen[one.known], one.known
-                share = one.deviation[known] ** -2.0
-                weight[at] += share
-                mean[at] += share * one.log_seconds[known]
-                spread[at] += 1.0  # each donor's variance times its weight
-                squares[at] += share**2 if kind == "same" else np.inf
-                parts[at] += share[:, None] * one.parts[known]
-                rows[at] = np.maximum(rows[at], one.n[known])
-                probes[at] = np.maximum(probes[at], one.probes[known])
+        family = np.zeros(count, dtype=bool)
+        asking = Ranks.of(self.of, targets, which, asked["device"])
+        wanted, times = np.ones(count, dtype=bool), times_by_rank(self, asking, asked)
+        for rank in range(asking.most):
+            there, turned = asking.at(rank)
+            # what a machine that is more alike answered needs no other
+            wanted &= there & ~(turned & (weight > 0.0))
+            at = np.flatnonzero(wanted)
+            if not len(at):
+                break
+            pairs, far = asking.pairs(rank, at)
+            one = self._through(pairs, times(rank, at))
+            known = one.known
+            at, far = at[known], far[known]
+            share = one.deviation[known] ** -2.0
+            weight[at] += share
+            mean[at] += share * one.log_seconds[known]
+            spread[at] += 1.0  # each donor's variance times its weight
+            squares[at] += np.where(far == 0, share**2, np.inf)
+            family[at] |= far == 1
+            parts[at] += share[:, None] * one.parts[known]
+            rows[at] = np.maximum(rows[at], one.n[known])
+            probes[at] = np.maximum(probes[at], one.probes[known])
         with np.errstate(divide="ignore", invalid="ignore"):
             log_seconds = mean / weight
             # of machines of one type, half of a difference is the donor's: it averages out
             alone = np.minimum(1.0, squares / weight**2)
             deviation = np.sqrt(0.5 * (1.0 + alone) * spread / weight)
             parts = parts * (np.exp(log_seconds) / parts.sum(axis=1))[:, None]
-        return Answers(log_seconds, deviation, parts, rows, probes)
+        return Answers(log_seconds, deviation, parts, rows, probes, family)
 
-    def _through(self, target: MachineFacts, donor: MachineFacts, asked: pd.DataFrame) -> Answers:
-        """The answers of one donor, scaled and shifted."""
-        times = scaled_times(self, target, donor, asked)
-        known = np.flatnonzero(np.isfinite(times.log_seconds))
-        mean, variance = np.zeros(len(asked)), np.zeros(len(asked))
-        posterior = self.posterior(target, donor)
-        if len(known):
-            columns = _design(times.table.iloc[known], times.parts[known])
-            mean[known], variance[known] = posterior.shift(columns)
+    def _through(self, pairs: Pairs, times: ScaledTimes) -> Answers:
+        """The answers of one donor for each row, shifted by what the target's cells tell."""
+        known = np.isfinite(times.log_seconds)
+        mean, variance = np.zeros(len(pairs)), np.zeros(len(pairs))
+        count = np.zeros(len(pairs), dtype=np.int64)
+        posteriors = {id(found): found for found in (self.posterior(*p) for p in pairs.pairs)}
+        of = pairs.each(lambda target, donor: id(self.posterior(target, donor)), np.int64)
+        for number, posterior in posteriors.items():
+            rows = np.flatnonzero(of == number)
+            count[rows] = posterior.n
+            rows = rows[known[rows]]
+            if len(rows):
+                columns = _design(times.table.iloc[rows], times.parts[rows])
+                mean[rows], variance[rows] = posterior.shift(columns)
         total = np.sqrt(variance + times.deviation**2)
-        count = np.full(len(asked), posterior.n, dtype=np.int64)
-        return Answers(times.log_seconds + mean, total, times.parts, times.rows, count)
+        no = np.zeros(len(pairs), dtype=bool)
+        return Answers(times.log_seconds + mean, total, times.parts, times.rows, count, no)
 
     def posterior(self, target: MachineFacts, donor: MachineFacts) -> Posterior:
         """What the target's cells tell of its difference from a donor."""
-        key = (target.machine_id, donor.machine_id)
+        if donor.machine_id == PUBLISHED:
+            kinds: tuple[Relation, Relation] = ("other", "other")
+        else:
+            kinds = relation(target, donor, "cuda"), relation(target, donor, "cpu")
+        # where a target has no cells of its own, only the relation matters
+        names = (target.machine_id, donor.machine_id) if target.cells else ("", "")
+        key = (*names, *kinds)
         if key not in self._posteriors:
             seen, ratio, noise = self._ratios(target, donor)
-            if donor.machine_id == PUBLISHED:
-                chips = [self.deviations["other"]] * 2
-            else:
-                chips = [self.deviations[relation(target, donor, on)] for on in ("cuda", "cpu")]
+            chips = [self.deviations[kind] for kind in kinds]
             self._posteriors[key] = infer(seen, ratio, noise, combined(*chips))
         return self._posteriors[key]
 
@@ -263,23 +240,33 @@ class Donors:
         ``measured_only``: of those that the donor measured, too. Of more than ``most``, evenly
         spaced ones.
         """
-        mine = self.measured[self.measured["machine_id"] == target.machine_id]
-        mine = mine.reset_index(drop=True)
-        if mine.empty:
-            empty = np.zeros(0)
-            return _design(self.measured.iloc[:0], np.zeros((0, 4))), empty, empty
-        times = scaled_times(self, target, donor, mine, measured_only=measured_only)
+        machine = self.cells.measured["machine_id"].to_numpy() == target.machine_id
+        mine = np.flatnonzero(machine)
+        if measured_only:
+            asked = self.cells.measured.iloc[mine]
+            mine = mine[measured_by(self, Pairs.one(target, donor, len(mine)), asked)]
+        if measured_only and len(mine) > most:
+            mine = mine[np.linspace(0, len(mine) - 1, most).astype(int)]
+        table = self.cells.described(mine)
+        pairs = Pairs.one(target, donor, len(mine))
+        times = scaled_times(self, pairs, table, measured_only=measured_only)
         rows = np.flatnonzero(np.isfinite(times.log_seconds))
         if len(rows) > most:
             rows = rows[np.linspace(0, len(rows) - 1, most).astype(int)]
-        ratio = mine["log_seconds"].to_numpy(dtype=float) - times.log_seconds
+        ratio = table["log_seconds"].to_numpy(dtype=float) - times.log_seconds
         columns = _design(times.table.iloc[rows], times.parts[rows])
         return columns, ratio[rows], times.deviation[rows]
 
     @cached_property
-    def deviations(self) -> dict[Relation, Deviations]:
-        """Deviations of effects between machines of one type, and between others."""
-        pairs: dict[Relation, list[tuple[Design, Array, Array]]] = {"same": [], "other": []}
+    def deviations(self) -> Mapping[Relation, Deviations]:
+        """Deviations of effects between machines of one type, of one family, and between others."""
+        if self.model.known_differences is not None:
+            return self.model.known_differences.deviations
+        pairs: dict[Relation, list[tuple[Design, Array, Array]]] = {
+            "same": [],
+            "family": [],
+            "other": [],
+        }
         machines = [m for m in self.facts.values() if sum(m.cells.values()) > 0]
         machines.sort(key=lambda m: (-sum(m.cells.values()), m.machine_id))
         for one, two in list(combinations(machines, 2))[:_MOST_PAIRS]:
@@ -289,8 +276,10 @@ class Donors:
                     on = np.flatnonzero([str(k).startswith(device) for k in ratios[0].cell_kind])
                     part = (ratios[0].take(on), ratios[1][on], ratios[2][on])
                     pairs[relation(two, one, device)].append(part)
+        same = estimate(pairs["same"], "same")
         return {
-            "same": estimate(pairs["same"], "same"),
+            "same": same,
+            "family": estimate(pairs["family"], "family", of_family(same)),
             "other": estimate(pairs["other"], "other"),
         }
 

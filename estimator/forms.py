@@ -10,6 +10,8 @@ from collector.errors import EstimateError
 from collector.workloads import FAMILIES, Workload
 from estimator.dataset import UNFITTED_WORKLOADS
 
+Forms = frozenset[tuple[Any, ...]]
+
 _ASKED = ["workload", "case", "dtype", "backend", "device"]
 
 
@@ -20,13 +22,18 @@ def default_dtype(family: Workload, case: str) -> str:
     return next(iter(family.support.values()))[0][0]
 
 
-def check_forms(cells: pd.DataFrame, measured: pd.DataFrame) -> None:
+def known_forms(measured: pd.DataFrame) -> Forms:
+    """(workload, case, dtype, backend, device) of each of a table's cells."""
+    return frozenset(measured[_ASKED].drop_duplicates().itertuples(index=False, name=None))
+
+
+def check_forms(cells: pd.DataFrame, known: Forms) -> None:
     """Refuse a case that its library has no form of, unless somebody measured it all the same.
 
-    ``cells`` and ``measured`` have the columns workload, case, dtype, backend and device.
-    Raises EstimateError, which names the libraries that have one.
+    ``cells`` have the columns workload, case, dtype, backend and device; ``known`` are the
+    ``known_forms`` of what was measured. Raises EstimateError, which names the libraries that
+    have one.
     """
-    known = set(measured[_ASKED].drop_duplicates().itertuples(index=False, name=None))
     for asked in cells[_ASKED].drop_duplicates().itertuples(index=False, name=None):
         if tuple(asked) not in known:
             _check_form(*asked)

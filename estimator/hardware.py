@@ -94,6 +94,7 @@ _CHECKED = ("checked_against", "checked_on")
 HARDWARE_COLUMNS = (*_TEXTS, *_CHECKED, *_BANDS)
 
 
+@lru_cache(maxsize=4096)
 def normalise(name: str) -> str:
     """A model name without case, punctuation and vendor words: what names are compared by."""
     words = re.sub(r"\((?:r|tm|c)\)", " ", name.casefold())

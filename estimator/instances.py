@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 
 from collector.errors import CatalogueError
-from estimator.catalogue_csv import parse_number, read_rows
+from estimator.catalogue_csv import check_text, parse_number, read_rows, shown
 from estimator.hardware import CpuSpec, GpuSpec, HardwareSpec, match_gpu, shipped_hardware
 
 INSTANCES_PATH = Path(__file__).resolve().parent.parent / "data" / "instances.csv"
@@ -33,7 +33,7 @@ CPU_USD_PER_H_PER_VCPU = (0.002, 0.5)
 # that the row names the wrong GPU.
 GPU_MEMORY_TOLERANCE = 0.15
 
-_REQUIRED = (
+REQUIRED_COLUMNS = (
     "provider",
     "instance",
     "region",
@@ -47,8 +47,21 @@ _REQUIRED = (
     "as_of",
     "source",
 )
+# Columns of text, and how many characters they may have.
+_TEXTS = {
+    "provider": 200,
+    "instance": 200,
+    "region": 200,
+    "gpu": 200,
+    "hardware": 200,
+    "as_of": 20,
+    "source": 1000,
+}
+
+_FIRST_YEAR, _LAST_YEAR = 2000, 2100
+
 # ``hardware`` may be left out of a user's own file: a GPU is then found by its catalogue name.
-INSTANCE_COLUMNS = (*_REQUIRED, "hardware")
+INSTANCE_COLUMNS = (*REQUIRED_COLUMNS, "hardware")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +111,7 @@ class Instance:
             as_of=as_of,
             source=source,
         )
-        _check_price(self.key, changed)
+        check_instance(self.key, changed)
         return changed
 
 
@@ -115,8 +128,8 @@ def read_instances(
     hardware = shipped_hardware() if specs is None else tuple(specs)
     instances: list[Instance] = []
     seen: dict[str, str] = {}
-    for where, row in read_rows(path, _REQUIRED):
-        instance = _instance(where, row, hardware)
+    for where, row in read_rows(path, REQUIRED_COLUMNS):
+        instance = parse_instance(where, row, hardware)
         key = instance.key.casefold()
         if key in seen:
             raise CatalogueError(f"{where}: repeats {instance.key} of {seen[key]}; keep one price")
@@ -125,7 +138,15 @@ def read_instances(
     return tuple(instances)
 
 
-def _instance(where: str, row: Mapping[str, str], hardware: Sequence[HardwareSpec]) -> Instance:
+def parse_instance(
+    where: str, row: Mapping[str, str], hardware: Sequence[HardwareSpec]
+) -> Instance:
+    """One row of text as an instance; ``where`` begins the CatalogueError of a row that is bad.
+
+    ``row`` has every column of INSTANCE_COLUMNS but ``hardware``, which may be missing.
+    """
+    for column, most in _TEXTS.items():
+        check_text(where, column, row.get(column, ""), most)
     for column in ("provider", "instance", "region", "source"):
         if not row[column]:
             raise CatalogueError(f"{where}: {column} is empty; every row needs one")
@@ -149,15 +170,22 @@ def _instance(where: str, row: Mapping[str, str], hardware: Sequence[HardwareSpe
     return instance
 
 
+def check_instance(where: str, instance: Instance) -> None:
+    """CatalogueError for texts that no catalogue may carry, or an implausible price or date."""
+    for column, most in _TEXTS.items():
+        check_text(where, column, str(getattr(instance, column)), most)
+    _check_price(where, instance)
+
+
 def _hardware_name(
     where: str, row: Mapping[str, str], gpu_count: int, hardware: Sequence[HardwareSpec]
 ) -> str:
     gpu, name = row["gpu"], row.get("hardware", "")
     if (gpu_count == 0) != (gpu == ""):
-        raise CatalogueError(f"{where}: gpu is {gpu!r} but gpu_count is {gpu_count}")
+        raise CatalogueError(f"{where}: gpu is {shown(gpu)!r} but gpu_count is {gpu_count}")
     named = next((spec for spec in hardware if spec.name == name), None)
     if name and named is None:
-        raise CatalogueError(f"{where}: hardware {name!r} is no row of data/hardware.csv")
+        raise CatalogueError(f"{where}: hardware {shown(name)!r} is no row of data/hardware.csv")
     if gpu_count == 0:
         if isinstance(named, GpuSpec):
             raise CatalogueError(f"{where}: hardware {name!r} is a GPU but gpu_count is 0")
@@ -165,7 +193,7 @@ def _hardware_name(
     matched = match_gpu(gpu, hardware)
     if matched is None:
         raise CatalogueError(
-            f"{where}: unknown GPU {gpu!r}; add it, or an alias, to data/hardware.csv"
+            f"{where}: unknown GPU {shown(gpu)!r}; add it, or an alias, to data/hardware.csv"
         )
     if isinstance(named, CpuSpec):
         raise CatalogueError(f"{where}: hardware {name!r} is a CPU but gpu_count is {gpu_count}")
@@ -201,7 +229,8 @@ def _check_price(where: str, instance: Instance) -> None:
         )
     if instance.as_of != UNDATED and not _is_iso_date(instance.as_of):
         raise CatalogueError(
-            f"{where}: as_of is {instance.as_of!r}; give an ISO date (2026-07-30) or {UNDATED!r}"
+            f"{where}: as_of is {shown(instance.as_of)!r}; "
+            f"give an ISO date (2026-07-30) or {UNDATED!r}"
         )
 
 
@@ -227,10 +256,9 @@ def _is_iso_date(text: str) -> bool:
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
         return False
     try:
-        date.fromisoformat(text)
+        return _FIRST_YEAR <= date.fromisoformat(text).year <= _LAST_YEAR
     except ValueError:
         return False
-    return True
 
 
 def _number(where: str, row: Mapping[str, str], column: str, low: float, high: float) -> float:

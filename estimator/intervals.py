@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.special import chdtri
 
 from estimator.kernel_model import Array
 
@@ -91,6 +90,8 @@ def between_run_spread(spreads: pd.Series[float], runs: pd.Series[int]) -> float
     several = (runs > 1).to_numpy()
     if not several.any():
         return 0.0
+    from scipy.special import chdtri
+
     freedom = runs.to_numpy(dtype=float)[several] - 1.0
     variance = spreads.to_numpy(dtype=float)[several] ** 2
     return float(np.sqrt(np.median(variance * freedom / chdtri(freedom, 0.5))))

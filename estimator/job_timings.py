@@ -1,4 +1,4 @@
-"""For one operation, a time on each instance of a catalogue, and what a job of it costs there.
+"""For one operation, a time on each instance of a catalogue.
 
 ``instance_timings`` is the join of the fitted model, the hardware catalogue and the instances:
 an instance with a measured machine's GPU gets that machine's estimate, another one an estimate
@@ -8,7 +8,8 @@ too little is known) a row that says why. All intervals are those of a machine t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,9 +19,10 @@ import pandas as pd
 
 from collector.errors import EstimateError, SelectionError
 from collector.workloads import get_workload
-from estimator.cost import CostOptions, Job, Timing, job_cost
+from estimator.forms import check_forms
 from estimator.hardware import shipped_hardware
 from estimator.hardware_specs import CpuSpec, GpuSpec, HardwareSpec
+from estimator.instance_costs import instance_costs as instance_costs
 from estimator.instances import Instance
 from estimator.machine_facts import cpu_name
 from estimator.model import PREDICTION_COLUMNS, Model
@@ -89,43 +91,6 @@ def instance_timings(
     return pd.DataFrame(rows)
 
 
-def instance_costs(
-    timings: pd.DataFrame,
-    instances: Sequence[Instance],
-    job: Job,
-    options: CostOptions | None = None,
-) -> pd.DataFrame:
-    """``timings`` with the cost of one completed job, cheapest first, excluded ones last.
-
-    Adds cost_usd_p5, _p50, _p95 (one job), wall_s_p5, _p50, _p95 and total_usd_p50 (all jobs),
-    price_usd_per_h and share_used. An instance that cannot be priced (spot without a spot
-    price) is excluded with the reason.
-    """
-    by_key = {instance.key: instance for instance in instances}
-    rows = []
-    for row in timings.to_dict("records"):
-        if not row["excluded"]:
-            timing = Timing(row["seconds_p5"], row["seconds_p50"], row["seconds_p95"], row["basis"])
-            try:
-                cost = job_cost(by_key[row["key"]], timing, job, options)
-            except EstimateError as error:
-                row["excluded"] = str(error)
-            else:
-                for i, end in enumerate(("p5", "p50", "p95")):
-                    row[f"cost_usd_{end}"] = cost.cost_usd[i]
-                    row[f"wall_s_{end}"] = cost.wall_s[i]
-                row["total_usd_p50"] = cost.total_usd[1]
-                row["price_usd_per_h"] = cost.price_usd_per_h
-                row["share_used"] = cost.share_used
-        rows.append(row)
-    columns = [
-        *(f"{name}_{end}" for name in ("cost_usd", "wall_s") for end in ("p5", "p50", "p95")),
-        *("total_usd_p50", "price_usd_per_h", "share_used"),
-    ]
-    table = pd.DataFrame(rows, columns=[*timings.columns, *columns])
-    return table.sort_values("cost_usd_p50", na_position="last", ignore_index=True)
-
-
 def _spec(instance: Instance) -> HardwareSpec | None:
     return next((spec for spec in shipped_hardware() if spec.name == instance.hardware), None)
 
@@ -155,7 +120,7 @@ def _estimates(
     pairs = sorted(set(measured.itertuples(index=False, name=None)))
     if not any(device == "cuda" for device, _ in pairs):
         pairs.append(("cuda", "torch"))  # published kernel times may answer
-    found: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
+    tables = []
     for device, backend in pairs:
         names = [name for name, on in targets if on == device]
         if not names or asked["backend"] not in (None, backend):
@@ -164,11 +129,13 @@ def _estimates(
         cell |= {"device": device, "backend": backend, "threads": None}
         cell["mode"] = asked["mode"] if device == "cuda" or asked["mode"] == "cold" else None
         cells = pd.DataFrame([{**cell, "machine_id": name} for name in names])
-        try:
-            answers = model.predict(cells, about="type", strict=False)
-        except (EstimateError, SelectionError):
-            continue  # this library does not answer here; another one may
-        for name, row in zip(names, answers.to_dict("records"), strict=True):
+        with contextlib.suppress(EstimateError):  # a library without a form of the case
+            check_forms(cells, model.forms)
+            tables.append(cells)
+    found: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
+    for cells, answers in _answered(model, tables):
+        places = cells[["machine_id", "device", "backend"]].itertuples(index=False, name=None)
+        for (name, device, backend), row in zip(places, answers.to_dict("records"), strict=True):
             estimate = {str(column): value for column, value in row.items()}
             if not np.isfinite(float(estimate["seconds_p50"])):
                 continue
@@ -178,9 +145,25 @@ def _estimates(
     return found
 
 
+def _answered(
+    model: Model, tables: Sequence[pd.DataFrame]
+) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """Tables of cells, one a library, with their estimates: all together where that can be."""
+    if not tables:
+        return
+    together = pd.concat(tables, ignore_index=True)
+    try:
+        yield together, model.predict(together, about="type", strict=False)
+    except (EstimateError, SelectionError):
+        for cells in tables:
+            # a library that does not answer here; another one may
+            with contextlib.suppress(EstimateError, SelectionError):
+                yield cells, model.predict(cells, about="type", strict=False)
+
+
 def _preference(estimate: Mapping[str, Any]) -> tuple[bool, float]:
     """The fastest library, but one that was measured at such sizes before one that was not."""
-    known = ("measured", "interpolated", "probed", "from_specs")
+    known = ("measured", "interpolated", "probed", "same_cores", "from_specs")
     return estimate["basis"] not in known, float(estimate["seconds_p50"])
 
 
@@ -220,6 +203,8 @@ def _answer(
     own = facts.cells.get(device, 0) > 0
     label = facts.label if own else donors[0].label if donors else ""
     note = "" if own else f"scaled by data sheets from {label}"
-    if isinstance(spec, CpuSpec) and spec.clock_kind == "max":
+    if estimate["basis"] == "same_cores":
+        note = f"cores of the same family: {label}, scaled to {facts.physical_cores} cores"
+    elif isinstance(spec, CpuSpec) and spec.clock_kind == "max":
         note += f"; the clock of {spec.name} is an upper limit"
     return _Answer(estimate, label, backend, note)

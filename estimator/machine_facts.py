@@ -27,8 +27,11 @@ _CORES = re.compile(r"(.+), (\d{1,4}) cores?")
 #: its donors answer for all that it did not measure.
 FEW_CELLS = 40
 
-#: How two machines are related on a device: the same parts by name, or different ones.
-Relation = Literal["same", "other"]
+#: How two machines are related on a device: the same parts by name; CPUs of one architecture
+#: (other names, or other numbers of cores); or different parts.
+Relation = Literal["same", "family", "other"]
+
+_VAGUE = ("mixed", "or newer")  # architectures of CPUs that a provider does not fix
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,8 @@ def relation(target: MachineFacts, donor: MachineFacts, device: str) -> Relation
     """Whether the device (a GPU, or a CPU with its cores) is the same in both machines.
 
     Equal machine types are the same in all; else names decide, and for a CPU also its CPUID
-    family (through the catalogue's row) and its cores.
+    family (through the catalogue's row) and its cores. CPUs that are not the same are of one
+    family where their rows have one architecture.
     """
     if target.machine_type_id and target.machine_type_id == donor.machine_type_id:
         return "same"
@@ -153,7 +157,35 @@ def relation(target: MachineFacts, donor: MachineFacts, device: str) -> Relation
         return "same" if both[0] and both[0] == both[1] else "other"
     both = normalise(target.cpu_model), normalise(donor.cpu_model)
     alike = bool(both[0]) and both[0] == both[1] and target.cpu == donor.cpu
-    return "same" if alike and target.physical_cores == donor.physical_cores else "other"
+    if alike and target.physical_cores == donor.physical_cores:
+        return "same"
+    return "family" if _architecture(target) == _architecture(donor) != "" else "other"
+
+
+def distance(target: MachineFacts, donor: MachineFacts, device: str) -> int:
+    """How unlike two machines are: 0 the same parts, 1 of one family, 2 a CPU of one maker, 3.
+
+    Of the nearest donors the answers come; others are asked for what those have none of.
+    """
+    kind = relation(target, donor, device)
+    if kind != "other":
+        return 0 if kind == "same" else 1
+    if device == "cpu" and _maker(target) == _maker(donor) != "":
+        return 2
+    return 3
+
+
+def _architecture(machine: MachineFacts) -> str:
+    """Of its CPU; "" where that is not known or not fixed."""
+    name = "" if machine.cpu is None else machine.cpu.architecture
+    return "" if any(word in name for word in _VAGUE) else name
+
+
+def _maker(machine: MachineFacts) -> str:
+    if machine.cpu is None or machine.cpu.architecture == "mixed":
+        return ""
+    name = machine.cpu.architecture
+    return "amd" if name.startswith("Zen") else "arm" if _is_arm(machine.cpu) else "intel"
 
 
 def comparable(target: MachineFacts, donor: MachineFacts, device: str) -> bool:

@@ -11,24 +11,28 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from collector.errors import EstimateError, SelectionError
+from collector.errors import SelectionError
 from estimator.blas import one_blas_thread
 from estimator.dataset import CELL_COLUMNS
 from estimator.donor_choice import with_donors
 from estimator.donors import Donors
-from estimator.features import case_of
-from estimator.forms import check_forms
+from estimator.effect_spread import Differences
+from estimator.forms import Forms, check_forms, known_forms
 from estimator.intervals import NORMAL_95, half_widths
 from estimator.kernel_model import Array
 from estimator.levels import Fit
 from estimator.matching import Places
 from estimator.predict import predict_points
 from estimator.spread import Spread, about_type, estimate_spread
+from estimator.unanswered import require_known
 
 if TYPE_CHECKING:
     from estimator.breakeven import Breakeven, Place, Speedup
 
-BASES = ("measured", "interpolated", "extrapolated", "new_workload", "probed", "from_specs")
+BASES = (
+    *("measured", "interpolated", "extrapolated", "new_workload"),
+    *("probed", "same_cores", "from_specs"),
+)
 BOUNDS = ("launch", "compute", "memory", "transfer")
 
 PREDICTION_COLUMNS = (
@@ -45,7 +49,11 @@ _QUESTION = ("machine_id", "workload", "case", "params", "dtype", "backend", "de
 
 @dataclass(frozen=True)
 class Model:
-    """Fitted groups with calibrated intervals. Make one with ``fit`` or ``Model.read``."""
+    """Fitted groups with calibrated intervals. Make one with ``fit`` or ``Model.read``.
+
+    ``known_differences`` between machines come with a model that was read; without them they are
+    estimated when first needed, which takes about a second.
+    """
 
     fingerprint: str
     machines: pd.DataFrame
@@ -54,6 +62,7 @@ class Model:
     between: pd.DataFrame
     measured: pd.DataFrame
     errors: pd.DataFrame
+    known_differences: Differences | None = None
 
     @one_blas_thread
     def predict(
@@ -68,9 +77,10 @@ class Model:
         measured_median_s, measured_n (samples), n_fit (rows behind the group's fit).
 
         What a machine has not measured itself is answered through machines that have
-        (``donors``): basis "probed" where cells of its own correct the answer, "from_specs"
-        where none do. A machine_id may also be a GPU or a CPU of data/hardware.csv; ``threads``
-        are then the cores used of that CPU (default: all of a socket).
+        (``donors``): basis "probed" where cells of its own correct the answer, else "same_cores"
+        on a CPU of a measured one's architecture (``core_scaling``), else "from_specs". A
+        machine_id may also be a GPU or a CPU of data/hardware.csv; ``threads`` are then the
+        cores used of that CPU (default: all of a socket).
 
         The interval is that of one more run on this very machine; with ``about`` "type" it is
         that of any machine of its type, wider by the spread between them (``spread``).
@@ -82,17 +92,22 @@ class Model:
         asked = self._complete(cells)
         if asked.empty:
             return pd.DataFrame(columns=list(PREDICTION_COLUMNS), index=cells.index)
-        check_forms(asked, self.measured)
+        check_forms(asked, self.forms)
         _require_values(asked, ["params"])
         for machine in asked["machine_id"].astype(str).unique():
             self.donors.target(machine)
         table = self.donors.table(asked)
         answer = with_donors(self.donors, table, self.own_estimates(table))
         if strict:
-            self._require_known(table, answer)
+            require_known(self, table, answer)
         if about == "type":
             answer = about_type(self.spread, answer, table)
         return answer.set_axis(cells.index)
+
+    @cached_property
+    def forms(self) -> Forms:
+        """What was measured, as ``forms.check_forms`` asks for it."""
+        return known_forms(self.measured)
 
     @cached_property
     def donors(self) -> Donors:
@@ -102,7 +117,14 @@ class Model:
     @cached_property
     def spread(self) -> Spread:
         """Spread within runs, between runs and between machines of one type."""
+        if self.known_differences is not None:
+            return self.known_differences.spread
         return estimate_spread(self.measured, self.donors.facts)
+
+    @property
+    def differences(self) -> Differences:
+        """How its machines differ (``effect_spread``)."""
+        return Differences(self.donors.deviations, self.spread)
 
     def speedup(
         self, cpu: Mapping[str, Any], gpu: Mapping[str, Any], about: About = "machine"
@@ -182,7 +204,8 @@ class Model:
 
         return read_model(Path(path))
 
-    def _label(self, machine_id: object) -> str:
+    def label(self, machine_id: object) -> str:
+        """A machine's label; of one that is not in the dataset its own name."""
         return self.labels.get(str(machine_id), str(machine_id))
 
     def _complete(self, cells: pd.DataFrame) -> pd.DataFrame:
@@ -224,7 +247,7 @@ class Model:
             most = threads[on_cpu & (machines == machine)].max()
             if cores is not None and most > cores:
                 raise SelectionError(
-                    f"threads={most:.0f}: {self._label(machine)} has {cores:.0f} cores"
+                    f"threads={most:.0f}: {self.label(machine)} has {cores:.0f} cores"
                 )
 
     def own_estimates(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -280,50 +303,6 @@ class Model:
         """Where a described question stands in ``measured``."""
         keys = [*(name for name in CELL_COLUMNS if name != "mode"), "answer_mode", "params_key"]
         return Places(self.measured.rename(columns={"mode": "answer_mode"}), keys)
-
-    def _require_known(self, table: pd.DataFrame, answer: pd.DataFrame) -> None:
-        """One clear line on the first cell that nothing answers."""
-        unknown = ~np.isfinite(answer["seconds_p50"].to_numpy(dtype=float))
-        if not unknown.any():
-            return
-        row = table.iloc[int(np.flatnonzero(unknown)[0])]
-        place = self.fit.group.index
-        self._require_donors(row, place)
-        steps = ("machine_id", "device", "backend", "workload", "dtype", "math_mode", "threads")
-        for name in steps:
-            kept = place[place[name] == row[name]]
-            if kept.empty:
-                options = ", ".join(str(value) for value in sorted(place[name].unique()))
-                where = self._label(row["machine_id"])
-                if name == "workload":
-                    raise EstimateError(
-                        f"{where}: {row['workload']} was not measured with {row['backend']} on "
-                        f"{row['device']}; measured there: {options}"
-                    )
-                raise EstimateError(
-                    f"{where}: {row['workload']} was not measured with {name} '{row[name]}'"
-                    f" ({row['backend']} on {row['device']}); it has {options}"
-                )
-            place = kept
-        modes = ", ".join(sorted(place["answer_mode"].unique()))
-        raise EstimateError(
-            f"{self._label(row['machine_id'])}: no measurement of {row['workload']} answers mode "
-            f"{row['mode']!r} ({row['backend']} on {row['device']}); it has {modes}"
-        )
-
-    def _require_donors(self, row: pd.Series[Any], place: pd.DataFrame) -> None:
-        """What to say of a cell on a machine that has nothing measured on that device."""
-        machine, device = str(row["machine_id"]), str(row["device"])
-        if ((place["machine_id"] == machine) & (place["device"] == device)).any():
-            return
-        name = self.donors.target(machine).label
-        reason = self.donors.why_none(machine, device)
-        if reason:
-            raise EstimateError(f"{name}: {reason}")
-        raise EstimateError(
-            f"{name}: no measured machine has {row['workload']} {case_of(row['operation'])} "
-            f"{row['dtype']} ({row['math_mode']}) with {row['backend']} on {device} to scale from"
-        )
 
 
 def _require_values(cells: pd.DataFrame, names: list[str]) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from collector.errors import EstimateError
+from estimator.donor_pairs import Pairs
 from estimator.gpu_profiles import efficiency_ratio, operation_of
 from estimator.hardware_specs import MATRIX_WORKLOADS, CpuSpec
 from estimator.kernel_model import Array
@@ -26,24 +27,24 @@ from estimator.machine_facts import FEW_CELLS, MachineFacts
 _HOST_MODES = ("resident", "end_to_end")
 
 
-def part_ratios(
-    target: MachineFacts, donor: MachineFacts, asked: pd.DataFrame, donor_threads: Array
-) -> Array:
+def part_ratios(pairs: Pairs, asked: pd.DataFrame, donor_threads: Array) -> Array:
     """target / donor for launch, compute, memory and transfer of each cell, (n, 4).
 
     ``asked`` has device, workload, case, dtype, math_mode, answer_mode and threads on the target;
     ``donor_threads`` (n,) are those of the donor's cells.
     """
     keys = asked[["device", "workload", "case", "dtype", "math_mode", "answer_mode", "threads"]]
-    keys = keys.assign(donor_threads=donor_threads)
+    keys = keys.assign(donor_threads=donor_threads, pair=pairs.code)
     codes = keys.groupby(list(keys.columns), sort=False, dropna=False).ngroup().to_numpy()
     _, first = np.unique(codes, return_index=True)
-    rows = [
-        _cuda_ratios(target, donor, *row[1:6])
-        if row[0] == "cuda"
-        else _cpu_ratios(target, donor, row[1], *row[3:])
-        for row in keys.iloc[first].itertuples(index=False, name=None)
-    ]
+    rows = []
+    for row in keys.iloc[first].itertuples(index=False, name=None):
+        device, workload, case, dtype, math_mode, mode, threads, known, pair = row
+        target, donor = pairs.pairs[pair]
+        if device == "cuda":
+            rows.append(_cuda_ratios(target, donor, workload, case, dtype, math_mode, mode))
+        else:
+            rows.append(_cpu_ratios(target, donor, workload, dtype, threads, known))
     table = np.array(rows, dtype=float).reshape(-1, 4)
     result: Array = table[codes]
     return result
@@ -80,8 +81,6 @@ def _cpu_ratios(
     donor: MachineFacts,
     workload: str,
     dtype: str,
-    math_mode: str,
-    _mode: str,
     threads: float,
     donor_threads: float,
 ) -> tuple[float, float, float, float]:

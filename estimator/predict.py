@@ -32,6 +32,7 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 #: would leave less, the call and the copies shrink alike.
 _LEAST_COPIES = 0.5
 
+_CACHE = KERNEL_PARAMETERS.index("cache_bytes")
 _HOST_COSTS = tuple(KERNEL_PARAMETERS.index(name) for name in ("call_s", "launch_s"))
 
 
@@ -81,9 +82,12 @@ class Base:
         return result
 
 
-def predict_points(fit: Fit, cells: pd.DataFrame) -> Points:
-    """Estimate described cells (``features.describe`` with the key columns and replica)."""
-    base = predict_base(fit, cells)
+def predict_points(fit: Fit, cells: pd.DataFrame, cache_shift: Array | None = None) -> Points:
+    """Estimate described cells (``features.describe`` with the key columns and replica).
+
+    ``cache_shift`` (n,): logarithms by which the caches are larger than the fitted ones.
+    """
+    base = predict_base(fit, cells, cache_shift)
     known, direct, deviation = base.known.copy(), base.direct.copy(), base.deviation.copy()
     count = len(cells)
     end_to_end = ((cells["device"] == "cuda") & (cells["answer_mode"] == "end_to_end")).to_numpy()
@@ -129,9 +133,11 @@ def predict_points(fit: Fit, cells: pd.DataFrame) -> Points:
     )
 
 
-def predict_base(fit: Fit, cells: pd.DataFrame) -> Base:
+def predict_base(fit: Fit, cells: pd.DataFrame, cache_shift: Array | None = None) -> Base:
     """Estimate described cells without the copies of those end to end."""
     theta, pull, group, known, direct = kernel_parameters(fit, cells)
+    if cache_shift is not None:
+        theta[:, _CACHE] += cache_shift
     work = kernel_work(cells)
     parts = kernel_parts(theta, work)
     correction, deviation = np.zeros(len(cells)), np.full(len(cells), np.nan)

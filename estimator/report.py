@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import pandas as pd
 
 _LONG = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 _SMALLEST_PART = 1e-3  # of the time: a smaller part is not worth a line
@@ -91,47 +88,6 @@ _BASIS = {
     "extrapolated": "model of this machine, beyond measured sizes",
     "new_workload": "model of this machine, no cell like this was measured",
     "probed": "through other machines, corrected by this one's own cells",
+    "same_cores": "measured cores of the same CPU family, scaled to this number of cores",
     "from_specs": "from specs: measured machines scaled by data sheets",
 }
-
-
-def cost_report(table: pd.DataFrame, priced: str, top: int = 0) -> str:
-    """One line per instance that can do the job, cheapest first, then who was left out and why.
-
-    ``top`` limits the lines (0: all of them).
-    """
-    able = table[table["excluded"] == ""]
-    count = len(able)
-    able = able.head(top) if top else able
-    header = ("instance", "GPU", "time", "$/job", "90 % interval", "basis", "priced")
-    rows = [
-        (
-            _short(f"{row['provider']}/{row['instance']}", 28),
-            _short(f"{row['gpu_count']}x{row['gpu']}" if row["gpu_count"] else "-", 10),
-            duration(row["wall_s_p50"]),
-            dollars(row["cost_usd_p50"]),
-            f"{dollars(row['cost_usd_p5'])}-{dollars(row['cost_usd_p95'])[1:]}",
-            "from specs" if row["basis"] == "from_specs" else "same GPU",
-            _short(str(row["as_of"]), 7, ""),
-        )
-        for row in able.to_dict("records")
-    ]
-    lines = [text_table(header, rows)] if rows else []
-    if len(able) < count:
-        lines.append(f"... and {count - len(able)} dearer ones (--top 0 shows all)")
-    left_out = table[table["excluded"] != ""]
-    if len(left_out):
-        lines.append(f"\n{len(left_out)} instances left out:")
-        for reason, group in left_out.groupby("excluded"):
-            names = sorted({str(name) for name in group["instance"]})
-            shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if names[4:] else "")
-            lines.append(
-                textwrap.fill(
-                    f"{reason}: {shown}", 100, initial_indent="  ", subsequent_indent="    "
-                )
-            )
-    return "\n".join([*lines, textwrap.fill(priced, 100)])
-
-
-def _short(text: str, width: int, mark: str = "..") -> str:
-    return text if len(text) <= width else text[: width - len(mark)] + mark

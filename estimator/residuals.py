@@ -23,9 +23,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
-from scipy.linalg.blas import strmm
-from scipy.linalg.lapack import dpotrf, dpotri, dtrtri, dtrtrs
 
 from estimator.covariance import (
     Array,
@@ -88,6 +85,8 @@ class Block:
 
     @cached_property
     def _inverse(self) -> Array:
+        from scipy.linalg.lapack import dpotri
+
         lower, _ = dpotri(self._factor, lower=1)
         inverse: Array = np.tril(lower)
         inverse += np.tril(lower, -1).T
@@ -105,18 +104,24 @@ class Block:
         return known[place], doubt[place]
 
     def _few(self, rows: Rows) -> tuple[Array, Array]:
+        from scipy.linalg.lapack import dtrtrs
+
         mean, variance = np.empty(len(rows)), np.empty(len(rows))
         for start in range(0, len(rows), _CHUNK):
             part = slice(start, start + _CHUNK)
             asked = rows.take(part)
             cross = covariance_of(self.relation, self.spreads, self.scales, asked, self.rows)
             mean[part] = cross @ self.weights
-            told = ((cross @ self._inverse) * cross).sum(axis=1)
-            variance[part] = self._prior_variance(asked) - told
+            # by the factor, so that a model that only answers keeps no inverse beside it
+            half = dtrtrs(self._factor, cross.T, lower=1, overwrite_b=1)[0]
+            variance[part] = self._prior_variance(asked) - np.einsum("ij,ij->j", half, half)
         return mean, np.sqrt(np.maximum(variance, 0.0))
 
     def _many(self, rows: Rows) -> tuple[Array, Array]:
         """As ``_few`` in single precision, several times as fast."""
+        from scipy.linalg.blas import strmm
+        from scipy.linalg.lapack import dtrtri
+
         mean, variance = np.empty(len(rows)), self._prior_variance(rows)
         centre = self.rows.position.mean(axis=0)
         own = self.rows.single(centre)
@@ -201,6 +206,8 @@ def _careful(
 
 def _solved(block: Block, covariance: Array) -> Block:
     """The block whose ``weights`` are still ``z``, with its weights."""
+    from scipy.linalg import cho_solve
+
     factor = _factorised(covariance, block.noise, block.scales)
     weights = cho_solve((factor, True), block.weights, check_finite=False)
     solved = replace(block, weights=weights)
@@ -210,6 +217,8 @@ def _solved(block: Block, covariance: Array) -> Block:
 
 def _factorised(covariance: Array, noise: Array, scales: Scales) -> Array:
     """Lower Cholesky factor of the rows' covariance with their noise."""
+    from scipy.linalg import cho_factor
+
     matrix = covariance.copy()
     matrix[np.diag_indices_from(matrix)] += row_variance(noise, scales)
     factor: Array = cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)[0]
@@ -259,6 +268,8 @@ def _tune(relation: Relation, rows: Rows, spreads: Array, z: Array, noise: Array
     start = np.log(_START)
     diagonal = np.diag_indices(len(rows))
     shares: dict[Scales, Array] = {}
+
+    from scipy.linalg.lapack import dpotrf, dtrtrs
 
     def cost(logs: Array) -> float:
         scales = tuple(np.exp(logs))

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,15 +16,19 @@ from collector.errors import DatasetError, OutputError
 from estimator.corrections import DIGITS, Corrections, Gathered
 from estimator.covariance import Rows
 from estimator.dataset import CELL_COLUMNS
+from estimator.effect_spread import Differences
+from estimator.effects import KINDS, Deviations
 from estimator.kernel_model import KERNEL_PARAMETERS, Array
 from estimator.levels import SPREAD_OF, Fit, Level
+from estimator.machine_facts import Relation
 from estimator.model import Model
 from estimator.relations import COPIES, KERNELS
 from estimator.residuals import Block
+from estimator.spread import Spread
 from estimator.transfer_model import TRANSFER_PARAMETERS
 
 FORMAT = "breakeven.model"
-VERSION = 3
+VERSION = 4
 
 #: Of a group's index, what is read of it after the fit beside its keys (``group_table``), and
 #: how the names of its ranges, counts and deviations begin.
@@ -89,6 +93,7 @@ def to_json(model: Model) -> dict[str, Any]:
         "between": _table_to_json(model.between),
         "measured": _table_to_json(model.measured),
         "errors": _table_to_json(model.errors),
+        "differences": _differences_to_json(model.differences),
     }
 
 
@@ -112,7 +117,31 @@ def from_json(document: dict[str, Any]) -> Model:
         between=_table_from_json(document["between"]),
         measured=_table_from_json(document["measured"]),
         errors=_table_from_json(document["errors"]),
+        known_differences=_differences_from_json(document["differences"]),
     )
+
+
+def _differences_to_json(differences: Differences) -> dict[str, Any]:
+    return {
+        "deviations": {kind: vars(found) for kind, found in differences.deviations.items()},
+        "spread": _table_to_json(differences.spread.table),
+    }
+
+
+def _differences_from_json(document: dict[str, Any]) -> Differences:
+    relations: tuple[Relation, ...] = get_args(Relation)
+    found = {}
+    for relation in relations:
+        stored = document["deviations"][relation]
+        values, scales = (
+            {str(kind): float(value) for kind, value in stored[name].items()}
+            for name in ("values", "scales")
+        )
+        counts = {str(kind): int(count) for kind, count in stored["counts"].items()}
+        if set(values) != set(KINDS) or not all(value > 0.0 for value in values.values()):
+            raise ValueError("the differences between machines are not those of this version")
+        found[relation] = Deviations(values, counts, scales)
+    return Differences(found, Spread(_table_from_json(document["spread"])))
 
 
 def _level_to_json(level: Level, kept: Sequence[str] = ()) -> dict[str, Any]:

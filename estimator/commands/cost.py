@@ -3,48 +3,70 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from collector.errors import EstimateError, SelectionError
+from estimator.commands.cost_arguments import (
+    TERM_OPTIONS,
+    add_choice,
+    add_job,
+    add_rental,
+    brief,
+    markets_of,
+    number,
+    read_choice,
+    read_job,
+    read_options,
+    read_own,
+)
 from estimator.commands.options import (
     add_data,
     add_model,
     add_question,
+    open_measurements,
     open_model,
     print_json,
     read_question,
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from estimator.commands import Subparsers
+    from estimator.cost import Job
+    from estimator.model import Model
+    from estimator.own_machines import OwnMachine
+
+_TOP = 15
 
 
 def add_parser(commands: Subparsers) -> None:
     parser = commands.add_parser("cost", help="cost of one completed job on each cloud instance")
     add_question(parser)
     parser.add_argument("--backend", help="library (default: the fastest of each machine)")
-    parser.add_argument(
-        "--steps", type=float, required=True, metavar="N", help="calls of the operation in one job"
+    add_job(parser)
+    add_rental(parser)
+    add_choice(parser)
+    shown = parser.add_argument_group("the answer")
+    shown.add_argument(
+        "--baseline", metavar="INSTANCE", help="set every row against this instance (or its key)"
     )
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="default: 1")
-    parser.add_argument(
-        "--set-up",
-        type=float,
-        default=0.0,
-        metavar="SECONDS",
-        help="paid once per rental (default: 0)",
+    shown.add_argument(
+        "--sensitivity",
+        metavar="PERCENT",
+        nargs="?",
+        const="20",
+        help="how the cost moves with each input, lowered and raised by so much (default: 20)",
     )
-    parser.add_argument("--spot", action="store_true", help="spot prices")
-    parser.add_argument(
-        "--top",
-        type=int,
-        default=25,
-        metavar="N",
-        help="lines to show, the cheapest (default: 25; 0: all)",
+    shown.add_argument("--sort", choices=("cost", "time"), default="cost", help="default: cost")
+    shown.add_argument(
+        "--top", default=str(_TOP), metavar="N", help=f"rows to show (default: {_TOP}; 0: all)"
     )
-    parser.add_argument(
-        "--instances", type=Path, metavar="FILE", help="catalogue (default: data/instances.csv)"
+    shown.add_argument(
+        "--out", type=Path, metavar="FILE", help="also write all rows: .csv, .json or .parquet"
     )
     add_data(parser)
     add_model(parser)
@@ -52,36 +74,180 @@ def add_parser(commands: Subparsers) -> None:
 
 
 def cost(arguments: argparse.Namespace) -> None:
-    """Print the instances, the cheapest first."""
-    from estimator.cost import CostOptions, Job
-    from estimator.instances import INSTANCES_PATH, read_instances
-    from estimator.job_timings import instance_costs, instance_timings
-    from estimator.report import cost_report
+    """Print who finishes the job cheapest and fastest, then the instances."""
+    from estimator.cost_export import format_of, write_table
+    from estimator.instance_costs import instance_costs
+    from estimator.job_timings import instance_timings
+    from estimator.measured_energy import with_energy
+    from estimator.rental_terms import all_rental_terms
+    from estimator.sensitivity import sensitivity_table
 
-    if arguments.steps == 0:
-        raise EstimateError("steps is 0; a job has at least one")
-    if arguments.top < 0:
-        raise SelectionError(f"--top {arguments.top}: write 0 (all) or more")
+    top = _top(arguments.top)
+    if arguments.out is not None:
+        format_of(arguments.out)  # before the fit, which takes a while
+    change = None if arguments.sensitivity is None else _share(arguments.sensitivity)
+    job, options, own = read_job(arguments), read_options(arguments), read_own(arguments)
+    prices = {machine.usd_per_kwh for machine in own}
+    options = replace(options, usd_per_kwh=prices.pop() if len(prices) == 1 else None)
+    instances = read_choice(arguments, own)
     question = read_question(arguments) | {"backend": arguments.backend}
-    job = Job(steps=arguments.steps, jobs=arguments.jobs, set_up_s=arguments.set_up)
-    instances = read_instances(arguments.instances or INSTANCES_PATH)
-    model = open_model(arguments)
+    model, energy = _open(arguments, question)
+    _check_backend(model, question)
+    terms = {} if arguments.no_terms else all_rental_terms()
+    markets = markets_of(arguments)
     timings = instance_timings(model, instances, question)
-    table = instance_costs(timings, instances, job, CostOptions(spot=arguments.spot))
+    timings = timings if energy is None else with_energy(timings, instances, energy)
+    table = instance_costs(timings, instances, job, options, terms, markets)
     if not (table["excluded"] == "").any():
-        reason = table["excluded"].mode().iloc[0]
+        timed = table[table["seconds_p50"].notna()]  # their reasons are about this job
+        reason = (table if timed.empty else timed)["excluded"].mode().iloc[0]
         raise EstimateError(f"no instance can do this job: {reason}")
+    table = _compared(table, arguments.baseline)
+    moved = (
+        None
+        if change is None
+        else sensitivity_table(timings, instances, job, options, terms, markets, change)
+    )
+    if arguments.out is not None:
+        write_table(table, model.fingerprint, arguments.out)
+    if arguments.sort == "time":
+        table = table.sort_values(["wall_s_p50", "cost_usd_p50"], kind="stable", ignore_index=True)
     if arguments.json:
-        # nobody measured these instances: at best a machine with the same GPU was
-        same = table["basis"].isin(
-            ["measured", "interpolated", "extrapolated", "new_workload", "probed"]
+        print_json(_object(table, moved, question, job, model))
+        return
+    given = [field for option, field in TERM_OPTIONS.items() if getattr(arguments, option)]
+    used = _used_terms(markets, job)
+    for line in _lines(table, moved, own, question, job, (top, terms, given, used)):
+        print(line)
+    if arguments.out is not None:
+        print(f"\n{len(table)} rows -> {arguments.out}")
+
+
+def _open(
+    arguments: argparse.Namespace, question: Mapping[str, Any]
+) -> tuple[Model, pd.DataFrame | None]:
+    """The model, and of a dataset the measured energy of the question too."""
+    from estimator.cache import fit_cached, user_cache_directory
+    from estimator.measured_energy import measured_energy
+
+    if arguments.model is not None:
+        return open_model(arguments), None
+    measurements = open_measurements(arguments)
+    energy = measured_energy(measurements.connection, question)
+    return fit_cached(measurements, user_cache_directory()), energy
+
+
+def _top(text: str) -> int:
+    value = number("--top", text)
+    if not (0 <= value < 1e9) or value != int(value):
+        raise SelectionError(f"--top {brief(text)}: write 0 (all) or more")
+    return int(value)
+
+
+def _share(text: str) -> float:
+    value = number("--sensitivity", text)
+    if not 0.0 < value < 100.0:
+        raise SelectionError(f"--sensitivity {brief(text)}: write a percentage between 0 and 100")
+    return value / 100.0
+
+
+def _check_backend(model: Model, question: Mapping[str, Any]) -> None:
+    """Raises SelectionError for a library that measured this operation nowhere."""
+    asked = question["backend"]
+    index = model.fit.group.index
+    known = sorted(set(index.loc[index["workload"] == question["workload"], "backend"]))
+    if asked is not None and known and asked not in known:
+        raise SelectionError(
+            f"--backend {brief(asked)}: {question['workload']} was measured with "
+            f"{', '.join(known)}; choose one of them or leave it out"
         )
-        table["basis"] = table["basis"].where(~same, "same_gpu_" + table["basis"])
-        print_json(table.to_dict("records"))
-    else:
-        kind = "spot" if arguments.spot else "on-demand"
-        notes = (
-            f"{kind} prices, billed by the second: start-up, a provider's minimum charge, storage "
-            "and egress are not included"
+
+
+def _compared(table: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
+    from estimator.cost_table import cheapest, compare_with, priced
+
+    if baseline is None:
+        return table
+    able = priced(table)
+    mine = able[(able["key"] == baseline) | (able["instance"] == baseline)]
+    best = cheapest(mine)  # the cheapest region, where the name alone is given
+    if best is None:
+        raise SelectionError(
+            f"--baseline {brief(baseline)}: no priced instance here has this name; "
+            "the table (--top 0) lists them"
         )
-        print(cost_report(table, notes, arguments.top))
+    return compare_with(table, str(best["key"]), str(best["market"]))
+
+
+def _used_terms(markets: Sequence[str], job: Job) -> list[str]:
+    from estimator.rental_terms import TERMS
+
+    unused = {
+        "interruptions_per_h": "spot" not in markets,
+        "storage_usd_per_gib_month": job.storage_gib == 0.0,
+        "egress_usd_per_gib": job.egress_gib == 0.0,
+    }
+    return [name for name in TERMS if not unused.get(name, False)]
+
+
+def _object(
+    table: pd.DataFrame,
+    moved: pd.DataFrame | None,
+    question: Mapping[str, Any],
+    job: Job,
+    model: Model,
+) -> dict[str, Any]:
+    """What ``--json`` prints."""
+    from collector import __version__
+    from estimator.cost_export import own_basis
+    from estimator.cost_table import cheapest, cheapest_in_time, fastest
+
+    def named(row: Any) -> dict[str, Any] | None:
+        names = ("key", "market", "cost_usd_p50", "wall_s_p50")
+        return None if row is None else {name: row[name] for name in names}
+
+    shown = table.assign(basis=[own_basis(str(basis)) for basis in table["basis"]])
+    return {
+        "question": dict(question),
+        "job": asdict(job),
+        "dataset_fingerprint": model.fingerprint,
+        "estimator_version": __version__,
+        "answer": {
+            "cheapest": named(cheapest(table)),
+            "fastest": named(fastest(table)),
+            "cheapest_in_time": named(cheapest_in_time(table)),
+            "surely_in_time": named(cheapest_in_time(table, certain=True)),
+        },
+        "sensitivity": None if moved is None else moved.to_dict("records"),
+        "rows": shown.astype(object).where(shown.notna(), None).to_dict("records"),
+    }
+
+
+def _lines(
+    table: pd.DataFrame,
+    moved: pd.DataFrame | None,
+    own: Sequence[OwnMachine],
+    question: Mapping[str, Any],
+    job: Job,
+    shown: tuple[int, Mapping[str, Any], Sequence[str], Sequence[str]],
+) -> list[str]:
+    """The report for a terminal."""
+    from estimator import cost_change_report, cost_report
+
+    top, terms, given, used = shown
+    params = ", ".join(f"{name}={value:,}" for name, value in question["params"].items())
+    count = f"{job.jobs:,} jobs of " if job.jobs > 1 else ""
+    lines = [
+        f"{count}{job.steps:,.15g} x {question['workload']} {question['case']} ({params}) "
+        f"{question['dtype']}",
+        "",
+        *cost_report.answer_lines(table),
+        "",
+        *cost_report.table_lines(table, top),
+    ]
+    bought = cost_change_report.purchase_lines(table, own)
+    left_out = cost_report.left_out_lines(table)
+    change = [] if moved is None else cost_change_report.sensitivity_lines(moved)
+    for part in (bought, change, left_out):
+        lines += ["", *part] if part else []
+    return [*lines, "", *cost_report.assumption_lines(table, terms, given, used)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from estimator.commands.options import add_data, open_model, print_json
+from estimator.commands.selecting import add_selection
 
 if TYPE_CHECKING:
     from estimator.commands import Subparsers
@@ -18,6 +19,7 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "-o", "--out", type=Path, required=True, metavar="FILE", help="the model file"
     )
+    add_selection(parser)
     parser.set_defaults(command=fit)
 
 

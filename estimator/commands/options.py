@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collector.errors import SelectionError
+from estimator.commands.selecting import asks_selection, read_selection
 
 if TYPE_CHECKING:
     from estimator.dataset import Measurements
@@ -39,9 +40,15 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_question(parser: argparse.ArgumentParser) -> None:
-    """The operation: workload, case, parameters, element type, mode."""
-    parser.add_argument("workload", metavar="WORKLOAD", help="family, such as matmul")
+def add_question(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """The operation: workload (``default`` where none is named), case, parameters, type, mode."""
+    parser.add_argument(
+        "workload",
+        metavar="WORKLOAD",
+        nargs=None if default is None else "?",
+        default=default,
+        help="family, such as matmul" + (f" (default: {default})" if default else ""),
+    )
     parser.add_argument("--case", help="case of the family (default: its first)")
     parser.add_argument(
         "--param",
@@ -111,8 +118,15 @@ def open_model(arguments: argparse.Namespace) -> Model:
     if getattr(arguments, "model", None) is not None:
         from estimator.model import Model
 
+        if asks_selection(arguments):
+            raise SelectionError("--model is fitted already: select measurements of a --data")
         return Model.read(arguments.model)
-    return fit_cached(open_measurements(arguments), user_cache_directory())
+    measurements = open_measurements(arguments)
+    if asks_selection(arguments):
+        from estimator.selection import fit_selected
+
+        return fit_selected(measurements, read_selection(arguments, measurements))
+    return fit_cached(measurements, user_cache_directory())
 
 
 def warn(problems: Sequence[Any]) -> None:

@@ -14,6 +14,7 @@ from estimator.commands.options import (
     print_json,
     read_question,
 )
+from estimator.commands.selecting import add_selection
 
 if TYPE_CHECKING:
     from estimator.commands import Subparsers
@@ -36,6 +37,7 @@ def add_parser(commands: Subparsers) -> None:
     )
     add_data(parser)
     add_model(parser)
+    add_selection(parser)
     parser.set_defaults(command=predict)
 
 

@@ -19,7 +19,7 @@ from playwright.sync_api import Page
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = os.environ.get("BREAKEVEN_CHROMIUM", "/usr/bin/chromium")
 CHROMIUM_ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-PAGES = ("overview", "machines", "measurements", "model", "estimate", "cost")
+PAGES = ("overview", "machines", "measurements", "model", "estimate", "cost", "rules-of-thumb")
 
 _START_LIMIT_S = 60.0
 _QUIET_LIMIT_MS = 90_000

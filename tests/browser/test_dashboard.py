@@ -27,7 +27,7 @@ def test_page_opens_quietly(visit: MakeVisit, dashboard: str, name: str) -> None
     """Every page draws a chart, logs no error and asks no other host for anything."""
     seen = visit(dashboard)
     page = seen.open(path_of(name))
-    expect(page.locator("h1")).to_have_text(name.capitalize())
+    expect(page.locator("h1")).to_have_text(name.replace("-", " ").capitalize())
     expect(page.locator('[data-testid="stVegaLiteChart"]').first).to_be_visible()
     expect(page.locator('[data-testid="stException"]')).to_have_count(0)
     assert seen.foreign_requests == []

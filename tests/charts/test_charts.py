@@ -23,8 +23,12 @@ from charts.parity import parity_chart
 from charts.parts import PARTS, part_shares
 from charts.ratio import ratio_chart
 from charts.residuals import residual_chart
+from charts.roofline import roofline_chart
+from charts.rule_gap import rule_gap_chart
 from charts.samples import sample_sequence
+from charts.sensitivity import sensitivity_chart
 from charts.size_sweep import size_sweep
+from charts.total_cost import total_cost_chart
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = [1, 10, 100]
@@ -120,17 +124,41 @@ def crossing() -> alt.LayerChart:
 def pareto() -> alt.LayerChart:
     frame = pd.DataFrame(
         {
-            "name": "i",
-            "provider": "p",
-            "job_s": [60.0, 90.0],
-            "cost_usd": [2.0, 1.0],
-            "cost_low_usd": [1.5, 0.5],
-            "cost_high_usd": [3.0, 2.0],
-            "basis": "from data sheets",
-            "front": True,
+            "name": ["a", "b"],
+            "short": ["a", "b"],
+            "provider": ["p", "p"],
+            "job_s": [10.0, 60.0],
+            "job_low_s": [8.0, 50.0],
+            "job_high_s": [12.0, 80.0],
+            "cost_usd": [0.02, 0.01],
+            "cost_low_usd": [0.01, 0.005],
+            "cost_high_usd": [0.03, 0.02],
+            "basis": ["measured", "from data sheets"],
+            "front": [True, True],
         }
     )
-    return pareto_chart(frame, ["p"])
+    return pareto_chart(frame, ["p"], 3600.0, 1.0)
+
+
+def sensitivity() -> alt.LayerChart:
+    frame = pd.DataFrame(
+        {
+            "input": ["Price per hour", "Price per hour"],
+            "end": ["input lower", "input higher"],
+            "usd": [0.8, 1.2],
+            "base_usd": [1.0, 1.0],
+            "winner": ["a", "b"],
+            "changes": [False, True],
+        }
+    )
+    return sensitivity_chart(frame, 1.0)
+
+
+def total_cost() -> alt.LayerChart:
+    frame = pd.DataFrame(
+        {"option": ["a", "a", "b", "b"], "jobs": [1, 100, 1, 100], "total_usd": [1, 100, 50, 60.0]}
+    )
+    return total_cost_chart(frame, ["a", "b"], 56)
 
 
 def ceilings() -> alt.LayerChart:
@@ -158,6 +186,26 @@ def drift() -> alt.LayerChart:
     return drift_chart(frame, ["a"])
 
 
+def rule_gap() -> alt.LayerChart:
+    frame = pd.DataFrame(
+        {
+            "measured": [0.5, 2.0, 10.0],
+            "stated": [3.0, 20.0, 9.0],
+            "source": ["rule", "rule", "model"],
+            "pair": "p",
+            "chosen": [True, False, False],
+        }
+    )
+    return rule_gap_chart(frame, ["rule", "model"])
+
+
+def roofline() -> alt.LayerChart:
+    frame = pd.DataFrame(
+        {"intensity": [0.1, 10.0], "flop_per_s": [1e9, 1e12], "workload": "matmul", "cell": "c"}
+    )
+    return roofline_chart(frame, ["matmul"], [("measured", 1e12, 1e11), ("sheet", 2e12, 2e11)])
+
+
 CHARTS = (
     sweep,
     drift,
@@ -170,8 +218,12 @@ CHARTS = (
     parts,
     crossing,
     pareto,
+    sensitivity,
+    total_cost,
     ceilings,
     coverage,
+    rule_gap,
+    roofline,
 )
 
 
@@ -188,6 +240,22 @@ def test_chart_fetches_nothing(make: Callable[[], alt.LayerChart]) -> None:
     text = json.dumps(make().to_dict()["layer"])
     for channel in ('"href"', '"url"', '"image"'):
         assert channel not in text
+
+
+def test_a_roof_rises_with_the_bandwidth_and_ends_at_the_peak() -> None:
+    """Left of the knee the rate is intensity times bandwidth, right of it the peak."""
+    spec = roofline().to_dict()
+    data = next(rows for rows in spec["datasets"].values() if rows and "roof" in rows[0])
+    rows = [row for row in data if row["roof"] == "measured"]
+    for row in rows:
+        assert row["flop_per_s"] == pytest.approx(min(1e12, row["intensity"] * 1e11))
+    assert any(row["intensity"] == pytest.approx(10.0) for row in rows)  # the knee itself
+
+
+def test_a_roofline_without_ceilings_still_draws_its_cells() -> None:
+    """A machine that measured no product has dots and no roof."""
+    frame = pd.DataFrame({"intensity": [0.1], "flop_per_s": [1e9], "workload": "sort", "cell": "c"})
+    assert roofline_chart(frame, ["sort"], []).to_dict()["layer"]
 
 
 def test_single_samples_have_no_band_and_no_interval() -> None:

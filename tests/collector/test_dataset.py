@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from collector import dataset as dataset_module
 from collector.dataset import read_dataset, read_table, write_run
 from collector.errors import DatasetError, OutputError
-from collector.journal import Journal
+from collector.journal import SUFFIX, Journal
 from collector.schema import (
     MACHINE_METADATA_KEY,
     RUN_METADATA_KEY,
@@ -412,3 +412,20 @@ def test_a_full_disk_leaves_no_half_of_a_file_and_not_a_better_one_spoilt(tmp_pa
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == [path]
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 300_000 + b"\n",
+        b'{"header": {"datetime": 1}}\n',
+        b'{"header": {"schema_version": 1, "columns": {}, "machine": 3, "run": {"run_id": 1}}}\n',
+        b'{"header": {"schema_version": 1, "columns": {}, "machine": {}, "run": "x"}}\n{}\n',
+        b'{"header": {"schema_version": 1, "columns": [], "machine": {}, "run": {}}}\n[1]\n',
+    ],
+)
+def test_a_journal_of_any_json_is_set_aside_with_one_line(tmp_path, content):
+    (tmp_path / f"hostile{SUFFIX}").write_bytes(content)
+    (problem,) = read_dataset(tmp_path).problems
+    assert problem.reason
+    assert "\n" not in problem.reason

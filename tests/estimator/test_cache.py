@@ -1,6 +1,5 @@
 import pytest
 
-import estimator.cache as cache_module
 from estimator.cache import fit_cached
 from estimator.dataset import load
 
@@ -12,7 +11,7 @@ def opened(small_dataset):
 
 def test_a_dataset_is_fitted_once(opened, tmp_path, monkeypatch):
     first = fit_cached(opened, tmp_path)
-    monkeypatch.setattr(cache_module, "fit", lambda measurements: pytest.fail("fitted again"))
+    monkeypatch.setattr("estimator.fitting.fit", lambda measurements: pytest.fail("fitted again"))
     again = fit_cached(opened, tmp_path)
     assert again.fingerprint == first.fingerprint == opened.fingerprint
     asked = first.measured.iloc[:5]

@@ -227,3 +227,40 @@ def test_a_well_measured_machine_lends_what_another_lacks(full, machines):
     assert set(answer["basis"]) == {"probed"}
     truth = SLOWER * made_up.true_seconds(asked, noise=1e-9)
     assert np.median(error(answer, truth)) < 0.12
+
+
+def test_a_machine_asked_alone_answers_as_among_many(probed, unmeasured, new_cells):
+    rest = new_cells.iloc[::7]
+    names = ("made", "new", "L4", "A100-SXM4-80GB")
+    for model in (probed, unmeasured):
+        many = pd.concat(
+            rest[(rest["device"] == "cuda") | (name in names[:2])].assign(machine_id=name)
+            for name in names
+        )
+        many = many.sample(frac=1.0, random_state=3)
+        together = model.predict(many, strict=False)
+        for name in names:
+            chosen = (many["machine_id"] == name).to_numpy()
+            alone = model.predict(many[chosen], strict=False)
+            pd.testing.assert_frame_equal(together[chosen], alone, rtol=1e-9, check_dtype=False)
+
+
+def test_cores_of_the_same_family_answer_before_others(unmeasured):
+    cells = two_machines.cells_of("made", made_up.CPU, ("matmul",))
+    cell = cells[cells["backend"] == "torch"].tail(1).drop(columns="threads")
+
+    def asked(name):
+        return unmeasured.predict(cell.assign(machine_id=name)).iloc[0]
+
+    family = asked("Xeon Platinum 8573C, 2 cores")  # Emerald Rapids, as the measured 8581C
+    assert family["basis"] == "same_cores"
+    measured = unmeasured.predict(cell.assign(machine_id="made")).iloc[0]
+    # its core does what a measured one does, whatever the clocks say
+    assert family["seconds_p50"] == pytest.approx(measured["measured_median_s"], rel=1e-6)
+    more = asked("Xeon Platinum 8573C, 8 cores")
+    assert family["seconds_p50"] / 4.0 < more["seconds_p50"] < family["seconds_p50"]
+    other = asked("Xeon Platinum 8481C, 2 cores")
+    assert other["basis"] == "from_specs"
+    width = [np.log(answer["seconds_p95"] / answer["seconds_p50"]) for answer in (family, more)]
+    assert 0.0 < width[0] < width[1]
+    assert width[0] < np.log(other["seconds_p95"] / other["seconds_p50"])

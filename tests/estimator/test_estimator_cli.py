@@ -145,39 +145,10 @@ def test_a_saved_model_answers_without_its_dataset(capsys, small_dataset, tmp_pa
     assert len(err.splitlines()) == 1
 
 
-def test_cost_is_a_narrow_table_cheapest_first(capsys, dataset):
-    code, out, _ = run(capsys, "cost", *SQUARE, "--steps", "1e6", "--top", "5", "--data", dataset)
-    assert code == 0
-    assert max(map(len, out.splitlines())) <= 100
-    assert "from specs" in out
-
-
-def test_a_job_without_steps_or_one_that_fits_nowhere_is_a_mistake(capsys, dataset):
-    asked = ("cost", "matmul", "--data", dataset)
-    code, _, err = run(capsys, *asked, "--param", "n=1000", "--steps", "0")
-    assert (code, err) == (2, "error: steps is 0; a job has at least one\n")
-    code, _, err = run(capsys, *asked, "--param", "n=10000000", "--steps", "1")
-    assert code == 2
-    assert "error: no instance can do this job: does not fit its memory" in err
-
-
 def test_predict_refuses_what_does_not_fit_the_machine(capsys, dataset):
     code, out, err = run(capsys, "predict", "matmul", "--param", "n=10000000", "--data", dataset)
     assert (code, out) == (2, "")
     assert "does not fit" in err
-
-
-def test_cost_as_json_has_every_instance(capsys, dataset):
-    _, out, _ = run(
-        capsys, "cost", *SQUARE, "--steps", "1e6", "--spot", "--data", dataset, "--json"
-    )
-    rows = json.loads(out)
-    priced = [row["cost_usd_p50"] for row in rows if not row["excluded"]]
-    assert priced == sorted(priced)
-    assert any("no spot price" in row["excluded"] for row in rows)
-    bases = {row["basis"] for row in rows if not row["excluded"]}
-    assert "from_specs" in bases
-    assert all(basis == "from_specs" or basis.startswith("same_gpu_") for basis in bases)
 
 
 def test_fit_saves_a_model(capsys, small_dataset, tmp_path):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from collector.errors import CatalogueError
 from estimator.hardware import CpuSpec, GpuSpec, shipped_hardware
-from estimator.instances import INSTANCE_COLUMNS, read_instances
+from estimator.instances import INSTANCE_COLUMNS, INSTANCES_PATH, read_instances
 
 GPU_ROW = {
     "provider": "aws",
@@ -156,3 +157,115 @@ def test_a_price_edited_by_the_user_is_checked_like_one_that_is_read(tmp_path):
     assert instance.on_demand_usd_per_h == 0.29
     with pytest.raises(CatalogueError, match="us-east-1: on_demand_usd_per_h is 0"):
         instance.with_price(0.0, None, "2026-11-01", "typed in")
+
+
+# Which rows are from where, and of which day: no row may lose either.
+SHIPPED_SOURCES = {
+    ("skypilot-org/skypilot-catalog@2c3d7ea", "undated"): 40,
+    ("aws/karpenter-provider-aws@1d92708", "2026-07-20"): 22,
+    ("Cyclenerd/google-cloud-pricing-cost-calculator@fd66b26", "2026-07-30"): 26,
+    ("Azure/karpenter-provider-azure@352646f", "2026-06-18"): 18,
+    ("skypilot-org/skypilot-catalog@0f40703", "undated"): 3,
+    ("skypilot-org/skypilot-catalog@46062ac", "undated"): 10,
+    ("skypilot-org/skypilot-catalog@01acdfd", "undated"): 1,
+}
+REFERENCE = INSTANCES_PATH.parents[2] / "shared" / "reference" / "prices.csv"
+
+
+def test_every_shipped_row_names_the_repository_and_commit_of_its_price_and_its_day():
+    found = Counter((re.split("[ ;]", i.source)[0], i.as_of) for i in read_instances())
+    assert found == SHIPPED_SOURCES
+
+
+@pytest.mark.skipif(not REFERENCE.exists(), reason="the collected facts are not beside the code")
+def test_the_shipped_rows_are_the_collected_facts_in_their_order():
+    with REFERENCE.open(newline="") as file:
+        facts = list(csv.DictReader(file))
+    instances = read_instances()
+    assert len(facts) == len(instances)
+    for fact, instance in zip(facts, instances, strict=True):
+        assert (fact["provider"], fact["instance"], fact["region"]) == (
+            instance.provider,
+            instance.instance,
+            instance.region,
+        )
+        for column in ("vcpu", "memory_gib", "gpu_count", "gpu_memory_gib"):
+            assert getattr(instance, column) == (float(fact[column]) if fact[column] else None)
+        assert instance.on_demand_usd_per_h == float(fact["on_demand_usd_per_h"])
+        spot = fact["spot_usd_per_h"]
+        assert instance.spot_usd_per_h == (float(spot) if spot else None)
+        assert instance.as_of == (fact["as_of"] if fact["as_of"][0].isdigit() else "undated")
+        assert re.split("[:; ]", fact["source"])[0] in instance.source
+
+
+def test_a_vcpu_is_a_thread_or_a_core_as_the_provider_says():
+    per_core = {s.name: s.vcpus_per_core for s in shipped_hardware() if isinstance(s, CpuSpec)}
+    whole_cores = {"c7a", "m7a", "c8a", "c7g", "c8g", "m8g", "t2d", "c4a", "Standard_D8ps_v6"}
+    for instance in read_instances():
+        if instance.gpu_count or not instance.hardware:
+            continue
+        family = re.split(r"[.]|-standard", instance.instance)[0]
+        assert per_core[instance.hardware] == (1 if family in whole_cores else 2), instance.key
+
+
+def test_only_clouds_that_do_not_say_their_processor_have_cpu_rows_without_one():
+    unknown = [i.instance for i in read_instances() if not i.hardware]
+    assert unknown == ["cpu_4x_general", "cpu5c-8-16", "cpu5g-8-32", "cpu5m-8-64"]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "families"),
+    [
+        ("Zen 4", {"c7a", "m7a", "c3d-standard-8", "Standard_D8as_v6"}),
+        ("Emerald Rapids", {"c4-standard-8", "Standard_D8s_v6"}),
+    ],
+)
+def test_cpu_instances_of_the_measured_families_are_found_by_their_architecture(
+    architecture, families
+):
+    rows = {s.name: s.architecture for s in shipped_hardware()}
+    found = {
+        i.instance.split(".")[0]
+        for i in read_instances()
+        if not i.gpu_count and rows.get(i.hardware) == architecture
+    }
+    assert found == families
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"on_demand_usd_per_h": "1e300"}, "outside the plausible"),
+        ({"on_demand_usd_per_h": "1e999"}, "on_demand_usd_per_h is 1e999; it must lie"),
+        ({"on_demand_usd_per_h": "55,04"}, "on_demand_usd_per_h is '55,04'; it must be a number"),
+        ({"on_demand_usd_per_h": "1_000"}, "on_demand_usd_per_h is '1_000'; it must be a number"),
+        ({"on_demand_usd_per_h": "$55"}, "on_demand_usd_per_h is '$55'; it must be a number"),
+        ({"on_demand_usd_per_h": "\u0665\u0665"}, "it must be a number"),
+        ({"spot_usd_per_h": "-Infinity"}, "spot_usd_per_h is -Infinity"),
+        ({"instance": "=cmd|' /C calc'!A0"}, "which a spreadsheet would run as a formula"),
+        ({"source": "@SUM(A1)"}, "which a spreadsheet would run as a formula"),
+        ({"region": "us\x00east"}, "region has characters that cannot be printed"),
+        ({"instance": "p5\u202exe"}, "instance has characters that cannot be printed"),
+        ({"gpu": "H" * 5000}, "gpu has 5,000 characters; 200 at most"),
+        ({"source": "s" * 1001}, "source has 1,001 characters; 1000 at most"),
+        ({"as_of": "0001-01-01"}, "as_of is '0001-01-01'; give an ISO date"),
+        ({"as_of": "20260720"}, "as_of is '20260720'; give an ISO date"),
+    ],
+)
+def test_hostile_and_absurd_fields_are_refused(tmp_path, change, reason):
+    file = write(tmp_path, {**GPU_ROW, **change})
+    with pytest.raises(CatalogueError) as refused:
+        read_instances(file)
+    assert reason in str(refused.value)
+    assert len(str(refused.value)) < 300
+    assert "\n" not in str(refused.value)
+
+
+def test_the_known_accidents_of_another_catalogue_are_refused(tmp_path):
+    b200 = {"instance": "p6-b200.48xlarge", "gpu": "B200", "hardware": "", "gpu_memory_gib": "179"}
+    cheap = {**GPU_ROW, **b200, "on_demand_usd_per_h": "0.01", "spot_usd_per_h": "0.01"}
+    free = {**GPU_ROW, "on_demand_usd_per_h": "0", "spot_usd_per_h": ""}
+    with pytest.raises(CatalogueError, match="outside the plausible"):
+        read_instances(write(tmp_path, cheap))
+    with pytest.raises(CatalogueError, match="is 0; a price must be above 0"):
+        read_instances(write(tmp_path, free))

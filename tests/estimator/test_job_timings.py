@@ -7,8 +7,9 @@ import pytest
 from collector.errors import SelectionError
 from estimator.cost import CostOptions, Job
 from estimator.fitting import fit
+from estimator.instance_costs import instance_costs
 from estimator.instances import read_instances
-from estimator.job_timings import instance_costs, instance_timings
+from estimator.job_timings import instance_timings
 
 QUESTION = {"workload": "matmul", "case": "square", "params": {"n": 2048}, "dtype": "float32"}
 
@@ -116,3 +117,25 @@ def test_spot_without_a_spot_price_is_left_out_with_the_reason(timings, instance
 def test_a_wrong_question_is_an_error(known, instances):
     with pytest.raises(SelectionError):
         instance_timings(known, instances, {**QUESTION, "params": {"x": 1}})
+
+
+def test_cpus_of_the_measured_family_take_its_cores_and_say_so(timings):
+    timed = timings[(timings["device"] == "cpu") & (timings["excluded"] == "")]
+    family = timed["instance"].isin(["c4-standard-8", "Standard_D8s_v6"])  # Emerald Rapids
+    assert family.any()
+    assert set(timed.loc[family, "basis"]) == {"same_cores"}
+    assert timed.loc[family, "note"].str.contains("cores of the same family: made up").all()
+    assert set(timed.loc[~family, "basis"]) == {"from_specs"}
+    assert timed.loc[~family, "note"].str.startswith("scaled by data sheets from").all()
+    half = np.log((timed["seconds_p95"] / timed["seconds_p50"]).astype(float))
+    assert half[family].max() < half[~family].min()
+
+
+def test_one_instance_asked_alone_has_the_time_it_has_among_all(known, instances, timings):
+    for place in range(0, len(instances), 9):
+        alone = instance_timings(known, [instances[place]], QUESTION).iloc[0]
+        among = timings.iloc[place]
+        assert (alone["excluded"], alone["basis"]) == (among["excluded"], among["basis"])
+        if not alone["excluded"]:
+            for name in ("seconds_p5", "seconds_p50", "seconds_p95", "compute_s"):
+                assert alone[name] == pytest.approx(among[name], rel=1e-9)

@@ -14,8 +14,9 @@ from estimator.cost import Job
 from estimator.dataset import load, measured_cells
 from estimator.features import operation
 from estimator.fitting import fit
+from estimator.instance_costs import instance_costs
 from estimator.instances import read_instances
-from estimator.job_timings import instance_costs, instance_timings
+from estimator.job_timings import instance_timings
 from estimator.validation import validate
 from estimator.validation_splits import BETWEEN, LARGER
 from tests.estimator import made_up

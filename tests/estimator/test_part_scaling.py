@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from estimator.donor_pairs import Pairs
 from estimator.hardware import match_cpu, match_gpu
 from estimator.machine_facts import MachineFacts, cpu_name, facts_of_name, relation
 from estimator.part_scaling import part_ratios
@@ -35,7 +36,8 @@ def cell(**changes):
 
 
 def ratios(target, donor, donor_threads=1, **changes):
-    return part_ratios(target, donor, cell(**changes), np.array([float(donor_threads)]))[0]
+    pairs = Pairs.one(target, donor, 1)
+    return part_ratios(pairs, cell(**changes), np.array([float(donor_threads)]))[0]
 
 
 def test_a_gpus_parts_follow_their_own_figures():

@@ -21,6 +21,9 @@ def test_a_model_read_back_answers_the_same(model, path, cells):
     pd.testing.assert_frame_equal(again.groups, model.groups)
     assert again.fingerprint == model.fingerprint == "made up"
     assert again.labels == model.labels
+    assert again.known_differences is not None
+    assert again.donors.deviations == model.donors.deviations
+    pd.testing.assert_frame_equal(again.spread.table, model.spread.table, check_dtype=False)
 
 
 def test_the_file_is_plain_json_without_nan(path):
@@ -40,7 +43,7 @@ def test_no_temporary_file_is_left(path):
     [
         (lambda text: text[: len(text) // 2], "no JSON"),
         (lambda text: "[]", "not a model file"),
-        (lambda text: text.replace('"version":3', '"version":99'), "model version 99"),
+        (lambda text: text.replace('"version":4', '"version":99'), "model version 99"),
         (lambda text: text.replace('"bus":[', '"buses":['), "damaged"),
         (lambda text: text.replace('"launch_s"', '"lunch_s"', 1), "damaged"),
         (lambda text: text.replace('"theta":[[', '"theta":[["x",', 1), "damaged"),

@@ -233,14 +233,20 @@ def make_rows(machine: MadeUpMachine, run_id: str, seed: int = 0) -> list[dict[s
     return rows
 
 
-def write_run(root: Path, machine: MadeUpMachine, rows: list[dict[str, Any]] | None = None) -> Path:
-    """Write one run's file under ``root`` as the collector does."""
+def write_run(
+    root: Path,
+    machine: MadeUpMachine,
+    rows: list[dict[str, Any]] | None = None,
+    gpu: dict[str, Any] | None = None,
+) -> Path:
+    """Write one run's file under ``root`` as the collector does; ``gpu``: the fingerprint's."""
     run_id = f"run-{machine.machine_id}"
     rows = make_rows(machine, run_id) if rows is None else rows
     fingerprint = {
         "machine_id": machine.machine_id,
         "label": machine.label,
         "cpu": {"model": "Made-up CPU", "flags": ["avx2", "fma"]},
+        **({"gpu": {"model": machine.gpu_model, **gpu}} if gpu else {}),
     }
     metadata = dict(SCHEMA.metadata or {}) | {
         MACHINE_METADATA_KEY: json.dumps(fingerprint).encode(),

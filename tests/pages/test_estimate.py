@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from tests.pages.conftest import OpenPage
 from tests.pages.made_up_runs import RACK, _cell, _true_seconds
@@ -67,7 +68,113 @@ def test_absurdly_large_job_does_not_fit(open_page: OpenPage) -> None:
     """The largest parameter gets a reason and no time."""
     app = open_page("estimate", job_square_n=2**40)
     assert not app.exception
-    assert any("does not fit" in text.value for text in app.text)
+    assert app.dataframe[0].value["Reason"].str.startswith("does not fit").all()
+    assert any("No machine can answer this" in info.value for info in app.info)
+
+
+def sentence(app: AppTest) -> str:
+    """The verdict in words."""
+    openings = ("**Yes", "**No", "**Too close")
+    return next(one.value for one in app.markdown if one.value.startswith(openings))
+
+
+def figures(app: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def test_the_verdict_comes_as_a_sentence(open_page: OpenPage) -> None:
+    """What was asked, both times, the interval, the probability, and the measurement."""
+    app = open_page("estimate", job_square_n=1024, job_mode="in host memory, both ways")
+    text = sentence(app)
+    for part in ("transfers included", "90 % confidence", "probability of", "measured:"):
+        assert part in text
+    assert "over 99.9 %" in figures(app)["GPU is the faster one"]
+
+
+def test_calls_that_share_a_transfer_favour_the_gpu(open_page: OpenPage) -> None:
+    """Data used a thousand times on the device before it is copied back."""
+    link = {"job_square_n": 256, "job_mode": "in host memory, both ways"}
+    alone = open_page("estimate", **link)
+    shared = open_page("estimate", estimate_reuse=1000, **link)
+    assert "one transfer for 1,000 calls" in sentence(shared)
+
+    def speedup(app: AppTest) -> float:
+        return float(figures(app)["Speed-up of the GPU"].rstrip("x").replace(",", ""))
+
+    assert speedup(shared) > speedup(alone)
+
+
+def test_reuse_is_not_asked_where_the_data_stays(open_page: OpenPage) -> None:
+    """Without transfers there is nothing to share."""
+    labels = {field.label for field in open_page("estimate").number_input}
+    assert "Calls per transfer" not in labels
+
+
+def test_any_machine_of_the_type_has_the_wider_interval(open_page: OpenPage) -> None:
+    """The choice is in the sentence and in the intervals."""
+    own = open_page("estimate", job_square_n=1024)
+    of_type = open_page("estimate", job_square_n=1024, estimate_about="any machine of its type")
+    assert "any machines of these types" in sentence(of_type)
+
+    def width(app: AppTest) -> float:
+        table = app.dataframe[0].value
+        low, high = (table.filter(like=name).iloc[0, 0] for name in ("90 % from", "90 % to"))
+        return float(high / low)
+
+    assert width(of_type) > width(own)
+
+
+def test_a_machine_by_its_data_sheet_is_one_more_place(open_page: OpenPage) -> None:
+    """Its basis says so; a name that no data sheet has is left out."""
+    app = open_page("estimate", job_square_n=1024, estimate_sheets="L4")
+    assert not app.exception
+    table = app.dataframe[0].value
+    assert (table.loc[table["Option"].str.endswith("· L4"), "Basis"] == "from data sheets").all()
+    assert table["Option"].str.endswith("· L4").any()
+    assert not open_page("estimate", estimate_sheets="Nothing 9000").exception
+
+
+def test_renting_the_same_machine_twice_is_told(open_page: OpenPage) -> None:
+    """Both sides say by what factor two machines of their type differ."""
+    app = open_page("estimate", job_square_n=1024)
+    told = [one.value for one in app.markdown if "two machines of its type differ" in one.value]
+    assert [text[:7] for text in told] == ["**CPU**", "**GPU**"]
+
+
+def test_a_fleet_shows_its_fastest_places_first(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More places than fit are there on demand."""
+    monkeypatch.setattr("app_pages.estimate_places.TOP_PLACES", 2)
+    app = open_page("estimate", job_square_n=1024)
+    assert len(app.dataframe[0].value) == 2
+    every = next(one for one in app.toggle if one.label.startswith("Show all"))
+    every.set_value(True).run()
+    assert len(app.dataframe[0].value) > 2
+
+
+def test_the_command_line_reproduces_the_view(open_page: OpenPage) -> None:
+    """The pair, the mode and the options are in it."""
+    app = open_page(
+        "estimate", job_square_n=1024, job_mode="in host memory, both ways", estimate_reuse=5
+    )
+    line = app.code[-1].value.splitlines()[0]
+    assert line.startswith("python -m estimator pays matmul --case square --param n=1024")
+    for part in ("--mode end_to_end", "--reuse 5", "--cpu-backend", "--machine rack"):
+        assert part in line
+
+
+def test_values_of_a_forged_link_fall_back(open_page: OpenPage) -> None:
+    """Nothing that a link can say breaks the page."""
+    app = open_page(
+        "estimate",
+        estimate_reuse="-5",
+        estimate_about="nonsense",
+        estimate_threads="many",
+        estimate_cpu="![x](http://evil.invalid/a.png)",
+        estimate_cores="1e999",
+    )
+    assert not app.exception
 
 
 def test_without_a_gpu_the_page_says_what_to_add(open_page: OpenPage) -> None:

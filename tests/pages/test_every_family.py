@@ -12,14 +12,14 @@ from collector.workloads import FAMILIES
 from tests.pages.conftest import OpenPage, chart_spec
 from tests.pages.made_up_runs import GRID
 
-PAGES = ("overview", "machines", "measurements", "model", "estimate", "cost")
+PAGES = ("overview", "machines", "measurements", "model", "estimate", "cost", "rules_of_thumb")
 MEASURED = [name for name in FAMILIES if name != "anchor"]
 CASES = [(name, case) for name in MEASURED for case in FAMILIES[name].cases]
 
 
 def question(family: str, case: str) -> dict[str, str]:
     """A link to a job of that family and case."""
-    return {"job_workload": f"{family}: {FAMILIES[family].summary}", "job_case": case}
+    return {"job_workload": family, "job_case": case}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -38,8 +38,8 @@ def test_job_is_estimated(open_page: OpenPage, every_family: Path, family: str, 
     assert app.selectbox(key="job_case").value == case
     times = app.dataframe[0].value.filter(like="Estimate (").iloc[:, 0]
     assert (times > 0).all()
-    fields = {field.label for field in app.number_input}
-    assert {f"Parameter {name}" for name in FAMILIES[family].signatures[case]} <= fields
+    fields = {field.label.rpartition(", ")[2].lower() for field in app.number_input if field.help}
+    assert set(FAMILIES[family].signatures[case]) <= fields
 
 
 @pytest.mark.parametrize("family", MEASURED)

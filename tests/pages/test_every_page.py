@@ -11,7 +11,7 @@ import pytest
 from tests.pages.conftest import OpenPage
 from tests.pages.made_up_runs import DESK, HOSTILE, RACK, make_rows, write_run
 
-PAGES = ("overview", "machines", "measurements", "model", "estimate", "cost")
+PAGES = ("overview", "machines", "measurements", "model", "estimate", "cost", "rules_of_thumb")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -20,7 +20,7 @@ def test_opens_on_a_good_dataset(open_page: OpenPage, page: str) -> None:
     app = open_page(page)
     assert not app.exception
     assert not app.error
-    assert page.capitalize() == app.title[0].value
+    assert page.replace("_", " ").capitalize() == app.title[0].value
     assert "2 runs on 2 machines" in app.caption[0].value
     assert app.get("vega_lite_chart") or app.dataframe
 

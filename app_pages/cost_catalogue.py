@@ -1,0 +1,179 @@
+"""Which instances the page Cost prices: the shipped catalogue or an uploaded one, prices typed in,
+and a machine of one's own. Nothing of it is stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pandas as pd
+import streamlit as st
+
+from app_pages import shared
+from app_pages.cost_own import own_form
+from app_pages.cost_prices import edited_instances, editor_frame
+from app_pages.cost_words import PROVIDERS
+from app_pages.text import escape
+from app_pages.uploads import MAX_CATALOGUE_BYTES, read_uploaded_catalogue
+from collector.errors import BreakevenError
+from estimator.catalogue import Catalogue, RefusedRow, catalogue_text
+from estimator.instances import INSTANCES_PATH, Instance, read_instances
+from estimator.own_machines import OwnMachine
+
+MOST_EDITED = 500
+_UPLOADED = "uploaded"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """The instances as they are priced, and as they are timed (whatever their price)."""
+
+    instances: tuple[Instance, ...]
+    timed: tuple[Instance, ...]
+    own: OwnMachine | None
+    own_arguments: str
+    file: str  # catalogue for the command line, "" for the shipped one
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _shipped(stamp: float) -> tuple[Instance, ...]:
+    """The priced instances; read again when the file changes."""
+    return read_instances()
+
+
+def shipped_instances() -> tuple[Instance, ...]:
+    """The catalogue, or a message, and the page ends there."""
+    try:
+        return _shipped(INSTANCES_PATH.stat().st_mtime)
+    except (BreakevenError, OSError) as error:
+        st.error(f"The instance catalogue cannot be read: {escape(error)}")
+        st.stop()
+
+
+@st.cache_data(max_entries=2, show_spinner="Reading the catalogue")
+def _uploaded(data: bytes, name: str, provider: str) -> Catalogue:
+    return read_uploaded_catalogue(data, name, provider)
+
+
+def offer_form(machines: pd.DataFrame) -> Offer:
+    """The expander with catalogue, prices and own machine; what is then on offer."""
+    with st.expander("Your own machine, prices and catalogue"):
+        own, own_arguments = own_form(machines)
+        st.divider()
+        base, name = _catalogue_form()
+        edited = _price_form(base, name)
+    mine = () if own is None else (own.instance(f"{datetime.now(UTC):%Y-%m-%d}"),)
+    changed = edited != base
+    file = "my-prices.csv" if changed else name
+    return Offer((*mine, *edited), (*mine, *base), own, own_arguments, file)
+
+
+def _catalogue_form() -> tuple[tuple[Instance, ...], str]:
+    """The instances of an uploaded file, else the shipped ones, and the file's name."""
+    st.markdown("**Another catalogue**")
+    left, right = st.columns([3, 1])
+    with left:
+        file = st.file_uploader(
+            "Catalogue (CSV of Breakeven, SkyPilot or gpuhunt)",
+            type="csv",
+            key="cost_upload",
+            max_upload_size=max(1, MAX_CATALOGUE_BYTES // 2**20),
+            help="Priced instead of the shipped catalogue, for this visit only; it is not stored.",
+        )
+    with right:
+        provider = st.text_input(
+            "Its provider",
+            key="cost_upload_provider",
+            bind="query-params",
+            max_chars=40,
+            placeholder="as the file says",
+            help="For a file that does not name one, such as SkyPilot's: aws, gcp, azure, lambda.",
+        )
+    if file is None:
+        return shipped_instances(), ""
+    try:
+        found = _uploaded(file.getvalue(), file.name, (provider or "").strip())
+    except BreakevenError as error:
+        st.error(f"The catalogue is not used: {escape(error)}")
+        return shipped_instances(), ""
+    _show_refused(found.refused, "of the file")
+    for note in found.notes[:5]:
+        st.caption(escape(note))
+    if not found.instances:
+        st.error("The catalogue is not used: it has no row that can be priced.")
+        return shipped_instances(), ""
+    st.caption(
+        f"{shared.plural(len(found.instances), 'instance')} of {escape(file.name)} "
+        f"({escape(found.format)}) are priced instead of the shipped catalogue."
+    )
+    return found.instances, file.name
+
+
+def _price_form(base: tuple[Instance, ...], name: str) -> tuple[Instance, ...]:
+    """The instances with the prices that were typed into the table."""
+    st.markdown("**Your prices**")
+    st.caption(
+        "Type a price over one of these; the row is then marked *price typed in*. A price of zero, "
+        "far out of its band, or a spot price above the one on demand is refused."
+    )
+    shown = base[:MOST_EDITED]
+    if len(base) > len(shown):
+        st.caption(f"The first {MOST_EDITED} of {len(base):,} rows can be changed here.")
+    frame = _editor_frame(_key(shown), shown)
+    entered = st.data_editor(
+        frame,
+        hide_index=True,
+        num_rows="fixed",
+        disabled=["Instance", "Region", "Price of"],
+        column_config={
+            name: st.column_config.NumberColumn(
+                format="%.4f", min_value=0.0, help=f"USD per hour, {kind}"
+            )
+            for name, kind in (("On demand", "on demand"), ("Spot", "spot; empty: none"))
+        },
+        key=f"cost_prices_{hashlib.sha256(name.encode()).hexdigest()[:8]}_{len(shown)}",
+        height=260,
+        alt="Prices of the instances, which can be typed over",
+    )
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    edited, refused = edited_instances(shown, frame, entered, today)
+    _show_refused(refused, "typed in")
+    if edited != shown:
+        st.download_button(
+            "Catalogue with your prices",
+            data=lambda: catalogue_text((*edited, *base[len(shown) :])),
+            file_name="my-prices.csv",
+            mime="text/csv",
+            key="cost_download_prices",
+            help="For --instances on the command line, or to upload here again",
+            on_click="ignore",
+        )
+    return (*edited, *base[len(shown) :])
+
+
+def _key(instances: tuple[Instance, ...]) -> int:
+    return hash(instances)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _editor_frame(key: int, _instances: tuple[Instance, ...]) -> pd.DataFrame:
+    return editor_frame(_instances)
+
+
+def _show_refused(refused: tuple[RefusedRow, ...], where: str) -> None:
+    if not refused:
+        return
+    listed = [f"row {one.row} {one.name}: {one.reason}" for one in refused[:3]]
+    more = f" … and {len(refused) - 3} more." if len(refused) > 3 else ""
+    st.warning(
+        f"{shared.plural(len(refused), 'row')} {where} refused; the rest stays. "
+        + " ".join(f"{escape(line[:300])}." for line in listed)
+        + more
+    )
+
+
+def provider_list(instances: tuple[Instance, ...]) -> list[str]:
+    """Providers on offer, one's own machine left out."""
+    return sorted({one.provider for one in instances} - {"own"}, key=lambda p: PROVIDERS.get(p, p))

@@ -1,0 +1,244 @@
+"""Break-even of two ways to do the jobs, what would change the answer, the same rented twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from app_pages import widgets
+from app_pages.cost_sensitivity import instance_of_key, sensitivity_frame
+from app_pages.cost_tables import Looked, Row, row_key, row_of
+from app_pages.cost_words import dollars
+from app_pages.text import escape, seconds
+from charts.sensitivity import sensitivity_chart
+from charts.total_cost import total_cost_chart
+from collector.errors import BreakevenError
+from estimator.cost import CostLine, CostOptions, Job, breakeven_jobs
+from estimator.instances import Instance
+from estimator.own_machines import OwnMachine
+from estimator.rental_terms import all_rental_terms
+from estimator.sensitivity import sensitivity_table
+from estimator.spread import rented_twice
+
+CHANGES = {"10": "10 %", "20": "20 %", "50": "50 %"}
+_POINTS = 41
+
+
+@dataclass(frozen=True)
+class Priced:
+    """What the table of costs was made from; ``key`` tells it from every other."""
+
+    key: int
+    timings: pd.DataFrame
+    instances: tuple[Instance, ...]
+    job: Job
+    options: CostOptions
+    markets: tuple[str, ...]
+
+
+def show_break_even(
+    looked: Looked, jobs: int, own: OwnMachine | None, first: Row, fast: Row
+) -> None:
+    """Number of jobs from which one choice is the cheaper of two, with both totals over it."""
+    st.subheader("Break-even", anchor=False)
+    names = looked.names
+    mine = next((key for key in names if key.startswith("own/")), None)
+    cheap = row_key(first)
+    others = [key for key in (mine, row_key(fast), *names) if key in names and key != cheap]
+    if cheap not in names or not others:
+        st.info("A break-even needs two instances. Relax the filters.")
+        return
+    left, right = st.columns(2)
+    with left:
+        one = widgets.select(
+            "This one",
+            list(names),
+            "cost_this",
+            others[0],
+            names=names,
+            help="One of the two whose total cost is compared over the number of jobs.",
+        )
+    with right:
+        two = widgets.select(
+            "Against", list(names), "cost_against", cheap, names=names, help="The other one."
+        )
+    if one == two:
+        st.info("These are the same. Choose two different ones.")
+        return
+    lines = [_line(row_of(looked.priced, key), jobs, own) for key in (one, two)]
+    options = [names[one], names[two]]
+    count = breakeven_jobs(*lines)
+    st.markdown(_verdict(lines, options, count))
+    most = 10 ** np.ceil(np.log10(max(100.0, 10.0 * (count or 10))))
+    counts = sorted({round(value) for value in np.geomspace(1, most, _POINTS)})
+    frame = pd.DataFrame(
+        [
+            {
+                "option": option,
+                "jobs": many,
+                "total_usd": line.fixed_usd + many * line.marginal_usd_per_job,
+            }
+            for option, line in zip(options, lines, strict=True)
+            for many in counts
+        ]
+    )
+    widgets.chart(
+        total_cost_chart,
+        frame,
+        options,
+        count if count is not None and count > 1 else None,
+        alt="Total cost of both choices over the number of jobs, with the break-even",
+        name="break-even",
+    )
+    bought = (
+        " A machine of your own counts with its purchase and then with its electricity only."
+        if mine in (one, two)
+        else ""
+    )
+    st.caption(
+        "Paid once (start-up, set-up, purchase) and then for each job, one machine of each; "
+        f"rounding to billing increments is left out here.{bought}"
+    )
+
+
+def _line(row: Row, jobs: int, own: OwnMachine | None) -> CostLine:
+    if own is not None and row["provider"] == "own":
+        return own.purchase_line(row["billed_s_p50"] / jobs)
+    return CostLine(float(row["fixed_usd"]), float(row["marginal_usd_per_job"]))
+
+
+def _verdict(lines: Sequence[CostLine], options: Sequence[str], count: int | None) -> str:
+    """Which of the two is the cheaper, and from how many jobs on; Markdown."""
+    order = sorted(range(2), key=lambda i: (lines[i].fixed_usd, lines[i].marginal_usd_per_job))
+    small, large = (f"**{escape(_capital(options[i]))}**" for i in order)
+    if count is None and lines[0] == lines[1]:
+        return "Both cost the same at any number of jobs."
+    if count is None:
+        return f"{small} is cheaper at any number of jobs."
+    if count <= 1:
+        cheap = min(range(2), key=lambda i: lines[i].fixed_usd + lines[i].marginal_usd_per_job)
+        return f"**{escape(_capital(options[cheap]))}** is cheaper from the first job on."
+    total = lines[order[1]].fixed_usd + count * lines[order[1]].marginal_usd_per_job
+    return (
+        f"{large} is cheaper from **{count:,} jobs** on ({escape(dollars(total))} in all); below "
+        f"that **{escape(options[order[0]])}** is."
+    )
+
+
+def _capital(text: str) -> str:
+    """For the start of a sentence; names of instances stay as they are."""
+    return text.replace("your own", "Your own", 1) if text.startswith("your own") else text
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _sensitivity(key: int, change: float, _made: Priced) -> tuple[pd.DataFrame, float]:
+    """What the chart reads, and by what share the price of the cheapest may rise."""
+    table = sensitivity_table(
+        _made.timings,
+        _made.instances,
+        _made.job,
+        _made.options,
+        all_rental_terms(),
+        _made.markets,
+        change=change,
+    )
+    best = f"{table.attrs['key']} {table.attrs['market']}"
+    return sensitivity_frame(table, best), float(table.attrs["margin"])
+
+
+def show_sensitivity(made: Priced) -> str:
+    """How far each input moves the cost, and whether another wins then; returns the percentage."""
+    st.subheader("What would change the answer", anchor=False)
+    picked = widgets.choose(
+        "Each input lower and higher by",
+        list(CHANGES),
+        "cost_change",
+        "20",
+        names=CHANGES,
+        help="One input at a time; the others stay as they are.",
+    )
+    try:
+        frame, margin = _sensitivity(made.key, int(picked) / 100, made)
+    except BreakevenError as error:
+        st.info(f"The sensitivity cannot be computed: {escape(error)}")
+        return picked
+    if frame.empty:
+        st.info("No input moves the cost of this job.")
+        return picked
+    st.markdown(_stability(frame, margin, CHANGES[picked]))
+    widgets.chart(
+        sensitivity_chart,
+        frame,
+        float(frame["base_usd"].iloc[0]),
+        alt="Cost of one job with one input at a time lower and higher, the widest bar on top",
+        name="sensitivity",
+    )
+    st.caption(
+        "Price and time of a step are those of the cheapest instance alone; start-up, "
+        "interruptions and jobs change everywhere. Cross: another instance is the cheapest then."
+    )
+    return picked
+
+
+def _stability(frame: pd.DataFrame, margin: float, change: str) -> str:
+    known = np.isfinite(margin)
+    up_to = (
+        f" Its price may rise by {100 * margin:.0f} % before another one is cheaper."
+        if known
+        else ""
+    )
+    changed = frame[frame["changes"]]
+    if changed.empty:
+        return f"The same instance stays the cheapest whichever of these moves by {change}.{up_to}"
+    texts = [
+        f"{escape(row['winner'])} if the {escape(str(row['input']).lower())} is {row['direction']}"
+        for row in changed.drop_duplicates(["winner", "input"]).to_dict("records")[:3]
+    ]
+    return f"With {change}, another one is the cheapest: {'; '.join(texts)}.{up_to}"
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _twice(fingerprint: str, cell: tuple[tuple[str, Any], ...], _model: Any) -> Any:
+    asked = dict(cell)
+    try:
+        return _model.apply(rented_twice, asked | {"params": dict(asked["params"])})
+    except BreakevenError:
+        return None
+
+
+def show_rented_twice(
+    fingerprint: str, model: Any, row: Row, instance: Instance, question: Mapping[str, Any]
+) -> None:
+    """What two machines of the answer's type differ by, in a sentence."""
+    if row["provider"] == "own":
+        return
+    cell = {
+        **question,
+        "machine_id": instance_of_key(instance),
+        "device": row["device"],
+        "backend": row["backend"],
+        "threads": None,
+        "mode": question["mode"] if row["device"] == "cuda" else None,
+    }
+    found = _twice(fingerprint, tuple(cell.items()), model)
+    if found is None:
+        return
+    step = row["seconds_p50"]
+    known = (
+        f"as measured on {len(found.machines)} machines of this type"
+        if found.measured and len(found.machines) > 1
+        else "as measured on other pairs of machines"
+        if found.measured
+        else "assumed: no two machines of one type were measured"
+    )
+    st.caption(
+        f"Rented twice, the same instance is not equally fast: two of them differ by a factor of "
+        f"{found.factor_p50:.2f} in half of the cases and by up to {found.factor_p90:.2f} in nine "
+        f"of ten ({known}). A step of {seconds(step)} may take {seconds(step * found.factor_p90)} "
+        "on the next one; the intervals above have this in them."
+    )

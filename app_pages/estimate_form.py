@@ -1,0 +1,105 @@
+"""What the page Estimate asks besides the job: threads, machine or type, reuse, data sheets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from app_pages import widgets
+from app_pages.job_form import Job
+from app_pages.places import THREADS, question_of
+from estimator.hardware import shipped_hardware
+from estimator.hardware_specs import CpuSpec
+from estimator.place_answers import PlaceQuestion
+
+ABOUT = {"machine": "this very machine", "type": "any machine of its type"}
+_MOST_CALLS = 1_000_000_000
+_MOST_SHEETS = 12
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was set, in the words of ``PlaceQuestion``."""
+
+    threads: str
+    about: str
+    reuse: int
+    sheets: tuple[str, ...]
+    sheet_cores: int | None
+
+    def question(self, job: Job, others: tuple[str, ...] = ()) -> PlaceQuestion:
+        """The job as the estimator is asked."""
+        return question_of(
+            job,
+            threads=self.threads,
+            about=self.about,
+            reuse=float(self.reuse),
+            sheets=self.sheets,
+            sheet_cores=self.sheet_cores,
+            others=others,
+        )
+
+
+def settings_form(job: Job) -> Settings:
+    """The widgets; those that change nothing for this job are left out."""
+    left, middle, right = st.columns(3)
+    with left:
+        threads = widgets.choose(
+            "CPU threads",
+            list(THREADS),
+            "estimate_threads",
+            names=THREADS,
+            help="All cores is what a job on its own gets; one thread is what a worker gets "
+            "where as many jobs run as there are cores.",
+        )
+    with middle:
+        about = widgets.choose(
+            "Interval for",
+            list(ABOUT),
+            "estimate_about",
+            names=ABOUT,
+            help="Two machines of one type differ. The interval of any machine of a type has "
+            "that difference in it, as measured between machines of one type.",
+        )
+    reuse = 1
+    if job.gpu_mode == "end_to_end":
+        with right:
+            reuse = widgets.number(
+                "Calls per transfer",
+                "estimate_reuse",
+                1,
+                1,
+                _MOST_CALLS,
+                "How often the data is used on the GPU before the result is copied back: a "
+                "transfer both ways is shared by so many calls.",
+            )
+    with st.expander("Machines that were not measured here, by their data sheets"):
+        sheets, cores = _sheets()
+    return Settings(threads, about, int(reuse), sheets, cores)
+
+
+def _sheets() -> tuple[tuple[str, ...], int | None]:
+    specs = {spec.name: spec for spec in shipped_hardware()}
+    picked = st.multiselect(
+        "GPUs and CPUs by data sheet",
+        list(specs),
+        key="estimate_sheets",
+        bind="query-params",
+        max_selections=_MOST_SHEETS,
+        placeholder="None",
+        help="Their times are scaled from machines that were measured, with the data sheets of "
+        "both: a wide interval. Figures and their sources are in data/hardware.csv.",
+    )
+    names = tuple(name for name in picked if name in specs)
+    if not any(isinstance(specs[name], CpuSpec) for name in names):
+        return names, None
+    cores = widgets.number(
+        "Cores of CPUs by data sheet",
+        "estimate_cores",
+        8,
+        1,
+        1024,
+        "Physical cores that the job gets; at most those of one socket.",
+    )
+    return names, int(cores)

@@ -1,0 +1,218 @@
+"""Does a GPU pay? The sentence, the figures, break-even, and renting the same machine twice."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import pandas as pd
+import streamlit as st
+
+from app_pages import widgets
+from app_pages.estimate_form import ABOUT
+from app_pages.job_form import Job
+from app_pages.text import BASIS_NAMES, escape, is_known, seconds
+from charts.crossing import crossing_chart
+from collector.workloads import get_workload
+from estimator.breakeven import Place
+from estimator.pair_answers import PairAnswer
+from estimator.place_answers import PlaceQuestion, fair_pair
+
+Row: TypeAlias = "pd.Series[Any]"
+
+VERDICTS = {"gpu": "GPU is faster", "cpu": "CPU is faster", "unclear": "Too close to call"}
+_OPENINGS = {
+    "gpu": "Yes, the GPU pays",
+    "cpu": "No, the CPU is faster",
+    "unclear": "Too close to call",
+}
+
+
+@st.cache_data(max_entries=64, show_spinner="Comparing CPU and GPU")
+def compare(
+    fingerprint: str, question: PlaceQuestion, cpu: Place, gpu: Place, vary: str, _model: Any
+) -> PairAnswer:
+    """Speed-up, break-even and curves of two places."""
+    found: PairAnswer = _model.apply(
+        "estimator.pair_answers:compare_places", question, cpu, gpu, vary
+    )
+    return found
+
+
+def pick_pair(found: pd.DataFrame) -> tuple[Row, Row] | None:
+    """The CPU and GPU place to compare; of one machine, measured if possible, unless chosen."""
+    fair = fair_pair(found)
+    if fair is None:
+        return None
+    options = list(found["option"])
+    picked: list[Row] = []
+    for column, title, device, at in zip(
+        st.columns(2), ("CPU", "GPU"), ("cpu", "cuda"), fair, strict=True
+    ):
+        with column:
+            option = widgets.select(
+                title,
+                list(found.loc[found["device"] == device, "option"]),
+                f"estimate_{title.lower()}",
+                options[at],
+                help="Preset: the two sides of one machine, where both measured this very cell "
+                "if any did. The fastest of all is the first in the table below.",
+            )
+        picked.append(found.iloc[options.index(option)])
+    return picked[0], picked[1]
+
+
+def vary_form(job: Job) -> str:
+    """The parameter along which the break-even size is sought; "" where there is none."""
+    signature = [name for name, _ in job.given]
+    if len(signature) < 2:
+        return signature[0] if signature else ""
+    return widgets.choose(
+        "Parameter that grows",
+        signature,
+        f"estimate_vary_{job.case}",
+        help="The break-even size is sought along it; the others stay as they are.",
+    )
+
+
+def places_of(cpu: Row, gpu: Row) -> tuple[Place, Place]:
+    """The rows as the estimator names places."""
+    return (
+        Place(str(cpu["machine_id"]), str(cpu["backend"]), int(cpu["threads"])),
+        Place(str(gpu["machine_id"]), str(gpu["backend"]), int(gpu["threads"]), str(gpu["mode"])),
+    )
+
+
+def sentence(job: Job, question: PlaceQuestion, pair: tuple[Row, Row], answer: PairAnswer) -> str:
+    """The answer in words, for Markdown."""
+    cpu, gpu = pair
+    ratio = answer.speedup
+    where = "with the data on the device"
+    if job.gpu_mode == "end_to_end":
+        where = "transfers included"
+        if question.reuse > 1:
+            where = f"with one transfer for {question.reuse:,.0f} calls"
+    kind = "" if question.about == "machine" else " on any machines of these types"
+    text = (
+        f"**{_OPENINGS[ratio.verdict]}.** {escape(job.text)} in {escape(job.precision)}, {where}"
+        f"{kind}: the GPU is **{ratio.ratio_p50:,.3g}x** as fast ({ratio.ratio_p5:,.3g}x to "
+        f"{ratio.ratio_p95:,.3g}x with 90 % confidence), {seconds(gpu['seconds_p50'])} on "
+        f"{escape(gpu['option'])} against {seconds(cpu['seconds_p50'])} on "
+        f"{escape(cpu['option'])}. It is the faster one with a probability of "
+        f"{_probability(ratio.gpu_probability)}. Estimated"
+    )
+    measured = [row["measured_median_s"] for row in pair]
+    if all(is_known(value) for value in measured):
+        return text + (
+            f"; measured: {seconds(measured[1])} against {seconds(measured[0])}, "
+            f"{measured[0] / measured[1]:,.3g}x."
+        )
+    bases = dict.fromkeys(
+        f"{side}: {BASIS_NAMES.get(row['basis'], row['basis'])}"
+        for side, row in zip(("CPU", "GPU"), pair, strict=True)
+    )
+    return text + f" ({'; '.join(bases)})."
+
+
+def show_figures(job: Job, answer: PairAnswer) -> None:
+    """Four figures, and what the break-even is."""
+    ratio, crossing = answer.speedup, answer.crossing
+    with st.container(horizontal=True):
+        st.metric("Verdict", VERDICTS[ratio.verdict], border=True)
+        st.metric(
+            "Speed-up of the GPU",
+            f"{ratio.ratio_p50:,.3g}x",
+            help=f"Estimated; 90 % interval {ratio.ratio_p5:,.3g}x to {ratio.ratio_p95:,.3g}x",
+            border=True,
+        )
+        st.metric(
+            "GPU is the faster one",
+            _probability(ratio.gpu_probability),
+            help="Probability, from the intervals of both times, errors taken as independent",
+            border=True,
+        )
+        size = crossing.size if crossing else None
+        st.metric(
+            "Break-even size",
+            "none" if size is None else f"{size:,}",
+            help=f"From this size on the GPU is faster. This job has size {job.size:,}: "
+            f"{get_workload(job.workload).size_meaning}.",
+            border=True,
+        )
+    if answer.crossing_problem:
+        st.caption(f"No break-even size: {escape(answer.crossing_problem)}.")
+    elif crossing is not None:
+        st.caption(_crossing_text(crossing) + f" This job has size {job.size:,}.")
+
+
+def show_curves(job: Job, pair: tuple[Row, Row], answer: PairAnswer) -> None:
+    """Both times over the size."""
+    if answer.crossing is None or answer.curves.empty:
+        return
+    options = [str(row["option"]) for row in pair]
+    curves = answer.curves.assign(
+        option=answer.curves["side"].map(dict(zip(("cpu", "gpu"), options, strict=True)))
+    )
+    widgets.chart(
+        crossing_chart,
+        curves.drop(columns="side"),
+        options,
+        "Size (log scale)",
+        float(job.size),
+        None if answer.crossing.size is None else float(answer.crossing.size),
+        alt="Estimated time on the CPU and on the GPU over the size, with the break-even size",
+        name="break-even",
+    )
+    st.caption(
+        "Bands: 90 % intervals. Solid upright line: this job; dashed: break-even. "
+        f"Size: {get_workload(job.workload).size_meaning}."
+    )
+
+
+def show_twice(pair: tuple[Row, Row], answer: PairAnswer) -> None:
+    """What renting the same machine twice does to both times."""
+    if not answer.twice:
+        return
+    with st.expander("What if the same machine is rented twice?"):
+        rows: list[dict[str, Any]] = []
+        for side, row in zip(("cpu", "gpu"), pair, strict=True):
+            twice = answer.twice.get(side)
+            if twice is None:
+                continue
+            basis = "measured" if twice.measured else "a general figure, not measured here"
+            st.markdown(
+                f"**{side.upper()}**, {escape(row['option'])}: two machines of its type differ "
+                f"by a factor of {twice.factor_p50:.3g} in half of the cases and of "
+                f"{twice.factor_p90:.3g} in nine of ten ({basis})."
+            )
+            rows += [
+                {"Side": side.upper(), "Machine": name, "Estimate (ms)": 1e3 * value}
+                for name, value in twice.machines
+            ]
+        if rows:
+            widgets.table(
+                pd.DataFrame(rows),
+                "Estimated time of this job on each measured machine of the types compared",
+                {"Estimate (ms)": st.column_config.NumberColumn(format="%.4g")},
+            )
+        st.caption(
+            f"Choose “{ABOUT['type']}” above to have this difference in the intervals and "
+            "in the verdict."
+        )
+
+
+def _probability(value: float) -> str:
+    if value > 0.999:
+        return "over 99.9 %"
+    if value < 0.001:
+        return "under 0.1 %"
+    return f"{100 * value:.3g} %"
+
+
+def _crossing_text(crossing: Any) -> str:
+    text = escape(crossing.reason[:1].upper() + crossing.reason[1:])
+    if crossing.size is None:
+        return f"No break-even: {escape(crossing.reason)}."
+    bounds = [
+        f"{bound:,}" if is_known(bound) else "open" for bound in (crossing.low, crossing.high)
+    ]
+    return f"{text}; estimated, 90 % interval of the break-even size {bounds[0]} to {bounds[1]}."

@@ -1,0 +1,171 @@
+"""Drift of the repeated operation, and rows without a time: what a machine's runs say over time."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from estimator.findings import Finding, Severity
+from estimator.fleet_rows import MADN
+
+#: The anchor: slower by this much from the first half of a run to the last, or between runs.
+DRIFT = (0.15, 0.05)
+_DRIFT_DEVIATIONS = 4.0
+_FEWEST_REPETITIONS = 4
+#: Rows without a time that no missing library explains, as a share of what was tried.
+FAILED_SHARE = (0.05, 0.01)
+
+_WORDS = {
+    "wrong_result": "wrong results",
+    "crashed": "crashes",
+    "timeout": "timeouts",
+    "out_of_memory": "out of memory",
+}
+
+
+def drift_findings(anchors: pd.DataFrame) -> list[Finding]:
+    """The repeated operation gets slower along a run, or stays slower from some run on."""
+    found = []
+    places = ["machine_id", "device", "backend", "threads"]
+    usable = anchors[(anchors["median_s"] > 0) & anchors["started_at"].notna()]
+    usable = usable.assign(log=np.log(usable["median_s"].astype(float)))
+    usable = usable.sort_values(["started_at", "run_id", "repetition"], kind="stable")
+    in_order = usable.sort_values(places, kind="stable")
+    entries = zip(
+        *(in_order[name] for name in (*places, "run_id", "started_at", "log")), strict=True
+    )
+    for (machine, device, _, _), of_place in groupby(entries, key=lambda entry: entry[:4]):
+        runs = []
+        for _, of_run in groupby(of_place, key=lambda entry: entry[4]):
+            repetitions = list(of_run)
+            runs.append((repetitions[0][5], np.array([entry[6] for entry in repetitions])))
+        deviation = _deviation([values for _, values in runs])
+        place = "GPU" if device == "cuda" else "processor"
+        for finding in (
+            _along(str(machine), str(device), place, runs, deviation),
+            _between_runs(str(machine), str(device), place, runs, deviation),
+        ):
+            if finding is not None:
+                found.append(finding)
+    return found
+
+
+def _deviation(runs: list[Any]) -> float:
+    """Of one repetition within its run, log units, pooled; the median's scatter is below it."""
+    steps = np.concatenate([np.abs(np.diff(values)) for values in runs] or [np.zeros(0)])
+    return MADN * float(np.median(steps)) / np.sqrt(2.0) if len(steps) else np.nan
+
+
+def _along(
+    machine: str, device: str, place: str, runs: list[Any], deviation: float
+) -> Finding | None:
+    """The last run that has repetitions enough: its second half against its first."""
+    long = [(at, values) for at, values in runs if len(values) >= _FEWEST_REPETITIONS]
+    if not long:
+        return None
+    at, values = long[-1]
+    half = len(values) // 2
+    slower = float(np.expm1(np.median(values[-half:]) - np.median(values[:half])))
+    severity = _drift_severity(slower, deviation, half)
+    if severity is None:
+        return None
+    return Finding(
+        machine_id=machine,
+        severity=severity,
+        check=f"drift along {device}",
+        what=f"gets slower along a run: {place}",
+        amount=f"{100 * slower:.1f} % from the first half to the last",
+        size=slower,
+        evidence=f"one operation repeated {len(values)} times in its last run",
+        advice="Watch temperature, clock and other load while it works.",
+        sure=f"more than {_DRIFT_DEVIATIONS:.0f} deviations of the repetitions",
+        since=at,
+        cells=len(values),
+    )
+
+
+def _between_runs(
+    machine: str, device: str, place: str, runs: list[Any], deviation: float
+) -> Finding | None:
+    """All runs from some date on slower than all before."""
+    if len(runs) < 2:
+        return None
+    middles = np.array([float(np.median(values)) for _, values in runs])
+    counts = np.array([len(values) for _, values in runs])
+    best: tuple[float, int] | None = None
+    for split in range(1, len(runs)):
+        gap = float(middles[split:].min() - middles[:split].max())
+        step = float(np.median(middles[split:]) - np.median(middles[:split]))
+        if gap > 0 and (best is None or step > best[0]):
+            best = (step, split)
+    if best is None:
+        return None
+    step, split = best
+    slower = float(np.expm1(step))
+    severity = _drift_severity(
+        slower, deviation, int(min(counts[:split].sum(), counts[split:].sum()))
+    )
+    if severity is None:
+        return None
+    after = len(runs) - split
+    return Finding(
+        machine_id=machine,
+        severity=severity if after > 1 else "look at it",
+        check=f"drift between {device}",
+        what=f"slower than in its earlier runs: {place}",
+        amount=f"{100 * slower:.1f} % longer",
+        size=slower,
+        evidence=f"one operation repeated in each run; runs before: {split}, since: {after}",
+        advice="Ask what changed that day: driver, cooling, neighbours; compare the runs "
+        "(python -m collector compare).",
+        sure=f"all runs since are slower than all before, by more than {_DRIFT_DEVIATIONS:.0f} "
+        "deviations",
+        since=runs[split][0],
+        cells=int(counts.sum()),
+    )
+
+
+def _drift_severity(slower: float, deviation: float, count: int) -> Severity | None:
+    error = deviation * np.sqrt(np.pi / max(count, 1))  # of the difference of two medians
+    if not slower > max(DRIFT[1], float(np.expm1(_DRIFT_DEVIATIONS * error))):
+        return None
+    return "unwell" if slower >= DRIFT[0] else "look at it"
+
+
+def failure_findings(failures: pd.DataFrame) -> list[Finding]:
+    """Wrong results, crashes, timeouts: most telling where a peer measured the same cells."""
+    found = []
+    for row in failures.to_dict("records"):
+        count, tried = int(row["cells"]), int(row["tried"])
+        right = int(row["peers_right"])
+        share = count / max(tried, 1)
+        wrong = row["status"] == "wrong_result"
+        severity: Severity = "note"
+        if right and ((wrong and right >= 3) or share >= FAILED_SHARE[0]):
+            severity = "unwell"
+        elif (right and wrong) or share >= FAILED_SHARE[1]:
+            severity = "look at it"
+        compared = f"{right} of them measured well by a peer" if row["peers"] else "no peer"
+        found.append(
+            Finding(
+                machine_id=str(row["machine_id"]),
+                severity=severity,
+                check=f"failed {row['status']}",
+                what=_WORDS.get(str(row["status"]), str(row["status"])),
+                amount=f"{count} of {tried} rows",
+                size=share,
+                evidence=f"{compared}; families: {row['families']}",
+                advice="Test the memory (nvidia-smi -q -d ECC, memtest) where a peer is right; "
+                "else report the library."
+                if wrong
+                else "Read the errors on page Overview.",
+                sure="checked against a float64 reference" if wrong else "recorded",
+                since=row["first_at"],
+                cells=count,
+                peers=int(row["peers"]),
+            )
+        )
+    return found

@@ -1,0 +1,54 @@
+"""Making the index of a large dataset in a process of its own: its memory ends with it.
+
+python -m estimator.index_process DIRECTORY ... makes the index, or brings it up to date.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from collector.file_keys import find_files
+from estimator.index import find_index
+
+#: Reading new files of this size (B) takes a second, and memory that Python does not give back.
+_OWN_PROCESS_BYTES = 8 * 2**20
+
+
+def prepare_index(paths: Sequence[Path]) -> None:
+    """Make the index of a dataset in another process if that takes long; else do nothing.
+
+    Whoever opens the dataset next finds the index ready. Nothing depends on it: where the other
+    process fails, opening the dataset makes the index itself and tells what is wrong.
+    """
+    roots = [path for path in paths if path.is_dir()]
+    if not roots or len(roots) < len(paths):
+        return
+    known = find_index(roots).files
+    keys = [key for root in roots for key in find_files(root).values()]
+    new = sum(key.size for key in keys if key not in known and key.path.endswith(".parquet"))
+    if new < _OWN_PROCESS_BYTES:
+        return
+    command = [
+        sys.executable,
+        "-m",
+        "estimator.index_process",
+        *(str(root.absolute()) for root in roots),
+    ]
+    with contextlib.suppress(OSError):
+        subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            check=False,
+            cwd=Path(__file__).resolve().parents[1],
+        )
+
+
+if __name__ == "__main__":
+    from estimator.dataset import load
+
+    load(*sys.argv[1:])

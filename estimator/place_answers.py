@@ -1,0 +1,241 @@
+"""One operation on every place where it can run: a machine's CPU or GPU through a library.
+
+Places are those of the fitted machines that measured the workload in that element type, and any
+named GPU or CPU of data/hardware.csv through the same libraries. Operands that are used for
+several calls before the result is copied back share one transfer (``amortised``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from collector.errors import BreakevenError, SelectionError
+from collector.workloads import get_workload
+
+if TYPE_CHECKING:
+    from estimator.model import About, Model
+
+PLACE = ("machine_id", "device", "backend", "threads")
+TIMES = ("seconds_p5", "seconds_p50", "seconds_p95")
+Threads = Literal["most", "one", "both"]
+
+_GIB = 2.0**30
+_MOST_REASONS = 12  # refused places whose own reason is asked for; the others share one
+
+
+@dataclass(frozen=True)
+class PlaceQuestion:
+    """An operation and how its places are asked.
+
+    ``given`` are the parameters as a person gives them. ``gpu_mode`` is resident or end_to_end
+    (or hot for copies within a device). ``sheets`` are names of data/hardware.csv, CPUs with
+    ``sheet_cores`` cores of a socket (None: all). ``others`` are machine ids that the model was
+    not fitted to. ``reuse`` is the number of calls that share one transfer.
+    """
+
+    workload: str
+    case: str
+    given: tuple[tuple[str, int], ...]
+    dtype: str
+    math_mode: str = "ieee"
+    gpu_mode: str = "end_to_end"
+    threads: Threads = "most"
+    sheets: tuple[str, ...] = ()
+    sheet_cores: int | None = None
+    others: tuple[str, ...] = ()
+    about: About = "machine"
+    reuse: float = 1.0
+
+    @property
+    def params(self) -> dict[str, int]:
+        return get_workload(self.workload).complete(self.case, dict(self.given))
+
+    @property
+    def size(self) -> int:
+        return get_workload(self.workload).size(self.case, self.params)
+
+    def with_value(self, name: str, value: int) -> PlaceQuestion:
+        """The same with one parameter changed."""
+        return replace(self, given=tuple((dict(self.given) | {name: value}).items()))
+
+
+@dataclass(frozen=True)
+class PlaceAnswers:
+    """``table``: one row per place with the columns of a question and of ``Model.predict``,
+    fastest first. ``refused``: places without an estimate, ``PLACE`` and ``reason``."""
+
+    table: pd.DataFrame
+    refused: pd.DataFrame
+
+
+def answer_places(model: Model, question: PlaceQuestion) -> PlaceAnswers:
+    """Time of the operation on every place. Raises SelectionError for an impossible operation."""
+    asked = find_places(model, question)
+    if asked.empty:
+        return PlaceAnswers(asked, pd.DataFrame(columns=[*PLACE, "reason"]))
+    reasons = pd.Series(memory_shortages(model, asked), index=asked.index, dtype=object)
+    answers = []
+    for _, form in asked[reasons.isna()].groupby(["device", "backend"], sort=False):
+        try:
+            answers.append(model.predict(form, about=question.about, strict=False))
+        except BreakevenError as error:
+            reasons[form.index] = str(error)
+    found = pd.concat(answers) if answers else pd.DataFrame(columns=list(TIMES), dtype=float)
+    silent = found.index[found["seconds_p50"].isna()]
+    for row in silent:
+        reasons[row] = "no measured machine to scale this from"
+    for row in silent[:_MOST_REASONS]:
+        reasons[row] = _reason(model, asked.loc[[row]]) or reasons[row]
+    found = found.drop(index=silent)
+    table = asked.loc[found.index].join(amortised(found, question.reuse))
+    refused = asked.loc[reasons.notna(), list(PLACE)].assign(reason=reasons.dropna())
+    table = table.sort_values("seconds_p50", ignore_index=True) if len(table) else asked.iloc[:0]
+    return PlaceAnswers(table, refused.reset_index(drop=True))
+
+
+def find_places(model: Model, question: PlaceQuestion) -> pd.DataFrame:
+    """Places (``PLACE``) with the operation as a question to ``Model.predict``."""
+    index = model.fit.group.index
+    known = index[(index["workload"] == question.workload) & (index["dtype"] == question.dtype)]
+    wanted = np.where(known["device"] == "cpu", "ieee", question.math_mode)
+    known = known[known["math_mode"] == wanted]
+    places = known[list(PLACE)].drop_duplicates(ignore_index=True)
+    if question.threads != "both":
+        threads = places.groupby(list(PLACE[:3]))["threads"]
+        kept = threads.transform("max" if question.threads == "most" else "min")
+        places = places[places["threads"] == kept]
+    libraries = known[["device", "backend"]].drop_duplicates()
+    rows = [
+        {**dict(zip(("device", "backend"), library, strict=True)), "machine_id": name}
+        for name in _named(model, question)
+        for library in libraries.itertuples(index=False, name=None)
+        if model.donors.target(name).has(library[0])
+    ]
+    places = pd.concat([places, pd.DataFrame(rows)], ignore_index=True) if rows else places
+    count = len(places)
+    params: Any = [question.params] * count
+    on_cpu = places["device"] == "cpu"
+    places = places.reset_index(drop=True).assign(
+        workload=question.workload,
+        case=question.case,
+        params=params,
+        dtype=question.dtype,
+        math_mode=np.where(on_cpu, "ieee", question.math_mode),
+        mode=np.where(on_cpu, "hot", question.gpu_mode),
+    )
+    missing = places["threads"].isna()
+    if missing.any():
+        default = model.donors.default_threads(places[missing])
+        places.loc[missing, "threads"] = default if question.threads != "one" else 1.0
+    return places.astype({"threads": "int64"})
+
+
+def amortised(answer: pd.DataFrame, reuse: float) -> pd.DataFrame:
+    """Predictions with one transfer shared by ``reuse`` calls: t - (1 - 1 / reuse) t_transfer.
+
+    Intervals keep their width as factors, as the errors of the parts are not known apart; a
+    measured median is of one call with its own transfer, so it goes where calls share one.
+    Raises SelectionError unless ``reuse`` is a number of at least 1.
+    """
+    if not 1.0 <= reuse < np.inf:
+        raise SelectionError(f"reuse={reuse:g}: one transfer serves at least one call")
+    if reuse == 1.0 or answer.empty:
+        return answer
+    shared = answer["transfer_s"].to_numpy(dtype=float)
+    seconds = answer["seconds_p50"].to_numpy(dtype=float)
+    factor = (seconds - shared * (1.0 - 1.0 / reuse)) / seconds
+    times = {name: answer[name].to_numpy(dtype=float) * factor for name in TIMES}
+    median = answer["measured_median_s"].where(~(shared > 0.0))
+    return answer.assign(**times, transfer_s=shared / reuse, measured_median_s=median)
+
+
+def memory_shortages(model: Model, places: pd.DataFrame) -> list[str | None]:
+    """Of each place, one line if the operation exceeds its memory, else None.
+
+    As ``memory.memory_shortage``, for many places of one operation. GPUs named by their data
+    sheet are judged by that; what is not known refuses nothing.
+    """
+    first = places.iloc[0]
+    family = get_workload(str(first["workload"]))
+    needed = {
+        backend: family.memory_bytes(
+            str(first["case"]), dict(first["params"]), str(first["dtype"]), str(backend)
+        )
+        for backend in places["backend"].unique()
+    }
+    names = ["gpu_memory_bytes", "memory_bytes"]
+    machines = model.machines.set_index("machine_id")[names].apply(pd.to_numeric, errors="coerce")
+    rooms: dict[tuple[str, str], float] = {}
+    for key in places[["machine_id", "device"]].drop_duplicates().itertuples(index=False):
+        machine, device = map(str, key)
+        if machine in machines.index:
+            room = float(machines[names[device != "cuda"]].loc[machine])
+        else:
+            spec = model.donors.target(machine).gpu
+            known = device == "cuda" and spec is not None and spec.memory_gib is not None
+            room = spec.memory_gib * _GIB if known and spec and spec.memory_gib else np.nan
+        rooms[(machine, device)] = room
+    found: list[str | None] = []
+    for machine, device, backend in zip(
+        places["machine_id"].astype(str), places["device"], places["backend"], strict=True
+    ):
+        need, room = needed[backend], rooms[(machine, str(device))]
+        short = need > room  # an unknown size or room (NaN) does not refuse
+        where = "GPU" if device == "cuda" else "host"
+        text = f"needs about {need / _GIB:,.1f} GiB, its {where} has {room / _GIB:,.0f} GiB"
+        found.append(f"does not fit: {text}" if short else None)
+    return found
+
+
+def _named(model: Model, question: PlaceQuestion) -> list[str]:
+    """Names of further machines as ``Model.predict`` takes them. Raises SelectionError."""
+    from estimator.machine_facts import cpu_name
+
+    names = list(question.others)
+    for name in question.sheets:
+        facts = model.donors.target(name)
+        if facts.cpu is not None and facts.gpu is None and question.sheet_cores is not None:
+            most = facts.cpu.cores_per_socket or question.sheet_cores
+            name = cpu_name(facts.cpu, min(question.sheet_cores, most))
+        names.append(name)
+    return list(dict.fromkeys(names))
+
+
+def _reason(model: Model, row: pd.DataFrame) -> str:
+    try:
+        model.predict(row)
+    except BreakevenError as error:
+        return str(error)
+    return ""
+
+
+def fair_pair(table: pd.DataFrame) -> tuple[int, int] | None:
+    """Positions of the CPU and the GPU place of ``PlaceAnswers.table`` to compare by default.
+
+    Those of one machine if any has both: the best known, then the one with the fastest GPU. On
+    each side measured places go first, by their medians, then those between measured sizes.
+    Fastest of each side where no machine has both; None where a side has no place.
+    """
+    ranked = table.reset_index(drop=True)
+    ranked = ranked.assign(
+        guessed=ranked["basis"].map({"measured": 0, "interpolated": 1}).fillna(2).astype(int),
+        at=np.arange(len(ranked)),
+        by=ranked["measured_median_s"].astype(float).fillna(ranked["seconds_p50"]),
+    ).sort_values(["guessed", "by"])
+    sides = [
+        ranked[ranked["device"] == device].drop_duplicates("machine_id")
+        for device in ("cpu", "cuda")
+    ]
+    if not all(len(side) for side in sides):
+        return None
+    both = sides[0].merge(sides[1], on="machine_id", suffixes=("_cpu", "_gpu"))
+    if both.empty:
+        on_cpu, on_gpu = (side.nsmallest(1, "by")["at"].iloc[0] for side in sides)
+        return int(on_cpu), int(on_gpu)
+    guessed = both["guessed_cpu"] + both["guessed_gpu"]
+    best = both.assign(guessed=guessed).sort_values(["guessed", "by_gpu"]).iloc[0]
+    return int(best["at_cpu"]), int(best["at_gpu"])

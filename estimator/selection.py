@@ -1,0 +1,195 @@
+"""What a fit uses of a dataset: some machines, runs, families or sizes; and of a fleet the best.
+
+A fit grows with its cells (17,000 take about 5 s and 460 MB), and more machines of a
+type tell little that is new: a large fleet is fitted to representatives, through which the model
+answers for the others as for any machine that was not measured (``donors``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from collector.errors import EstimateError, SelectionError
+from collector.workloads import get_workload
+from estimator.dataset import Measurements, measured_cells
+
+if TYPE_CHECKING:
+    from estimator.model import Model
+
+#: Of a fleet with more machines or more cells than this, representatives are fitted.
+MOST_MACHINES = 12
+MOST_CELLS = 20_000
+_SHARE_OF_FIRSTS = 2 / 3  # places for the best machine of each type, before second ones
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which measurements a fit uses; None: all. Sizes are those of ``Workload.size``.
+
+    ``machines`` and ``without_machines`` are identifiers, ``runs`` and ``without_runs`` those of
+    runs; ``smallest`` and ``largest`` are included.
+    """
+
+    machines: tuple[str, ...] | None = None
+    without_machines: tuple[str, ...] = ()
+    runs: tuple[str, ...] | None = None
+    without_runs: tuple[str, ...] = ()
+    workloads: tuple[str, ...] | None = None
+    without_workloads: tuple[str, ...] = ()
+    smallest: float | None = None
+    largest: float | None = None
+
+
+EVERYTHING = Selection()
+
+
+def cell_counts(measurements: Measurements) -> pd.DataFrame:
+    """Measured cells that can enter a fit: machine_id, device, cells."""
+    return measurements.query(
+        "select machine_id, device, count(*) as cells from fit_cells "
+        "group by machine_id, device order by machine_id, device"
+    )
+
+
+def representatives(
+    machines: pd.DataFrame,
+    cells: pd.DataFrame,
+    *,
+    most_machines: int = MOST_MACHINES,
+    most_cells: int = MOST_CELLS,
+) -> tuple[str, ...]:
+    """Identifiers of the machines that stand for a fleet, in order of choice.
+
+    ``machines`` has machine_id and machine_type_id, ``cells`` machine_id and cells (several rows
+    of a machine add up). First the best measured machine of each type, the types by its cells;
+    the last third of the places is for second ones of these types, which tell how far machines of
+    one type differ; then come all others. A machine that would pass ``most_cells`` is passed over,
+    but for the first.
+    """
+    count = cells.groupby("machine_id")["cells"].sum()
+    count = count[count > 0]
+    ids = machines["machine_id"].astype(str)
+    types = machines["machine_type_id"].where(machines["machine_type_id"].notna(), "")
+    kinds = dict(zip(ids, types.astype(str), strict=True))
+    table = pd.DataFrame({"machine": count.index.astype(str), "cells": count.to_numpy()})
+    # a machine of no known type is one of its own
+    table["kind"] = [kinds.get(name) or name for name in table["machine"]]
+    table = table.sort_values(["cells", "machine"], ascending=[False, True], ignore_index=True)
+    table["rank"] = table.groupby("kind").cumcount()
+    firsts = table.loc[table["rank"] == 0, "machine"].tolist()
+    places = max(1, int(np.ceil(_SHARE_OF_FIRSTS * most_machines)))
+    kinds_first = table["kind"].isin(set(table.loc[table["rank"] == 0, "kind"][:places]))
+    seconds = table.loc[kinds_first & (table["rank"] == 1), "machine"].tolist()
+    rest = table.sort_values("rank", kind="stable")["machine"].tolist()
+    cells_of = dict(zip(table["machine"], table["cells"].tolist(), strict=True))
+    chosen: dict[str, int] = {}
+    for name in [*firsts[:places], *seconds, *rest]:
+        if name in chosen or len(chosen) == most_machines:
+            continue
+        if not chosen or sum(chosen.values()) + cells_of[name] <= most_cells:
+            chosen[name] = cells_of[name]
+    return tuple(chosen)
+
+
+def fleet_selection(
+    measurements: Measurements,
+    *,
+    most_machines: int = MOST_MACHINES,
+    most_cells: int = MOST_CELLS,
+) -> Selection:
+    """Everything, or of a large fleet its representatives."""
+    cells = cell_counts(measurements)
+    if cells["machine_id"].nunique() <= most_machines and cells["cells"].sum() <= most_cells:
+        return EVERYTHING
+    chosen = representatives(
+        measurements.machines, cells, most_machines=most_machines, most_cells=most_cells
+    )
+    return Selection(machines=tuple(sorted(chosen)))
+
+
+def selected_cells(measurements: Measurements, selection: Selection = EVERYTHING) -> pd.DataFrame:
+    """``dataset.measured_cells`` of a selection. Raises EstimateError where nothing is left."""
+    runs = selection.runs
+    if selection.without_runs:
+        known = measurements.query("select distinct run_id from runs")["run_id"].astype(str)
+        kept = set(known if runs is None else runs) - set(selection.without_runs)
+        runs = tuple(sorted(kept))
+    cells = measured_cells(measurements, selection.machines, runs)
+    kept_rows = _kept(cells["machine_id"], None, selection.without_machines)
+    kept_rows &= _kept(cells["workload"], selection.workloads, selection.without_workloads)
+    cells = cells[kept_rows].reset_index(drop=True)
+    if selection.smallest is not None or selection.largest is not None:
+        low, high = selection.smallest or 0.0, selection.largest or np.inf
+        size = _sizes(cells)
+        cells = cells[(size >= low) & (size <= high)].reset_index(drop=True)
+    if cells.empty:
+        raise EstimateError("nothing measured is left to fit a model to: select more")
+    return cells
+
+
+def fit_selected(measurements: Measurements, selection: Selection = EVERYTHING) -> Model:
+    """The model of a selection; it knows all machines, but measurements of the selected ones.
+
+    Where no machines are selected, a large fleet has its representatives (``fleet_selection``).
+    The fingerprint is the dataset's where nothing else is selected, else one of dataset and
+    selection. Raises EstimateError where nothing is left to fit.
+    """
+    from estimator.fitting import describe_cells, fit_table
+
+    fleet = fleet_selection(measurements)
+    if selection.machines is None:
+        selection = replace(selection, machines=fleet.machines)
+    machines = measurements.machines
+    table = describe_cells(selected_cells(measurements, selection), machines)
+    mark = measurements.fingerprint
+    if selection != fleet:
+        mark = hashlib.sha256(f"{mark} {selection!r}".encode()).hexdigest()
+    return fit_table(table, machines, mark)
+
+
+def coverage(model: Model) -> str:
+    """Such as ``fitted to 12 of 200 machines``; empty where it is all of them."""
+    fitted, known = model.measured["machine_id"].nunique(), len(model.machines)
+    return "" if fitted >= known else f"fitted to {fitted} of {known} machines"
+
+
+def find_machines(machines: pd.DataFrame, names: Sequence[str]) -> tuple[str, ...]:
+    """Identifiers of machines by id, its start or a part of the label; one name may mean several.
+
+    Raises SelectionError for a name that none has.
+    """
+    found: dict[str, None] = {}
+    labels: Mapping[Any, Any] = dict(zip(machines["machine_id"], machines["label"], strict=True))
+    for name in names:
+        like = [
+            str(machine)
+            for machine, label in labels.items()
+            if str(machine).startswith(name) or name.lower() in str(label).lower()
+        ]
+        if not name or not like:
+            listed = ", ".join(
+                f"{machine} ({label})" for machine, label in list(labels.items())[:20]
+            )
+            raise SelectionError(f"machine {name!r} is not in the dataset; it has {listed}")
+        found.update(dict.fromkeys([name] if name in like else like))
+    return tuple(found)
+
+
+def _kept(
+    values: pd.Series[Any], only: Sequence[str] | None, without: Sequence[str]
+) -> pd.Series[bool]:
+    kept = ~values.isin(list(without))
+    return kept if only is None else kept & values.isin(list(only))
+
+
+def _sizes(cells: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """``Workload.size`` of each cell, (n,)."""
+    rows = zip(cells["workload"], cells["case"], cells["params"], strict=True)
+    sizes = [get_workload(family).size(case, dict(params)) for family, case, params in rows]
+    return np.array(sizes, dtype=float)

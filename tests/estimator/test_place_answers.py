@@ -1,0 +1,212 @@
+"""One operation on every place, a CPU against a GPU, and transfers that calls share."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.errors import SelectionError
+from estimator.breakeven import Place
+from estimator.cli import main
+from estimator.dataset import empty_machines
+from estimator.memory import memory_shortage
+from estimator.pair_answers import compare_places
+from estimator.place_answers import (
+    PlaceQuestion,
+    amortised,
+    answer_places,
+    fair_pair,
+    find_places,
+    memory_shortages,
+)
+from tests.estimator.conftest import FACTS
+
+QUESTION = PlaceQuestion("matmul", "square", (("n", 1000),), "float32")
+
+
+@pytest.fixture(scope="module")
+def known(model):
+    machine = str(model.measured["machine_id"].iloc[0])
+    return replace(model, machines=empty_machines([machine]).assign(**FACTS)), machine
+
+
+def test_places_are_those_that_measured_the_type(known):
+    model, machine = known
+    places = find_places(model, QUESTION)
+    assert set(places["machine_id"]) == {machine}
+    assert set(zip(places["device"], places["backend"], strict=True)) == {
+        ("cpu", "numpy"),
+        ("cpu", "torch"),
+        ("cuda", "torch"),
+    }
+    assert find_places(model, replace(QUESTION, dtype="int8")).empty
+
+
+def test_one_thread_or_all(known):
+    model, _ = known
+    most, one, both = (
+        find_places(model, replace(QUESTION, threads=threads))
+        for threads in ("most", "one", "both")
+    )
+    on_cpu = [set(table.loc[table["device"] == "cpu", "threads"]) for table in (most, one, both)]
+    assert on_cpu == [{2}, {1}, {1, 2}]
+
+
+def test_a_data_sheet_is_one_more_place_on_its_device(known):
+    model, _ = known
+    asked = replace(QUESTION, sheets=("L4", "EPYC 9R14"), sheet_cores=8)
+    answer = answer_places(model, asked)
+    extra = answer.table[answer.table["basis"] == "from_specs"]
+    assert set(zip(extra["machine_id"], extra["device"], strict=True)) == {
+        ("L4", "cuda"),
+        ("AWS c7a m7a (EPYC 9R14), 8 cores", "cpu"),
+    }
+    assert (extra.loc[extra["device"] == "cpu", "threads"] == 8).all()
+    assert answer.table["seconds_p50"].is_monotonic_increasing
+
+
+def test_an_unknown_data_sheet_is_refused(known):
+    model, _ = known
+    with pytest.raises(SelectionError):
+        answer_places(model, replace(QUESTION, sheets=("no such GPU",)))
+
+
+def test_what_does_not_fit_is_refused_with_its_reason(known):
+    model, _ = known
+    answer = answer_places(model, replace(QUESTION, given=(("n", 10**6),)))
+    assert answer.table.empty
+    assert answer.refused["reason"].str.startswith("does not fit: needs about").all()
+
+
+def test_memory_of_many_places_agrees_with_that_of_one(known):
+    model, _ = known
+    for n in (1000, 10**5, 10**6):
+        places = find_places(model, replace(QUESTION, given=(("n", n),)))
+        ours = [short is not None for short in memory_shortages(model, places)]
+        theirs = [memory_shortage(model, row) is not None for row in places.to_dict("records")]
+        assert ours == theirs
+
+
+def test_a_gpus_data_sheet_tells_its_memory(known):
+    model, _ = known
+    asked = replace(QUESTION, given=(("n", 45_000),), sheets=("L4",))
+    refused = answer_places(model, asked).refused
+    assert set(refused["machine_id"]) == {"L4"}
+    assert "24 GiB" in refused["reason"].iloc[0]
+
+
+def made_up(seconds, transfer):
+    return pd.DataFrame(
+        {
+            "seconds_p5": [seconds / 2],
+            "seconds_p50": [seconds],
+            "seconds_p95": [seconds * 3],
+            "transfer_s": [transfer],
+            "measured_median_s": [seconds],
+        }
+    )
+
+
+@given(st.floats(1e-6, 1e3), st.floats(0.0, 0.999), st.floats(1.0, 1e6))
+def test_shared_transfers(seconds, share, reuse):
+    """t - (1 - 1/N) t_transfer; the interval keeps its factors; never longer than alone."""
+    transfer = share * seconds
+    row = amortised(made_up(seconds, transfer), reuse).iloc[0]
+    assert row["seconds_p50"] == pytest.approx(seconds - (1 - 1 / reuse) * transfer)
+    assert row["seconds_p50"] <= seconds * (1 + 1e-12)
+    assert row["seconds_p50"] >= (seconds - transfer) * (1 - 1e-12)
+    assert row["seconds_p95"] / row["seconds_p50"] == pytest.approx(3.0)
+    assert row["transfer_s"] == pytest.approx(transfer / reuse)
+
+
+def test_a_measured_median_is_not_that_of_shared_transfers():
+    assert amortised(made_up(1.0, 0.5), 1.0)["measured_median_s"].iloc[0] == 1.0
+    assert np.isnan(amortised(made_up(1.0, 0.5), 2.0)["measured_median_s"].iloc[0])
+    assert amortised(made_up(1.0, 0.0), 2.0)["measured_median_s"].iloc[0] == 1.0
+
+
+@pytest.mark.parametrize("reuse", [0.0, 0.5, -1.0, float("nan"), float("inf")])
+def test_a_reuse_below_one_is_refused(reuse):
+    with pytest.raises(SelectionError, match="at least one call"):
+        amortised(made_up(1.0, 0.5), reuse)
+
+
+def places(*rows):
+    names = ["machine_id", "device", "basis", "seconds_p50", "measured_median_s"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def test_the_default_pair_is_of_one_machine_and_measured():
+    nan = float("nan")
+    table = places(
+        ("b", "cuda", "extrapolated", 1.0, nan),
+        ("a", "cuda", "measured", 2.0, 2.2),
+        ("c", "cpu", "from_specs", 3.0, nan),
+        ("a", "cpu", "measured", 4.0, 9.0),
+        ("a", "cpu", "measured", 5.0, 5.0),
+        ("b", "cpu", "interpolated", 6.0, nan),
+    )
+    assert fair_pair(table) == (4, 1)
+    assert fair_pair(table[table["machine_id"] != "a"].reset_index(drop=True)) == (2, 0)
+
+
+def test_the_default_pair_is_of_two_machines_where_none_has_both():
+    nan = float("nan")
+    table = places(("g", "cuda", "measured", 1.0, 1.0), ("c", "cpu", "from_specs", 3.0, nan))
+    assert fair_pair(table) == (1, 0)
+    assert fair_pair(table[table["device"] == "cpu"]) is None
+
+
+def test_a_pair_has_speedup_crossing_and_curves(known):
+    model, machine = known
+    cpu, gpu = Place(machine, "numpy", 2), Place(machine, "torch")
+    answer = compare_places(model, QUESTION, cpu, gpu, "n")
+    estimate = answer_places(model, QUESTION).table
+    on_cpu = estimate[(estimate["backend"] == "numpy")].iloc[0]
+    on_gpu = estimate[(estimate["device"] == "cuda")].iloc[0]
+    assert answer.speedup.ratio_p50 == pytest.approx(on_cpu["seconds_p50"] / on_gpu["seconds_p50"])
+    assert answer.crossing is not None
+    assert answer.crossing.parameter == "n"
+    assert set(answer.curves["side"]) == {"cpu", "gpu"}
+    assert answer.curves["size"].min() < 1000 < answer.curves["size"].max()
+
+
+def test_sharing_transfers_moves_the_break_even_down(known):
+    model, machine = known
+    pair = Place(machine, "numpy", 2), Place(machine, "torch")
+    alone, shared = (
+        compare_places(model, replace(QUESTION, reuse=reuse), *pair, "n") for reuse in (1.0, 1000.0)
+    )
+    assert shared.speedup.ratio_p50 > alone.speedup.ratio_p50
+    assert shared.crossing.size < alone.crossing.size
+
+
+def test_any_machine_of_the_type_has_the_wider_interval(known):
+    model, machine = known
+    pair = Place(machine, "numpy", 2), Place(machine, "torch")
+    own, of_type = (
+        compare_places(model, replace(QUESTION, about=about), *pair, "n").speedup
+        for about in ("machine", "type")
+    )
+    assert of_type.ratio_p50 == pytest.approx(own.ratio_p50)
+    assert of_type.ratio_p95 > own.ratio_p95
+    assert of_type.ratio_p5 < own.ratio_p5
+
+
+def test_the_command_says_whether_a_gpu_pays(dataset, capsys):
+    line = ["pays", "matmul", "--param", "n=1000", "--dtype", "float32", "--data", str(dataset)]
+    assert main(line) == 0
+    text = capsys.readouterr().out
+    for part in ("the GPU is", "with a probability of", "break-even size", "measured"):
+        assert part in text
+    assert main([*line, "--json", "--reuse", "10", "--about", "type"]) == 0
+    assert '"gpu_probability"' in capsys.readouterr().out
+
+
+def test_the_command_names_what_it_cannot_compare(dataset, capsys):
+    line = ["pays", "matmul", "--param", "n=1000", "--dtype", "float32", "--data", str(dataset)]
+    assert main([*line, "--backend", "abacus"]) == 2
+    assert "no CPU and GPU to compare" in capsys.readouterr().err

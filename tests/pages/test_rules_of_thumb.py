@@ -1,0 +1,108 @@
+"""Rules of thumb: both calculators beside the estimate and the measurement."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.pages.conftest import OpenPage, chart_spec
+from tests.pages.made_up_runs import DESK, write_run
+
+EXAMPLES = "its own example"
+FITTED = "fitted here"
+
+
+def number(app: AppTest, label: str) -> float:
+    """Value of the field with this label."""
+    return float(next(field.value for field in app.number_input if field.label == label))
+
+
+def said(app: AppTest) -> list[float]:
+    """Speed-ups that the two calculators show."""
+    found = [metric.value for metric in app.metric if metric.label == "It says"]
+    return [float(value.rstrip("x").replace(",", "")) for value in found]
+
+
+def test_the_answer_comes_first(open_page: OpenPage, every_family: Path) -> None:
+    """The measurement, both rules and the model in one sentence, each named."""
+    app = open_page("rules_of_thumb", every_family)
+    assert not app.exception
+    text = next(one.value for one in app.markdown if one.value.startswith("**Measured"))
+    assert "transfers included" in text
+    assert "The model says" in text
+    sources = app.dataframe[0].value["Source"].tolist()
+    assert sources[:2] == ["Measured", "Estimated by the model"]
+
+
+def test_fitted_inputs_say_what_the_model_says(open_page: OpenPage, every_family: Path) -> None:
+    """Fed with what was fitted, both rules give the model's speed-up."""
+    app = open_page("rules_of_thumb", every_family, rules_inputs=FITTED)
+    assert not app.exception
+    table = app.dataframe[0].value.set_index("Source")["Speed-up"]
+    for name in ("Cores rule", "Throughput rule"):
+        assert table[name] == pytest.approx(table["Estimated by the model"], rel=0.01)
+
+
+def test_the_calculators_inputs_can_be_changed(open_page: OpenPage, every_family: Path) -> None:
+    """Half the data takes both sides half the time: the speed-up changes with the copies alone."""
+    app = open_page("rules_of_thumb", every_family, rules_inputs=EXAMPLES)
+    before = said(app)
+    size = next(field for field in app.number_input if field.label == "CPU factor")
+    size.set_value(2.0).run()
+    assert not app.exception
+    assert said(app)[0] == pytest.approx(before[0] / 2, rel=0.01)
+    assert said(app)[1] == before[1]
+
+
+def test_an_input_out_of_bounds_falls_back(open_page: OpenPage, every_family: Path) -> None:
+    """A forged link breaks nothing."""
+    links = {"rules_price": "-3", "rules_workload": "nothing", "rules_mode": "elsewhere"}
+    app = open_page("rules_of_thumb", every_family, **links)
+    assert not app.exception
+    assert number(app, "Price of the GPU's hour over the CPU's") == 5.0
+
+
+def test_worked_examples_are_recomputed(open_page: OpenPage) -> None:
+    """Printed beside what the calculator's own formula gives."""
+    table = open_page("rules_of_thumb").dataframe[-1].value
+    assert table["It prints"].tolist() == [15.2, 45.8]
+    assert table["Its formula gives"].tolist() == [13.4, 38.2]
+
+
+def test_claims_stand_beside_measurements(open_page: OpenPage, every_family: Path) -> None:
+    """One row per claim; shares of the measured cases are percentages."""
+    table = open_page("rules_of_thumb", every_family, rules_mode="resident").dataframe[-2].value
+    assert len(table) == 5
+    known = table[table["Cases"] > 0]
+    assert not known.empty
+    total = known[["Below the claim", "Inside", "Above"]].sum(axis=1)
+    assert total.tolist() == pytest.approx([100.0] * len(known))
+
+
+def test_the_chart_shows_what_is_stated_over_what_is_measured(
+    open_page: OpenPage, every_family: Path
+) -> None:
+    """Rules and model against the measurement, both axes named."""
+    text = str(chart_spec(open_page("rules_of_thumb", every_family)))
+    assert "Stated speed-up" in text
+    assert "Measured speed-up" in text
+
+
+def test_the_command_names_the_case(open_page: OpenPage, every_family: Path) -> None:
+    """The line reproduces the page: case, machine, mode, inputs."""
+    app = open_page("rules_of_thumb", every_family)
+    line = app.code[-1].value
+    assert line.startswith("python -m estimator rules matmul --case square --param n=")
+    for part in ("--mode end_to_end", "--machine grid", "--inputs sheets", "--all"):
+        assert part in line
+
+
+def test_without_pairs_the_calculators_still_work(open_page: OpenPage, tmp_path: Path) -> None:
+    """A dataset without a GPU: the page says so and takes typed-in figures."""
+    write_run(tmp_path, DESK)
+    app = open_page("rules_of_thumb", tmp_path)
+    assert not app.exception
+    assert any("No operation was measured both" in info.value for info in app.info)
+    assert len(said(app)) == 2
