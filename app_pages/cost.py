@@ -34,6 +34,7 @@ from estimator.cost_table import fastest
 from estimator.instance_costs import instance_costs
 from estimator.instances import Instance
 from estimator.job_timings import instance_timings
+from estimator.measured_energy import measured_energy, with_energy
 from estimator.rental_terms import all_rental_terms
 
 METHOD = """
@@ -113,7 +114,9 @@ def time_and_price(
             for group in (rented, mine)
             if group
         ]
-        return pd.concat(parts, ignore_index=True)
+        asked = dict(question)
+        energy = measured_energy(source.connection, asked | {"params": dict(asked["params"])})
+        return with_energy(pd.concat(parts, ignore_index=True), offer.timed, energy)
 
     asked = (question, offer.instances, rental.job, rental.options, rental.market)
     try:

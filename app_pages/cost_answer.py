@@ -13,6 +13,7 @@ from app_pages.shared import plural
 from app_pages.text import escape, is_known, seconds
 from estimator.cost import CostOptions
 from estimator.cost_table import cheapest, cheapest_in_time, fastest, overlapping
+from estimator.instances import UNDATED
 
 
 def show_answer(priced: pd.DataFrame, options: CostOptions, jobs: int) -> Row:
@@ -108,6 +109,7 @@ def _how_sure(row: Any, priced: pd.DataFrame, options: CostOptions) -> str:
         parts.append(f"not interrupted at all with a probability of {undisturbed:.0f} %")
     text = escape("; ".join(parts))
     why = f" Why: {escape(why_text(row))}."
-    source = f" Price of {escape(row['as_of'])}: {escape(row['source'])}."
+    dated = "undated" if row["as_of"] == UNDATED else f"of {row['as_of']}"
+    source = f" Price {escape(dated)}: {escape(row['source'])}."
     assumed = f" {escape(row['assumed'])}." if row["assumed"] else ""
     return f"{text}.{why}{source}{assumed}"

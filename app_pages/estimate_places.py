@@ -40,8 +40,9 @@ def show_places(shown: pd.DataFrame, total: int, machine_names: list[str], reuse
     if reuse > 1:
         names["measured"] = "measured with a transfer of its own"
     shown = shown.assign(basis=shown["basis"].map(lambda basis: names.get(basis, basis)))
-    used = [name for name in machine_names if name in set(shown["machine"])]
-    others = [name for name in dict.fromkeys(shown["machine"]) if name not in set(used)]
+    present = list(dict.fromkeys(shown["machine"]))
+    used = [name for name in machine_names if name in present]
+    others = [name for name in present if name not in used]
     options = list(shown["option"])
     widgets.chart(
         estimate_intervals,

@@ -45,6 +45,8 @@ _START_VALUES_BY_FAMILY = {
     "inference_step": {"width": 1024, "sequence": 128},
 }
 _FALLBACK = 1024
+# Networks that people train, rather than the collector's smallest.
+_START_CASES = {"training_step": "resnet_sgd", "inference_step": "resnet"}
 _FIELDS_IN_A_ROW = 3
 
 
@@ -118,7 +120,8 @@ def job_form(groups: pd.DataFrame) -> Job:
     with right:
         cases = list(workload.cases)
         names = {case: job_words.case_name(family, case) for case in cases}
-        case = _pick("Case", cases, "job_case", cases[0], names, job_words.case_help(family))
+        first = _START_CASES.get(family, cases[0])
+        case = _pick("Case", cases, "job_case", first, names, job_words.case_help(family))
     params = _parameters(family, case)
     left, right = st.columns(2)
     with left:

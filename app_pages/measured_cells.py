@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from app_pages import fleet_queries, shared, widgets
+from app_pages.prepared import prepared
 from app_pages.text import dtype_name, escape, params_text
 from collector.workloads import FAMILIES
 
@@ -146,6 +147,7 @@ def pick_rows(measured: Case) -> tuple[pd.DataFrame, str, str]:
     return rows_for(kept, question), precision, question
 
 
+@prepared
 def usual_series(frame: pd.DataFrame) -> list[str]:
     """What is shown unasked: each library on one machine of each kind, with the most threads.
 

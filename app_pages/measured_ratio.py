@@ -10,6 +10,7 @@ import streamlit as st
 
 from app_pages import shared, widgets
 from app_pages.measured_cells import QUESTION_NAMES, Case, questions_of, rows_for
+from app_pages.prepared import prepared
 from charts.ratio import ratio_chart
 
 #: Rows of the table under the chart.
@@ -76,6 +77,7 @@ def show_ratio(measured: Case, shown: pd.DataFrame, precision: str, question: st
         )
 
 
+@prepared
 def usual_sides(shown: pd.DataFrame, precision: str, question: str) -> tuple[Side, Side]:
     """A CPU beside a GPU where there are both, and the pair with most parameters in common."""
     firsts = shown.drop_duplicates("series").set_index("series")
@@ -136,6 +138,7 @@ def _pick_side(measured: Case, key: str, usual: Side) -> pd.DataFrame:
     return measured.cells(rows_for(frame, question))
 
 
+@prepared
 def ratio_of(own: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     """Ratios at the parameters that both have: size, params, ratio, ratio_low, ratio_high.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -18,11 +19,29 @@ from estimator.fit_comparison import FitErrors
 ALL = "all"
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What the page draws of ``FitErrors``: counts, figures, families, and dots with their text."""
+
+    total: int
+    compared: int
+    overall: dict[str, float]
+    families: pd.DataFrame
+    dots: pd.DataFrame
+
+
 @st.cache_data(max_entries=16, show_spinner="Comparing the model with the measurements")
-def compare(fingerprint: str, device: str | None, workload: str | None, _model: Any) -> FitErrors:
+def compare(
+    fingerprint: str, device: str | None, workload: str | None, _names: dict[str, str], _model: Any
+) -> Shown:
     """The model's errors on measured cells; what is drawn is a sample."""
-    found: FitErrors = _model.apply("estimator.fit_comparison:fit_errors", device, workload)
-    return found
+    errors: FitErrors = _model.apply("estimator.fit_comparison:fit_errors", device, workload)
+    cells = errors.cells
+    dots = cells[["measured_s", "predicted_s", "error", "workload"]].assign(
+        cell=[cell_text(row, _names) for row in cells.to_dict("records")]
+    )
+    overall = {str(name): float(value) for name, value in errors.overall.items()}
+    return Shown(errors.total, errors.compared, overall, errors.families, dots)
 
 
 def cell_text(row: Any, names: dict[str, str]) -> str:
@@ -63,9 +82,10 @@ def show_fit(source: shared.Source, model: Any, groups: pd.DataFrame) -> None:
         source.fingerprint,
         None if device == ALL else device,
         None if workload == ALL else workload,
+        source.names,
         model,
     )
-    if errors.cells.empty:
+    if errors.dots.empty:
         st.info("No measured cell has both filters. Choose `all` in one of them.")
         return
     overall = errors.overall
@@ -79,11 +99,9 @@ def show_fit(source: shared.Source, model: Any, groups: pd.DataFrame) -> None:
             help="Median of the signed error; above 0 the model is too slow",
             border=True,
         )
-    cells = errors.cells
-    dots = cells[["measured_s", "predicted_s", "error", "workload"]].assign(
-        cell=[cell_text(row, source.names) for row in cells.to_dict("records")]
-    )
-    used = [name for name in workloads if name in set(dots["workload"])]
+    dots = errors.dots
+    present = set(dots["workload"].unique())
+    used = [name for name in workloads if name in present]
     left, right = st.columns(2)
     with left:
         st.markdown("**Measured against model**")
@@ -111,8 +129,8 @@ def show_fit(source: shared.Source, model: Any, groups: pd.DataFrame) -> None:
             show_families(errors.families)
 
 
-def _note(errors: FitErrors) -> str:
-    drawn = len(errors.cells)
+def _note(errors: Shown) -> str:
+    drawn = len(errors.dots)
     sample = "" if drawn == errors.total else f", of which {drawn:,} drawn at random are shown"
     counted = ""
     if errors.compared < errors.total:

@@ -67,7 +67,7 @@ def show_groups(source: shared.Source, model: Any) -> None:
         mode_name=groups["mode"].map(lambda mode: MODE_NAMES.get(mode, mode)),
     )
     show_curve(source, model, groups)
-    show_parameters(groups)
+    show_parameters(source.fingerprint, family, groups)
 
 
 def show_curve(source: shared.Source, model: Any, groups: pd.DataFrame) -> None:
@@ -105,7 +105,7 @@ def show_curve(source: shared.Source, model: Any, groups: pd.DataFrame) -> None:
     )
 
 
-def show_parameters(groups: pd.DataFrame) -> None:
+def show_parameters(fingerprint: str, family: str, groups: pd.DataFrame) -> None:
     """Fitted parameters, one row per group, with the 90 % interval where there is one."""
     every = True
     if len(groups) > TOP_GROUPS:
@@ -115,6 +115,29 @@ def show_parameters(groups: pd.DataFrame) -> None:
             False,
             f"The table shows the {TOP_GROUPS} groups of most cells.",
         )
+    shown = parameter_table(fingerprint, str(groups["machine_id"].iloc[0]), family, every, groups)
+    percent = st.column_config.NumberColumn(format="%.1f %%")
+    widgets.table(
+        shown,
+        "Fitted parameters of each group with units and 90 % intervals",
+        {
+            **dict.fromkeys(_ERRORS.values(), percent),
+            "Case": st.column_config.TextColumn(pinned=True),
+        },
+    )
+    st.caption(
+        "Fitted, in brackets the 90 % interval of the parameters that decide most; the others "
+        "have none. A parameter that the measurements do not bound is shown as a dash. Errors "
+        "are on the group's own cells."
+    )
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def parameter_table(
+    fingerprint: str, machine_id: str, family: str, every: bool, _groups: pd.DataFrame
+) -> pd.DataFrame:
+    """The groups of a machine and family as the page shows them."""
+    groups = _groups
     kept = groups if every else groups.nlargest(TOP_GROUPS, "n")
     kept = kept.dropna(axis="columns", how="all")
     shown = pd.DataFrame(
@@ -140,20 +163,7 @@ def show_parameters(groups: pd.DataFrame) -> None:
             continue
         label, unit = heading(name)
         shown[label] = with_interval(kept, name, unit)
-    percent = st.column_config.NumberColumn(format="%.1f %%")
-    widgets.table(
-        shown,
-        "Fitted parameters of each group with units and 90 % intervals",
-        {
-            **dict.fromkeys(_ERRORS.values(), percent),
-            "Case": st.column_config.TextColumn(pinned=True),
-        },
-    )
-    st.caption(
-        "Fitted, in brackets the 90 % interval of the parameters that decide most; the others "
-        "have none. A parameter that the measurements do not bound is shown as a dash. Errors "
-        "are on the group's own cells."
-    )
+    return shown
 
 
 def heading(name: str) -> tuple[str, str]:

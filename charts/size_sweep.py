@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import altair as alt
 import pandas as pd
 
@@ -43,4 +45,5 @@ def size_sweep(
         y=alt.Y("median_s:Q"), shape=shape, tooltip=tooltip
     )
     layers = [band, line, points] if interval else [line, points]
-    return stack(*layers, height=height_of(330, legend_rows=len(series)))
+    # legends that join colour and shape stand less dense than others
+    return stack(*layers, height=height_of(330, legend_rows=math.ceil(1.4 * len(series))))

@@ -147,8 +147,8 @@ SELECT machine_id, workload, "case", params, any_value(size) AS size, dtype,
        median(std_s / nullif(mean_s, 0)) AS spread,
        CAST(sum(n) AS BIGINT) AS n, count(*) AS launches,
        coalesce(bool_or(noisy), false) AS noisy,
-       array_to_string(list_distinct(list(noise_reasons) FILTER (noise_reasons <> '')), ',')
-           AS noise_reasons,
+       array_to_string(list_sort(list_distinct(
+           list(noise_reasons) FILTER (noise_reasons <> ''))), ',') AS noise_reasons,
        CAST(sum(outliers) AS BIGINT) AS outliers, median(energy_j) AS energy_j,
        any_value(flop_count) AS flop_count,
        any_value(bytes_read + bytes_written) AS memory_bytes,

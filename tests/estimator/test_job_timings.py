@@ -139,3 +139,16 @@ def test_one_instance_asked_alone_has_the_time_it_has_among_all(known, instances
         if not alone["excluded"]:
             for name in ("seconds_p5", "seconds_p50", "seconds_p95", "compute_s"):
                 assert alone[name] == pytest.approx(among[name], rel=1e-9)
+
+
+def test_all_instances_and_libraries_are_asked_in_one_question(known, instances, monkeypatch):
+    asked = []
+    whole = type(known).predict
+
+    def predict(self, cells, **options):
+        asked.append(len(cells))
+        return whole(self, cells, **options)
+
+    monkeypatch.setattr(type(known), "predict", predict)
+    instance_timings(known, instances, QUESTION)
+    assert len(asked) == 1  # a question of one row costs as much as one of hundreds

@@ -462,3 +462,15 @@ def test_cheapest_aws_instance_for_training_within_two_hours_takes_four_steps(
     assert sentence.startswith("**AWS ")
     assert "that finishes within 2 h" in sentence
     assert instances(app)["Instance"].str.startswith("AWS ").all()
+
+
+def test_energy_stands_where_it_was_measured(open_page: OpenPage, every_family: Path) -> None:
+    """Only on instances with the GPU that measured this very cell: joules x steps / 3.6e6."""
+    small = {"job_workload": "training_step", "job_case": "simple_net_adam"}
+    app = open_page("cost", every_family, cost_all=True, **small)
+    assert not app.exception
+    table = instances(app)
+    known = table[table["Energy (kWh)"].notna()]
+    assert len(known)
+    assert known["GPU"].str.contains("H200").all()
+    assert (known["Energy (kWh)"] > 0).all()

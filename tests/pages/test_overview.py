@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.pages.conftest import OpenPage, chart_spec
-from tests.pages.made_up_runs import DESK, RACK, write_journal
+from tests.pages.made_up_runs import (
+    DESK,
+    RACK,
+    MadeUpMachine,
+    make_rows,
+    write_journal,
+    write_run,
+)
 
 
 def test_counts_and_machines(open_page: OpenPage) -> None:
@@ -72,3 +79,53 @@ def test_killed_run_counts_as_far_as_it_got(open_page: OpenPage, tmp_path: Path)
     assert app.metric[2].value == "8"
     assert any("did not finish" in info.value for info in app.info)
     assert not app.dataframe[1].value["Complete"].any()
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty machines, each with a small run."""
+    root = tmp_path_factory.mktemp("many")
+    for number in range(30):
+        gpu = "NVIDIA H200" if number % 10 == 0 else ""
+        machine = MadeUpMachine(f"box{number:02d}xxxxxxx", f"box {number:02d}", gpu_model=gpu)
+        write_run(root, machine, make_rows(machine, f"r{number}")[:12])
+    return root
+
+
+def test_many_machines_come_in_pages(open_page: OpenPage, many: Path) -> None:
+    """Tables and charts hold a page of machines; the figures above count all of them."""
+    app = open_page("overview", many)
+    assert app.metric[0].value == "30"
+    assert len(app.dataframe[0].value) == 12
+    assert len(chart_spec(app)["layer"][0]["encoding"]["x"]["scale"]["domain"]) == 12
+    last = open_page("overview", many, overview_page="25 to 30")
+    assert len(last.dataframe[0].value) == 6
+
+
+def test_machines_are_found_by_name_part_and_gpu(open_page: OpenPage, many: Path) -> None:
+    """Every word must be there; nothing found is a message that says what to relax."""
+    by_gpu = open_page("overview", many, overview_find="h200")
+    assert sorted(by_gpu.dataframe[0].value["Machine"]) == ["box 00", "box 10", "box 20"]
+    both = open_page("overview", many, overview_find="H200 box20")
+    assert list(both.dataframe[0].value["Machine"]) == ["box 20"]
+    nothing = open_page("overview", many, overview_find="![x](http://evil.invalid)")
+    assert not nothing.exception
+    said = [info.value for info in nothing.info if "fewer or shorter words" in info.value]
+    assert said
+    assert "http://evil.invalid" not in said[0]
+
+
+def test_timeline_shows_each_run_with_its_outcome(open_page: OpenPage) -> None:
+    """Both runs of the small dataset have cells without a time that no library explains."""
+    app = open_page("overview")
+    marks = chart_spec(app, 1)["layer"][1]
+    assert marks["encoding"]["y"]["scale"]["domain"] == [DESK.label, RACK.label]
+    runs = next(t.value for t in app.dataframe if "Complete" in t.value.columns)
+    assert list(runs["Without a time"]) == [1, 1]
+
+
+def test_other_questions_are_one_click_away(open_page: OpenPage) -> None:
+    """The page links to the unwell machines and to the panel for a run that is not stored."""
+    links = [link.proto.label for link in open_page("overview").get("page_link")]
+    assert "Which of my machines is unwell?" in links
+    assert "Look at a run without storing it" in links
