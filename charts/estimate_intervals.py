@@ -52,4 +52,7 @@ def estimate_intervals(
         .encode(x=alt.X("measured_median_s:Q"))
     )
     names = row_labels(alt.Chart(frame).encode(y=base.encoding.y), "option", above_px=9)
-    return stack(interval, dots, measured, names, height=alt.Step(42))
+    layers = [interval, dots]
+    if frame["measured_median_s"].notna().any():  # an empty layer would have no name to read out
+        layers.append(measured)
+    return stack(*layers, names, height=alt.Step(42))
