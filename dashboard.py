@@ -8,6 +8,8 @@ import os
 
 import streamlit as st
 
+from app_pages.garbage import settle
+
 # Read when pyarrow is first imported: its own allocator keeps what it once had.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
@@ -59,4 +61,8 @@ PAGES = [
     ),
 ]
 
-st.navigation(PAGES, position="top").run()
+page = st.navigation(PAGES, position="top")
+try:
+    page.run()
+finally:
+    settle(page.url_path)  # its modules and what it caches stay

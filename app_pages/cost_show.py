@@ -68,7 +68,8 @@ def filter_form(instances: Sequence[Instance], provider: str) -> Filters:
             "One row for each instance",
             "cost_one_each",
             True,
-            help="Its cheapest region and price; off: a row for each region and price.",
+            help="Its cheapest region and price, and those that the answer names; off: a row for "
+            "each region and price.",
         )
     return Filters(provider, region, processor, one_each)
 

@@ -18,7 +18,7 @@ from app_pages.cost_words import (
     instance_name,
 )
 from app_pages.text import is_known, seconds
-from estimator.cost_table import mark_front
+from estimator.cost_table import cheapest_in_time, fastest, mark_front
 from estimator.instances import UNDATED, Instance
 
 GPUS, CPUS = "any GPU", "no GPU"
@@ -77,7 +77,8 @@ def of_filters(
 ) -> pd.DataFrame:
     """The rows that the filters let through; machines of one's own always are.
 
-    ``one_each``: of each instance (and of each reason why it is excluded) the cheapest row.
+    ``one_each``: of each instance (and of each reason why it is excluded) the cheapest row, and
+    the rows that an answer names: its cheapest price may be too late where a dearer one is not.
     """
     own = table["provider"] == "own"
     keep = pd.Series(True, index=table.index)
@@ -105,6 +106,8 @@ def of_filters(
         alone = [
             pair not in spoken for pair in zip(rest["provider"], rest["instance"], strict=True)
         ]
+        named = [row.name for row in (cheapest_in_time(rows), fastest(rows)) if row is not None]
+        best = rows[rows.index.isin([*best.index, *named])]
         rows = pd.concat([best, rest[alone]])
     return rows.reset_index(drop=True)
 

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from collector.file_keys import find_files
+from collector.file_keys import files_stamp
 
 #: Looking at thousands of files takes tens of ms, and a run that grows makes them new each time:
 #: after either, the same is not done again before so many times as long have passed.
-_LOOK_REST, _OPEN_REST = 20.0, 10.0
+_LOOK_REST, _OPEN_REST = 100.0, 10.0
 _QUICK_S = 0.5  # opening in less than this is done whenever there is something new
 _LONGEST_REST_S = 60.0
 
@@ -35,7 +35,7 @@ class DatasetWatch:
             began = self._clock()
             digest = hashlib.sha256()
             for path in paths:
-                digest.update(repr(list(find_files(path).values())).encode())
+                digest.update(files_stamp(path).encode(errors="surrogateescape"))
             self._paths, self._stamp = tuple(paths), digest.hexdigest()
             now = self._clock()
             self._rest_until = now + _LOOK_REST * (now - began)

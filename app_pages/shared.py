@@ -16,6 +16,7 @@ import streamlit as st
 
 from app_pages import queries, widgets
 from app_pages.dataset_watch import DatasetWatch
+from app_pages.garbage import settle
 from app_pages.model_process import LocalModel, ModelProcess, RemoteModel, wanted
 from app_pages.text import NO_VALUE, escape, unformula, unique_names
 from collector.errors import BreakevenError, UserError, WorkerError
@@ -26,6 +27,7 @@ from estimator.index_process import prepare_index
 DATA_VARIABLE = "BREAKEVEN_DATA"
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_DATA = ROOT / "data" / "runs"
+_MEMORY_LIMIT = "64MB"  # pages read small tables a part at a time
 _ADD_RUN = "python -m collector run --suite quick --out runs"
 
 logger = logging.getLogger(__name__)
@@ -84,13 +86,14 @@ def _watch() -> DatasetWatch:
 def _read(paths: tuple[Path, ...], stamp: str) -> Source:
     began = time.monotonic()
     prepare_index(paths)
-    measurements = load(*paths)
+    measurements = load(*paths, memory_limit=_MEMORY_LIMIT)
     machines = queries.machines(measurements.connection)
     labels = dict(zip(machines["machine_id"], machines["label"], strict=True))
     names = {key: unformula(name) for key, name in unique_names(labels).items()}
     machines["name"] = machines["machine_id"].map(names)
     machines = machines.sort_values("name", ignore_index=True)
     totals = queries.totals(measurements.connection)
+    settle(stamp)
     _watch().opened(time.monotonic() - began)
     return Source(measurements, str(measurements.fingerprint), paths, machines, totals)
 

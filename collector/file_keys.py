@@ -36,6 +36,19 @@ def find_files(root: Path) -> dict[Path, FileKey]:
     return dict(sorted(found.items()))
 
 
+def files_stamp(root: Path) -> str:
+    """A text that changes when a run's file below ``root`` is added, removed or written anew.
+
+    Quicker than ``find_files``: for those who ask again and again.
+    """
+    if root.is_file():
+        return repr(_key(str(root), root.stat()))
+    found = [
+        (path, facts.st_size, facts.st_mtime_ns, facts.st_ino) for path, facts in _walk(str(root))
+    ]
+    return repr(sorted(found))
+
+
 def _walk(folder: str) -> Iterator[tuple[str, os.stat_result]]:
     try:
         entries = list(os.scandir(folder))

@@ -39,8 +39,8 @@ __all__ = [
     "open_dataset",
 ]
 
-# DuckDB's own memory; results are beside it. Sorting more goes through temporary files.
-_MEMORY_LIMIT = "128MB"
+#: DuckDB's own memory; results are beside it. Sorting more goes through temporary files.
+MEMORY_LIMIT = "256MB"
 _MOST_THREADS = 4
 
 #: A mode and families that never enter a fit: a single call that also loads and compiles, and
@@ -132,16 +132,18 @@ class Measurements:
         return table.assign(label=table["label"].fillna(table["machine_id"]))
 
 
-def load(*paths: str | Path) -> Measurements:
+def load(*paths: str | Path, memory_limit: str = MEMORY_LIMIT) -> Measurements:
     """Open a dataset: directories of runs (searched recursively), or files of runs.
 
     Damaged and newer files are named in ``problems`` and left out. The index of a large dataset
-    (``estimator.index``) is made or brought up to date. Raises DatasetError where a path does
-    not exist.
+    (``estimator.index``) is made or brought up to date. ``memory_limit``: of DuckDB, for itself.
+    Raises DatasetError where a path does not exist.
     """
     index = _index_of(paths)
     known = {key: file.verdict for key, file in index.files.items()} if index else {}
-    return open_dataset(merge_datasets(read_dataset(path, known) for path in paths), index)
+    return open_dataset(
+        merge_datasets(read_dataset(path, known) for path in paths), index, memory_limit
+    )
 
 
 def _index_of(paths: Sequence[str | Path]) -> Index | None:
@@ -152,10 +154,12 @@ def _index_of(paths: Sequence[str | Path]) -> Index | None:
     return find_index(roots) if all(root.is_dir() for root in roots) else None
 
 
-def open_dataset(dataset: Dataset, index: Index | None = None) -> Measurements:
+def open_dataset(
+    dataset: Dataset, index: Index | None = None, memory_limit: str = MEMORY_LIMIT
+) -> Measurements:
     """A DuckDB connection, locked down, with the view ``measurements`` and the small tables."""
     known = know_files(dataset, index)
-    connection = duckdb.connect(":memory:", config=_limits())
+    connection = duckdb.connect(":memory:", config=_limits(memory_limit))
     connection.execute("set timezone = 'UTC'")
     create_rows(connection, dataset)
     large = sum(dataset.file_keys[path].size for path in known) >= LEAST_BYTES if index else False
@@ -171,11 +175,11 @@ def open_dataset(dataset: Dataset, index: Index | None = None) -> Measurements:
     return Measurements(connection, dataset.problems, dataset.runs, fingerprint)
 
 
-def _limits() -> dict[str, str | bool | int | float | list[str]]:
+def _limits(memory_limit: str) -> dict[str, str | bool | int | float | list[str]]:
     """DuckDB's settings: it may use this much memory, then files that are temporary."""
     folder = Path(tempfile.gettempdir()) / f"breakeven-{os.getpid()}"
     return {
-        "memory_limit": _MEMORY_LIMIT,
+        "memory_limit": memory_limit,
         "threads": str(min(_MOST_THREADS, os.cpu_count() or 1)),
         "temp_directory": str(folder),
     }

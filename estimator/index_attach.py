@@ -16,8 +16,8 @@ from estimator.index import Index, current_index
 from estimator.index_build import (
     RowFile,
     create_table,
+    create_tables,
     empty_rows,
-    fill_tables,
     listed,
     quoted,
     read_thin_rows,
@@ -127,6 +127,6 @@ def _make_growing(
         union = " UNION ALL BY NAME ".join(filter(None, sources))
         connection.execute(f"CREATE SCHEMA {_FRESH}")
         read_thin_rows(connection, "growing_rows", union, machines)
-        fill_tables(connection, "growing_rows", _FRESH)
+        create_tables(connection, "growing_rows", _FRESH)
         connection.execute("DROP TABLE growing_rows")
     return machines

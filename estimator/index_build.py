@@ -19,6 +19,8 @@ from estimator.index_files import KnownFile
 from estimator.index_tables import ROW_COLUMNS, TABLES
 
 _BATCH_ROWS = 100_000  # looked at together, some 80 MB
+_UNSORTED = {"cells": "unsorted_cells"}
+_CELLS_ORDER = 'workload, "case", machine_id, size'
 _RUN_FILES_SCHEMA = pa.schema(
     [
         ("path", pa.string()),
@@ -111,17 +113,11 @@ def create_table(connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Tabl
     connection.unregister("_arrow_rows")
 
 
-def fill_tables(connection: duckdb.DuckDBPyConnection, rows: str, schema: str) -> None:
-    """Add to the tables in ``schema``, made where missing, what the table ``rows`` gives."""
+def create_tables(connection: duckdb.DuckDBPyConnection, rows: str, schema: str) -> None:
+    """Make every table in ``schema`` from the table ``rows``."""
     for name, statement in TABLES.items():
         query = statement.replace("source_rows", rows)
-        there = connection.execute(
-            "SELECT 1 FROM information_schema.tables "
-            "WHERE table_schema = ? AND table_name = ? AND table_catalog = current_database()",
-            [schema, name],
-        ).fetchone()
-        verb = f"INSERT INTO {schema}.{name}" if there else f"CREATE TABLE {schema}.{name} AS"
-        connection.execute(f"{verb} {query}")
+        connection.execute(f"CREATE TABLE {schema}.{name} AS {query}")
 
 
 def read_thin_rows(
@@ -165,11 +161,14 @@ def build_tables(
     )
     create_table(connection, "run_files", run_files_table(finished))
     create_table(connection, "no_rows", empty_rows())
-    fill_tables(connection, "no_rows", "main")
+    create_tables(connection, "no_rows", "main")
+    # read by case, made by machine: sorted once all are there
+    connection.execute("CREATE TEMP TABLE unsorted_cells AS FROM cells")
     if base is not None:
         others = f"coalesce(machine_id, '') NOT IN ({listed(affected)})" if affected else "true"
         for name in TABLES:
-            connection.execute(f"INSERT INTO {name} SELECT * FROM {base}.{name} WHERE {others}")
+            target = _UNSORTED.get(name, name)
+            connection.execute(f"INSERT INTO {target} SELECT * FROM {base}.{name} WHERE {others}")
     files = row_files(dataset)
     counts = {info.path: info.rows for info in finished.runs}
     by_machine: dict[str, list[Path]] = {machine: [] for machine in affected}
@@ -182,8 +181,11 @@ def build_tables(
         if paths:
             source = rows_query([files[path] for path in paths])
             read_thin_rows(connection, "batch_rows", source, machines)
-            fill_tables(connection, "batch_rows", "main")
-    for name in ("run_files", "no_rows"):
+            for name, statement in TABLES.items():
+                query = statement.replace("source_rows", "batch_rows")
+                connection.execute(f"INSERT INTO {_UNSORTED.get(name, name)} {query}")
+    connection.execute(f"INSERT INTO cells FROM unsorted_cells ORDER BY {_CELLS_ORDER}")
+    for name in ("run_files", "no_rows", "unsorted_cells"):
         connection.execute(f"DROP TABLE {name}")
 
 

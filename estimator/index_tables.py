@@ -161,7 +161,6 @@ SELECT machine_id, workload, "case", params, any_value(size) AS size, dtype,
 FROM timed
 GROUP BY machine_id, workload, "case", params, dtype, coalesce(math_mode, 'ieee'), backend,
          device, coalesce(threads, 1), mode
-ORDER BY workload, "case", machine_id, size, backend, device, mode
 """
 
 _KEYS = ", ".join(f'"{name}"' for name in (*CELL_COLUMNS, "cell_id"))

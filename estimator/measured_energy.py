@@ -40,9 +40,11 @@ def measured_energy(
     """
     params = dict(question["params"])
     asked = [question["workload"], question["case"], question["dtype"], question["math_mode"]]
+    with connection.cursor() as cursor:  # sessions share the connection
+        cells = cursor.execute(_QUERY, asked).fetchall()
     rows = [
         (gpu.name, str(backend), float(joules))
-        for model, backend, known, joules in connection.execute(_QUERY, asked).fetchall()
+        for model, backend, known, joules in cells
         if known == params and joules > 0.0 and (gpu := match_gpu(str(model))) is not None
     ]
     found = pd.DataFrame(rows, columns=[*ENERGY_COLUMNS])

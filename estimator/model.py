@@ -23,6 +23,7 @@ from estimator.kernel_model import Array
 from estimator.levels import Fit
 from estimator.matching import Places
 from estimator.predict import predict_points
+from estimator.questions import used_threads
 from estimator.spread import Spread, about_type, estimate_spread
 from estimator.unanswered import require_known
 
@@ -231,7 +232,14 @@ class Model:
             given = given.fillna(self.donors.default_threads(asked))
         self._check_threads(asked, given)
         asked["threads"] = given.astype("int64")
+        asked["threads"] = used_threads(asked, self._measured_threads)
         return asked
+
+    @cached_property
+    def _measured_threads(self) -> frozenset[tuple[str, str, int]]:
+        """(workload, backend, threads) of every group."""
+        columns = self.fit.group.index[["workload", "backend", "threads"]]
+        return frozenset(columns.drop_duplicates().itertuples(index=False, name=None))
 
     def _check_threads(self, asked: pd.DataFrame, given: pd.Series[Any]) -> None:
         """Whole numbers of at least 1, on a CPU no more than it has cores. SelectionError."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, fields
 from itertools import chain, repeat
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from collector.errors import SelectionError
-from collector.workloads import get_workload
+from collector.workloads import FAMILIES, get_workload
 from collector.workloads.parameters import whole
 from collector.workloads.work import Floats
 
@@ -107,3 +107,24 @@ def _arrays(asked: Question, maps: list[Mapping[str, Any]]) -> dict[str, Floats]
         ) from None
     columns = flat.reshape(len(maps), len(names)).T
     return dict(zip(names, columns, strict=True))
+
+
+def used_threads(asked: pd.DataFrame, measured: Set[tuple[str, str, int]]) -> pd.Series[int]:
+    """Threads that an operation uses of those it is given (column ``threads``).
+
+    A library that runs an operation on one thread leaves the other cores idle, whatever it is
+    given: numpy's ufuncs and sorts, say. An unknown family keeps what was asked, and so does what
+    was ``measured`` with so many (workload, backend, threads).
+    """
+    several = ((asked["device"] == "cpu") & (asked["threads"] > 1)).to_numpy(copy=True)
+    rows = np.flatnonzero(several)
+    names = ("workload", "backend", "threads")
+    several[rows] = [
+        workload in FAMILIES
+        and backend not in FAMILIES[workload].threaded_backends
+        and (workload, backend, int(threads)) not in measured
+        for workload, backend, threads in zip(
+            *(asked[name].iloc[rows] for name in names), strict=True
+        )
+    ]
+    return asked["threads"].mask(several, 1)

@@ -58,3 +58,10 @@ def test_only_the_measured_gpu_and_library_have_an_energy(connection):
     assert math.isnan(rows["energy_j"].iloc[1])
     cupy = timings([same], [1.0]).assign(backend="cupy")
     assert with_energy(cupy, [same], energy)["energy_j"].isna().all()
+
+
+def test_it_leaves_the_connection_to_who_uses_it(connection):
+    """Sessions share one connection; what another one has asked and not yet read stays there."""
+    connection.execute("SELECT 42")
+    measured_energy(connection, QUESTION)
+    assert connection.fetchone() == (42,)

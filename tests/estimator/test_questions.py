@@ -13,7 +13,7 @@ from collector.errors import SelectionError
 from collector.workloads import FAMILIES
 from estimator.factors import factorise, next_smooth
 from estimator.features import describe
-from estimator.questions import blocks, params_key
+from estimator.questions import blocks, params_key, used_threads
 
 MODES = ("hot", "cold", "resident", "end_to_end")
 
@@ -89,3 +89,17 @@ def test_the_next_smooth_number_has_factors_of_2_3_and_5(number):
     found = next_smooth(np.array([number]))
     assert number <= found[0] < 2 * number
     assert factorise(found).largest[0] <= 5
+
+
+def test_a_library_on_one_thread_gains_nothing_from_more():
+    """numpy sorts on one thread and multiplies on all; torch uses what it is given."""
+    asked = pd.DataFrame(
+        {
+            "workload": ["sort", "matmul", "sort", "sort", "unheard_of"],
+            "backend": ["numpy", "numpy", "torch", "numpy", "numpy"],
+            "device": ["cpu", "cpu", "cpu", "cuda", "cpu"],
+            "threads": 16,
+        }
+    )
+    assert list(used_threads(asked, set())) == [1, 16, 16, 16, 16]
+    assert list(used_threads(asked, {("sort", "numpy", 16)})) == [16] * 5  # somebody measured it

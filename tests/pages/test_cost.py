@@ -12,8 +12,13 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from app_pages.cost_tables import Filters, looked_at
 from estimator.cli import main
+from estimator.cost import CostOptions, Job
+from estimator.cost_table import cheapest_in_time
+from estimator.instance_costs import MARKETS, instance_costs
 from estimator.instances import read_instances
+from tests.estimator.priced_rows import instance, timings
 from tests.pages.conftest import OpenPage, chart_spec
 
 #: The job of all tests that do not say another: large enough for seconds, not microseconds.
@@ -127,6 +132,29 @@ def test_a_deadline_chooses_among_what_is_in_time(open_page: OpenPage) -> None:
     assert in_time.iloc[0]["Instance"] in sentence.replace("\\", "")
     assert any(label.startswith("Cheapest within") for label in figures(app))
     assert "Cheapest at any time" in figures(app)
+
+
+def test_one_row_for_each_instance_keeps_the_price_that_is_in_time() -> None:
+    """1.5 h of work: on demand 1.50 USD; on spot, taken away every second hour, 0.67 USD in 2.2 h.
+
+    Within 2 h only the price on demand will do, and another instance would cost more.
+    """
+    offer = [instance("first", 1.0, spot=0.3), instance("second", 1.4)]
+    how = CostOptions(interruptions_per_h=0.5, deadline_s=7200.0)
+    rows = instance_costs(timings(offer, [1.0, 1.0]), offer, Job(5400), how, None, MARKETS)
+    looked = looked_at(0, rows, Filters(), offer)
+    best = cheapest_in_time(looked.priced)
+    assert best is not None
+    assert (best["instance"], best["market"]) == ("first", "on-demand")
+    assert best["cost_usd_p50"] == pytest.approx(1.5)
+    lowest = looked.priced.iloc[0]
+    assert (lowest["instance"], lowest["market"]) == ("first", "spot")
+    assert lowest["cost_usd_p50"] == pytest.approx(0.67, abs=0.005)
+    assert list(looked.names) == [
+        "aws/first/here spot",
+        "aws/first/here on-demand",
+        "aws/second/here on-demand",
+    ]
 
 
 def test_impossible_deadline_is_said(open_page: OpenPage) -> None:
