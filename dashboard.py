@@ -8,7 +8,7 @@ import os
 
 import streamlit as st
 
-from app_pages.garbage import settle
+from app_pages.garbage import settle, spare_memory
 
 # Read when pyarrow is first imported: its own allocator keeps what it once had.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
@@ -61,6 +61,7 @@ PAGES = [
     ),
 ]
 
+spare_memory()
 page = st.navigation(PAGES, position="top")
 try:
     page.run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -25,7 +26,7 @@ from app_pages.cost_show import (
     show_front,
     show_table,
 )
-from app_pages.cost_tables import Filters, Looked, looked_at
+from app_pages.cost_tables import Filters, Looked, looked_at, of_filters
 from app_pages.job_form import Job, job_form
 from app_pages.rental_form import Rental, rental_form
 from app_pages.text import escape
@@ -46,7 +47,9 @@ same.
 **Spot.** Interruptions come at random at the given rate; what is lost since the last checkpoint is
 done again. The mean time under interruptions is that of J. T. Daly, *Future Generation Computer
 Systems* 22 (2006) 303-312, the best distance between checkpoints that of J. W. Young,
-*Communications of the ACM* 17 (1974) 530-531.
+*Communications of the ACM* 17 (1974) 530-531. Of several machines the time is the mean of the
+last one's, and "in time" means all of them; the spread is a gamma distribution with the exact mean
+and variance. A failed run is done again, and counts in the chance of being in time.
 
 **The time of a step** is the model's. On an instance whose GPU was measured it comes from that
 machine, and its interval is widened by what two machines of one name differ by. On any other it is
@@ -60,7 +63,7 @@ date and source. They change: look at the date, and check the provider before yo
 Question = tuple[tuple[str, Any], ...]
 
 
-@st.cache_data(max_entries=32, show_spinner="Timing the job on each instance")
+@st.cache_data(max_entries=32, max_size="16MiB", show_spinner="Timing the job on each instance")
 def timings(
     fingerprint: str,
     stamp: int,
@@ -75,7 +78,7 @@ def timings(
     return found
 
 
-@st.cache_resource(max_entries=16, show_spinner="Pricing the job on each instance")
+@st.cache_resource(max_entries=4, show_spinner="Pricing the job on each instance")
 def priced_table(
     stamp: int, _ask: Callable[[], pd.DataFrame], _offer: Offer, _rental: Rental
 ) -> tuple[Priced, pd.DataFrame]:
@@ -126,7 +129,7 @@ def time_and_price(
         st.stop()
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@st.cache_resource(max_entries=4, show_spinner=False)
 def looked_at_once(
     stamp: int, filters: Filters, _table: pd.DataFrame, _instances: tuple[Instance, ...]
 ) -> Looked:
@@ -187,8 +190,10 @@ assert fast is not None  # there are priced rows
 show_front(looked, rental.options, [*provider_list(offer.instances), "own"])
 baseline = show_table(looked)
 show_excluded(excluded)
-show_downloads(priced, source.fingerprint)
-show_break_even(looked, rental.job.jobs, offer.own, first, fast.to_dict())
+show_downloads(
+    of_filters(table, replace(filters, one_each=False), offer.instances), source.fingerprint
+)
+show_break_even(looked, offer.own, first, fast.to_dict())
 keys = set(priced["key"])
 change = show_sensitivity(
     Priced(
@@ -205,5 +210,5 @@ show_rented_twice(source.fingerprint, model, first, by_key[first["key"]], dict(q
 view = cost_command.View(filters, baseline, change)
 widgets.command(
     cost_command.command_line(job, rental, offer, view, shared.data_argument(source)),
-    cost_command.note(offer, filters),
+    cost_command.note(offer),
 )

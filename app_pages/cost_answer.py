@@ -54,10 +54,11 @@ def _sentence(row: Any, limits: str, jobs: int) -> str:
         name = name[:1].upper() + name[1:]
     low, high = escape(dollars(row["cost_usd_p5"])), escape(dollars(row["cost_usd_p95"]))
     which = f"the cheapest that finishes {escape(limits)}" if limits else "the cheapest"
+    done = "the last done" if row["machines"] > 1 else "done"
     each = f" for each of {jobs:,} jobs" if jobs > 1 else ""
     return (
         f"**{name}** is {which}: **{escape(dollars(row['cost_usd_p50']))}**{each} (90 %: {low} to "
-        f"{high}), done in **{seconds(row['wall_s_p50'])}**; {escape(rental_text(row))}."
+        f"{high}), {done} in **{seconds(row['wall_s_p50'])}**; {escape(rental_text(row))}."
     )
 
 
@@ -84,7 +85,9 @@ def _figures(row: Any, quick: Any, lowest: Any, limits: str, priced: pd.DataFram
         (
             "Could be as cheap",
             plural(others, "other"),
-            "their 90 % intervals of the cost reach into the cheapest's",
+            "in time too, and their 90 % intervals of the cost reach into this one's"
+            if limits
+            else "their 90 % intervals of the cost reach into the cheapest's",
         )
     )
     with st.container(horizontal=True):
@@ -102,8 +105,10 @@ def _how_sure(row: Any, priced: pd.DataFrame, options: CostOptions) -> str:
     if row["meets_deadline"] == "likely" and options.deadline_s is not None:
         late = row["wall_s_p95"] > options.deadline_s
         slow_end = f"the slow end of its interval, {seconds(row['wall_s_p95'])}, is too late"
-        parts.append(slow_end if late else "an interruption may make it late")
+        parts.append(slow_end if late else "an interruption or a failed run may make it late")
     known = is_known(row["expected_interruptions"]) and row["expected_interruptions"] > 0
+    if is_known(row["in_time_probability"]) and row["in_time_probability"] < 0.995:
+        parts.append(f"in time with a probability of {100 * row['in_time_probability']:.0f} %")
     if row["market"] == "spot" and known:
         undisturbed = 100 * row["uninterrupted_probability"]
         parts.append(f"not interrupted at all with a probability of {undisturbed:.0f} %")

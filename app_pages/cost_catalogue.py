@@ -52,7 +52,7 @@ def shipped_instances() -> tuple[Instance, ...]:
         st.stop()
 
 
-@st.cache_data(max_entries=2, show_spinner="Reading the catalogue")
+@st.cache_data(max_entries=2, show_spinner="Reading the catalogue", scope="session")
 def _uploaded(data: bytes, name: str, provider: str) -> Catalogue:
     return read_uploaded_catalogue(data, name, provider)
 
@@ -63,7 +63,7 @@ def offer_form(machines: pd.DataFrame) -> Offer:
         own, own_arguments = own_form(machines)
         st.divider()
         base, name = _catalogue_form()
-        edited = _price_form(base, name)
+        edited = _price_form(base)
     mine = () if own is None else (own.instance(f"{datetime.now(UTC):%Y-%m-%d}"),)
     changed = edited != base
     file = "my-prices.csv" if changed else name
@@ -92,6 +92,7 @@ def _catalogue_form() -> tuple[tuple[Instance, ...], str]:
             help="For a file that does not name one, such as SkyPilot's: aws, gcp, azure, lambda.",
         )
     if file is None:
+        _uploaded.clear()  # of this session; who removes a file means it
         return shipped_instances(), ""
     try:
         found = _uploaded(file.getvalue(), file.name, (provider or "").strip())
@@ -111,7 +112,7 @@ def _catalogue_form() -> tuple[tuple[Instance, ...], str]:
     return found.instances, file.name
 
 
-def _price_form(base: tuple[Instance, ...], name: str) -> tuple[Instance, ...]:
+def _price_form(base: tuple[Instance, ...]) -> tuple[Instance, ...]:
     """The instances with the prices that were typed into the table."""
     st.markdown("**Your prices**")
     st.caption(
@@ -133,7 +134,7 @@ def _price_form(base: tuple[Instance, ...], name: str) -> tuple[Instance, ...]:
             )
             for name, kind in (("On demand", "on demand"), ("Spot", "spot; empty: none"))
         },
-        key=f"cost_prices_{hashlib.sha256(name.encode()).hexdigest()[:8]}_{len(shown)}",
+        key=f"cost_prices_{_rows_digest(shown)}",  # other rows take none of these edits
         height=260,
         alt="Prices of the instances, which can be typed over",
     )
@@ -151,6 +152,12 @@ def _price_form(base: tuple[Instance, ...], name: str) -> tuple[Instance, ...]:
             on_click="ignore",
         )
     return (*edited, *base[len(shown) :])
+
+
+def _rows_digest(instances: tuple[Instance, ...]) -> str:
+    """Says which instance is in which row."""
+    text = "\n".join(one.key for one in instances)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _key(instances: tuple[Instance, ...]) -> int:

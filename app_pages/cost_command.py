@@ -16,7 +16,7 @@ from estimator.cost import Job as PricedJob
 
 @dataclass(frozen=True)
 class View:
-    """What of the table is looked at: filters, key of the baseline, percent of the sensitivity."""
+    """What of the table is looked at; ``baseline`` is a row key, ``change`` in percent."""
 
     filters: Filters
     baseline: str
@@ -43,7 +43,7 @@ def command_line(job: Job, rental: Rental, offer: Offer, view: View, data: str) 
     return " ".join(parts) + data
 
 
-def note(offer: Offer, filters: Filters) -> str:
+def note(offer: Offer) -> str:
     """What the command line cannot say."""
     parts = []
     if offer.file:
@@ -51,8 +51,6 @@ def note(offer: Offer, filters: Filters) -> str:
             f"{offer.file} is the catalogue to download under *Your own machine, prices and "
             "catalogue*."
         )
-    if filters.one_each:
-        parts.append("It prints each instance in each region; the page its cheapest.")
     return " ".join(parts)
 
 

@@ -18,8 +18,10 @@ from app_pages.text import escape, seconds
 from charts.sensitivity import sensitivity_chart
 from charts.total_cost import total_cost_chart
 from collector.errors import BreakevenError
-from estimator.cost import CostLine, CostOptions, Job, breakeven_jobs
+from estimator.cost import CostOptions, Job
+from estimator.cost_table import rented_to_compare
 from estimator.instances import Instance
+from estimator.job_lines import Comparison, JobLine, compare_lines, line_of
 from estimator.own_machines import OwnMachine
 from estimator.rental_terms import all_rental_terms
 from estimator.sensitivity import sensitivity_table
@@ -27,6 +29,7 @@ from estimator.spread import rented_twice
 
 CHANGES = {"10": "10 %", "20": "20 %", "50": "50 %"}
 _POINTS = 41
+_STEPS = 12  # steps of the staircase that are drawn with both ends
 
 
 @dataclass(frozen=True)
@@ -41,14 +44,14 @@ class Priced:
     markets: tuple[str, ...]
 
 
-def show_break_even(
-    looked: Looked, jobs: int, own: OwnMachine | None, first: Row, fast: Row
-) -> None:
+def show_break_even(looked: Looked, own: OwnMachine | None, first: Row, fast: Row) -> None:
     """Number of jobs from which one choice is the cheaper of two, with both totals over it."""
     st.subheader("Break-even", anchor=False)
     names = looked.names
     mine = next((key for key in names if key.startswith("own/")), None)
-    cheap = row_key(first)
+    # a machine of one's own is set against what the command line sets it against
+    rented = rented_to_compare(looked.priced) if mine else None
+    cheap = row_key(first if rented is None else rented.to_dict())
     others = [key for key in (mine, row_key(fast), *names) if key in names and key != cheap]
     if cheap not in names or not others:
         st.info("A break-even needs two instances. Relax the filters.")
@@ -70,18 +73,21 @@ def show_break_even(
     if one == two:
         st.info("These are the same. Choose two different ones.")
         return
-    lines = [_line(row_of(looked.priced, key), jobs, own) for key in (one, two)]
+    lines = [
+        line_of(row_of(looked.priced, key), own if key == mine else None) for key in (one, two)
+    ]
     options = [names[one], names[two]]
-    count = breakeven_jobs(*lines)
-    st.markdown(_verdict(lines, options, count))
+    found = compare_lines(*lines)
+    st.markdown(_verdict(lines, options, found))
+    count = found.from_jobs or (None if found.up_to_jobs is None else found.up_to_jobs + 1)
     most = 10 ** np.ceil(np.log10(max(100.0, 10.0 * (count or 10))))
-    counts = sorted({round(value) for value in np.geomspace(1, most, _POINTS)})
+    counts = _counts(int(most), [line.slots for line in lines])
     frame = pd.DataFrame(
         [
             {
                 "option": option,
                 "jobs": many,
-                "total_usd": line.fixed_usd + many * line.marginal_usd_per_job,
+                "total_usd": line.total_usd(many),
             }
             for option, line in zip(options, lines, strict=True)
             for many in counts
@@ -101,33 +107,31 @@ def show_break_even(
         else ""
     )
     st.caption(
-        "Paid once (start-up, set-up, purchase) and then for each job, one machine of each; "
-        f"rounding to billing increments is left out here.{bought}"
+        "Paid once (start-up, set-up, purchase) and then for each round of as many jobs as the "
+        "machine has GPUs, filled or not: the cost rises in steps. One machine of each; rounding "
+        f"to billing increments and minimum charges are left out here.{bought}"
     )
 
 
-def _line(row: Row, jobs: int, own: OwnMachine | None) -> CostLine:
-    if own is not None and row["provider"] == "own":
-        return own.purchase_line(row["billed_s_p50"] / jobs)
-    return CostLine(float(row["fixed_usd"]), float(row["marginal_usd_per_job"]))
+def _counts(most: int, slots: Sequence[int]) -> list[int]:
+    """Numbers of jobs to draw: both ends of each step where steps are wide, then fewer."""
+    spread = {round(value) for value in np.geomspace(1, most, _POINTS)}
+    ends = {
+        count
+        for size in slots
+        for full in range(size, _STEPS * size + 1, size)
+        for count in (full, full + 1)
+    }
+    return sorted(count for count in spread | ends if count <= most)
 
 
-def _verdict(lines: Sequence[CostLine], options: Sequence[str], count: int | None) -> str:
-    """Which of the two is the cheaper, and from how many jobs on; Markdown."""
-    order = sorted(range(2), key=lambda i: (lines[i].fixed_usd, lines[i].marginal_usd_per_job))
-    small, large = (f"**{escape(_capital(options[i]))}**" for i in order)
-    if count is None and lines[0] == lines[1]:
-        return "Both cost the same at any number of jobs."
-    if count is None:
-        return f"{small} is cheaper at any number of jobs."
-    if count <= 1:
-        cheap = min(range(2), key=lambda i: lines[i].fixed_usd + lines[i].marginal_usd_per_job)
-        return f"**{escape(_capital(options[cheap]))}** is cheaper from the first job on."
-    total = lines[order[1]].fixed_usd + count * lines[order[1]].marginal_usd_per_job
-    return (
-        f"{large} is cheaper from **{count:,} jobs** on ({escape(dollars(total))} in all); below "
-        f"that **{escape(options[order[0]])}** is."
-    )
+def _verdict(lines: Sequence[JobLine], options: Sequence[str], found: Comparison) -> str:
+    """Where the first of the two is the cheaper; Markdown. The words are the command line's."""
+    words = f"**{escape(_capital(options[0]))}** against {escape(options[1])}: {found.verdict}"
+    if found.from_jobs is None or found.from_jobs == 1:
+        return f"{words}."
+    total = lines[0].total_usd(found.from_jobs)
+    return f"{words}; {escape(dollars(total))} in all for that many."
 
 
 def _capital(text: str) -> str:
@@ -179,8 +183,9 @@ def show_sensitivity(made: Priced) -> str:
         name="sensitivity",
     )
     st.caption(
-        "Price and time of a step are those of the cheapest instance alone; start-up, "
-        "interruptions and jobs change everywhere. Cross: another instance is the cheapest then."
+        "Price and time of a step are those of the answer's instance alone, the cheapest in time "
+        "where a limit is set; start-up, interruptions and jobs change everywhere. Cross: another "
+        "instance is the answer then."
     )
     return picked
 

@@ -34,8 +34,8 @@ _INPUTS = {
 def sensitivity_frame(table: pd.DataFrame, cheapest: str) -> pd.DataFrame:
     """Two rows an input (lower, higher) for the chart, the widest first.
 
-    ``cheapest`` is the row key of today's winner. Inputs that change neither the cost nor the
-    winner are left out.
+    ``cheapest`` is the row key of the base case's winner, the cheapest in time. Inputs that
+    change neither the cost nor the winner are left out.
     """
     width = (table[["low_usd", "high_usd"]].sub(table["base_usd"], axis=0)).abs().max(axis=1)
     moved = table[(width > 1e-6 * table["base_usd"]) | table["changes"].astype(bool)]

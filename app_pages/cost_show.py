@@ -25,8 +25,8 @@ from app_pages.text import escape
 from charts.pareto import pareto_chart
 from collector.errors import BreakevenError
 from estimator.cost import CostOptions
-from estimator.cost_export import export_bytes
-from estimator.cost_table import compare_with
+from estimator.cost_export import Format, export_bytes
+from estimator.cost_table import compare_with, mark_front
 from estimator.instances import Instance
 
 TOP = 15
@@ -123,7 +123,7 @@ def _shown(
 
 
 def show_table(looked: Looked) -> str:
-    """Cheapest first, with a baseline to compare with; returns the baseline's key, "" without."""
+    """Cheapest first, with a baseline to compare with; returns its row key, "" without one."""
     st.subheader("Instances", anchor=False)
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     priced, names = looked.priced, looked.names
@@ -152,7 +152,7 @@ def show_table(looked: Looked) -> str:
         f"{len(frame)} of {plural(len(priced), 'row')}, {len(looked.excluded)} excluded · "
         f"{escape(price_dates(priced['as_of']))} · bars: cost and time beside the largest shown"
     )
-    return "" if baseline == _NONE or refused else baseline.rpartition(" ")[0]
+    return "" if baseline == _NONE or refused else baseline
 
 
 def _columns(most_usd: float, slowest_s: float) -> dict[str, object]:
@@ -169,14 +169,18 @@ def _columns(most_usd: float, slowest_s: float) -> dict[str, object]:
         ),
         **dict.fromkeys(("90 % from", "90 % to", "Price per hour"), money),
         **dict.fromkeys(("Cost, x baseline", "Time, x baseline"), times),
-        "Time": config.TextColumn(help="Until all jobs are done, start-up included"),
+        "Time": config.TextColumn(
+            help="Mean until all jobs are done, start-up included; of several machines, until the "
+            "last one is"
+        ),
         "Time (s)": config.ProgressColumn(
             format="%.4g", min_value=0.0, max_value=slowest_s or 1.0, help="Until all jobs are done"
         ),
         "Basis": config.TextColumn(help="How the time is known; the page's method says more"),
         "On the front": config.CheckboxColumn(help="No other row is both faster and cheaper"),
         "In time": config.TextColumn(
-            help="yes: by the slow end of its interval too; likely: by the middle"
+            help="yes: by the slow end of its interval too; likely: by the middle, and with more "
+            "than 50 % probability where something may be interrupted or fail"
         ),
         "In budget": config.TextColumn(
             help="yes: at the dear end of its interval too; likely: in the middle"
@@ -222,19 +226,24 @@ def show_excluded(excluded: pd.DataFrame) -> None:
         )
 
 
-def show_downloads(priced: pd.DataFrame, fingerprint: str) -> None:
-    """The whole table with dated prices, sources and the dataset's fingerprint."""
+def show_downloads(rows: pd.DataFrame, fingerprint: str) -> None:
+    """Every row of the filters, as the command line's --out writes them."""
     with st.container(horizontal=True):
         for kind, mime in _DOWNLOADS.items():
             st.download_button(
                 f"Table as {'Parquet' if kind == 'parquet' else kind.upper()}",
-                data=partial(export_bytes, priced, fingerprint, kind),
+                data=partial(_exported, rows, fingerprint, kind),
                 file_name=f"breakeven-cost.{kind}",
                 mime=mime,
                 key=f"cost_download_{kind}",
-                help="All rows with price, its date and source, and the dataset's fingerprint",
+                help="All rows of the filters, a row for each region and price, the excluded too, "
+                "with the price's date and source and the dataset's fingerprint",
                 on_click="ignore",
             )
+
+
+def _exported(rows: pd.DataFrame, fingerprint: str, kind: Format) -> bytes:
+    return export_bytes(mark_front(rows), fingerprint, kind)
 
 
 def no_rows(rows: pd.DataFrame, filters: Filters, market: str) -> None:

@@ -41,6 +41,11 @@ class DatasetWatch:
             self._rest_until = now + _LOOK_REST * (now - began)
             return self._stamp
 
+    def look_again(self) -> None:
+        """Look at the next question, however soon: somebody knows that the files have changed."""
+        with self._lock:
+            self._rest_until = self._clock()
+
     def opened(self, seconds: float) -> None:
         """Tell how long it took to open what the last stamp stands for."""
         if seconds > _QUICK_S:

@@ -17,6 +17,7 @@ from app_pages.places import answers, with_names
 from app_pages.text import escape
 from collector.errors import BreakevenError
 from collector.workloads import get_workload
+from estimator.fair_pair import reasons_in_short
 from estimator.pair_answers import PairAnswer
 
 METHOD = """
@@ -79,21 +80,27 @@ def show_comparison(
     question = settings.question(job)
     vary = verdict.vary_form(job)
     try:
-        answer = verdict.compare(
-            source.fingerprint, question, *verdict.places_of(*pair), vary, model
-        )
+        with waiting:
+            answer = verdict.compare(
+                source.fingerprint, question, *verdict.places_of(*pair), vary, model
+            )
     except BreakevenError as error:
         top.info(f"These two cannot be compared: {escape(error)}")
         return pair, None
     with top:
         st.markdown(verdict.sentence(job, question, pair, answer))
+        faster = verdict.faster_text(found, pair)
+        if faster:
+            st.markdown(faster)
         verdict.show_figures(job, answer)
     verdict.show_curves(job, pair, answer)
     return pair, answer
 
 
-def show_commands(job: Job, settings: Settings, pair: Any, found: pd.DataFrame) -> None:
-    """The command lines that give the same numbers."""
+def show_commands(
+    job: Job, settings: Settings, pair: Any, found: pd.DataFrame, varied: str
+) -> None:
+    """The command lines that give the same numbers; ``varied`` grows in the break-even search."""
     data = shared.data_argument(source)
     math_mode = "" if job.math_mode == "ieee" else f" --math-mode {job.math_mode}"
     lines = []
@@ -107,6 +114,7 @@ def show_commands(job: Job, settings: Settings, pair: Any, found: pd.DataFrame) 
         )
         line += f" --reuse {settings.reuse}" if settings.reuse > 1 else ""
         line += " --about type" if settings.about == "type" else ""
+        line += f" --vary {varied}" if varied and varied != job.given[0][0] else ""
         lines.append(line + data)
     for row in found.groupby("device", sort=False).head(1).to_dict("records"):
         line = (
@@ -123,23 +131,26 @@ def show_commands(job: Job, settings: Settings, pair: Any, found: pd.DataFrame) 
 source = shared.open_dataset()
 shared.header("Estimate", "How long does it take on each machine, and does a GPU pay?", METHOD)
 shared.provenance(source, "estimates come from a model fitted to these measurements")
+waiting = st.container()  # in sight from the start: below the forms nobody sees that it works
 job = job_form(shared.measured_groups(source))
 top = st.container()
 settings = settings_form(job)
-model = shared.open_model(source)
+with waiting:
+    model = shared.open_model(source)
+question = settings.question(job, choose_machines(source, model))
 try:
-    places = answers(
-        source.fingerprint, settings.question(job, choose_machines(source, model)), model
-    )
+    with waiting:
+        places = answers(source.fingerprint, question, model)
 except BreakevenError as error:
     top.error(f"This job cannot be estimated: {escape(error)}")
     st.stop()
 names = source.names
 found = with_names(places.table, names)
 if found.empty:
+    why = f" Reasons: {escape(reasons_in_short(places.refused))}." if len(places.refused) else ""
     top.info(
-        "No machine can answer this. Choose another element type, workload or smaller parameters, "
-        "or add a machine by its data sheet."
+        f"No machine can answer this.{why} Choose another element type, workload or smaller "
+        "parameters, or add a machine by its data sheet."
     )
     show_refused(places.refused, names)
     st.stop()
@@ -151,4 +162,5 @@ show_parts(shown)
 if answer is not None:
     verdict.show_twice(pair, answer)
 show_refused(places.refused, names)
-show_commands(job, settings, pair, found)
+crossing = None if answer is None else answer.crossing
+show_commands(job, settings, pair, found, "" if crossing is None else crossing.parameter)

@@ -10,15 +10,18 @@ import streamlit as st
 from app_pages import widgets
 from app_pages.estimate_form import ABOUT
 from app_pages.job_form import Job
+from app_pages.shared import plural
 from app_pages.text import BASIS_NAMES, escape, is_known, seconds
 from charts.crossing import crossing_chart
 from collector.workloads import get_workload
 from estimator.breakeven import Place
+from estimator.fair_pair import fair_pair, faster_than
 from estimator.pair_answers import PairAnswer
-from estimator.place_answers import PlaceQuestion, fair_pair
+from estimator.place_answers import PlaceQuestion
 
 Row: TypeAlias = "pd.Series[Any]"
 
+AUTOMATIC = "Automatic"
 VERDICTS = {"gpu": "GPU is faster", "cpu": "CPU is faster", "unclear": "Too close to call"}
 _OPENINGS = {
     "gpu": "Yes, the GPU pays",
@@ -39,26 +42,48 @@ def compare(
 
 
 def pick_pair(found: pd.DataFrame) -> tuple[Row, Row] | None:
-    """The CPU and GPU place to compare; of one machine, measured if possible, unless chosen."""
-    fair = fair_pair(found)
-    if fair is None:
+    """The CPU and GPU place to compare: ``fair_pair`` of what was picked by hand, if anything.
+
+    Automatic is a choice of its own: a job that changes gets its own pair, as the same link and
+    the command ``pays`` give it.
+    """
+    if fair_pair(found) is None:
         return None
-    options = list(found["option"])
-    picked: list[Row] = []
-    for column, title, device, at in zip(
-        st.columns(2), ("CPU", "GPU"), ("cpu", "cuda"), fair, strict=True
-    ):
+    narrowed = found
+    for column, title, device in zip(st.columns(2), ("CPU", "GPU"), ("cpu", "cuda"), strict=True):
         with column:
             option = widgets.select(
                 title,
-                list(found.loc[found["device"] == device, "option"]),
+                [AUTOMATIC, *found.loc[found["device"] == device, "option"]],
                 f"estimate_{title.lower()}",
-                options[at],
-                help="Preset: the two sides of one machine, where both measured this very cell "
-                "if any did. The fastest of all is the first in the table below.",
+                AUTOMATIC,
+                help="Automatic: both sides of one machine, each through the library that is the "
+                "fastest by estimate among those that measured this size or sizes about it. "
+                "The fastest of all is the first in the table below.",
             )
-        picked.append(found.iloc[options.index(option)])
-    return picked[0], picked[1]
+        if option != AUTOMATIC:
+            narrowed = narrowed[(narrowed["device"] != device) | (narrowed["option"] == option)]
+    pair = fair_pair(narrowed)
+    assert pair is not None
+    return narrowed.iloc[pair[0]], narrowed.iloc[pair[1]]
+
+
+def faster_text(found: pd.DataFrame, pair: tuple[Row, Row]) -> str:
+    """Of each side one sentence where another place is faster by estimate, for Markdown."""
+    texts = []
+    for side, chosen in (("GPU", pair[1]), ("CPU", pair[0])):
+        faster = faster_than(found, chosen)
+        if faster is None:
+            continue
+        row = found.iloc[faster.at]
+        where = "the same machine" if faster.same_machine else escape(row["machine"])
+        doubt = BASIS_NAMES.get(row["basis"], row["basis"])
+        texts.append(
+            f"By estimate another {side} place is faster: {escape(row['backend'])} on {where} "
+            f"takes {seconds(row['seconds_p50'])}, {faster.ratio:.3g}x as fast ({escape(doubt)}; "
+            f"fitted to {plural(int(row['n_fit']), 'measured cell')})."
+        )
+    return " ".join(texts)
 
 
 def vary_form(job: Job) -> str:

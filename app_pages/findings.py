@@ -33,7 +33,17 @@ never right, such as lost PCIe lanes or a GPU slowed down by heat. *Look at it*:
 what may be on purpose, such as a lower power limit. *Note*: for information.
 
 Peers have the same GPU, and for what the processor does the same processor with as many cores. A
-machine without peers is compared with its data sheet only. The fingerprint has no ECC counters.
+machine without peers is compared with its data sheet, which is at most to be looked at; where all
+of a type stay below it there is one note about the type. The fingerprint has no ECC counters.
+
+*Throttled*: where heat or failing power slowed a quarter of a GPU's cells or more, what follows
+from it (slower kernels and copies, noise, drift) stands in that finding and not beside it.
+
+*Drift*: one operation is repeated along each run. With three peers or more, the slowdown from the
+first half of a run to the last (median of the latest five runs) is seen from 5 % beyond the
+peers', without them from 5 %; in both cases beyond four standard deviations. So a pattern that a
+whole type has along a run is no finding, nor is a run with fewer than four repetitions. Between
+runs: all runs from some date on are slower than all before, by 5 % and four deviations.
 """
 
 

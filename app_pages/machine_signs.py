@@ -9,6 +9,13 @@ from app_pages import fleet_queries, shared, widgets
 from app_pages.drift import show_drift
 from app_pages.text import reasons_text
 
+STOLEN = "Most stolen, repeated cells"
+_STOLEN_HELP = (
+    "Largest share of processor time that the hypervisor took during one cell, first calls and "
+    "the operation repeated for drift left out. `python -m collector check` counts those too and "
+    "may name more"
+)
+
 
 def show_signs(source: shared.Source, chosen: list[str]) -> None:
     """Signs of disturbance per machine, then per workload."""
@@ -25,7 +32,7 @@ def show_signs(source: shared.Source, chosen: list[str]) -> None:
             "Cells": frame["cells"],
             "Noisy": 100 * frame["noisy_share"],
             "Median spread": 100 * frame["median_spread"],
-            "Worst stolen": 100 * frame["worst_steal"],
+            STOLEN: 100 * frame["worst_steal"],
             "Preemptions": frame["involuntary_switches"],
             "Clock held down": 100 * frame["throttled_share"],
             "Hottest": frame["hottest_c"],
@@ -36,7 +43,8 @@ def show_signs(source: shared.Source, chosen: list[str]) -> None:
     widgets.table(
         table,
         columns={
-            **dict.fromkeys(("Noisy", "Median spread", "Worst stolen"), percent),
+            **dict.fromkeys(("Noisy", "Median spread"), percent),
+            STOLEN: st.column_config.NumberColumn(format="%.1f %%", help=_STOLEN_HELP),
             "Clock held down": st.column_config.NumberColumn(
                 format="%.1f %%",
                 help="Cells on the GPU during which the driver named any reason for a lower "

@@ -185,7 +185,10 @@ class RemoteModel:
     """
 
     def __init__(self, process: ModelProcess, paths: tuple[Path, ...], stamp: str) -> None:
-        """``stamp`` says which state of the dataset at ``paths`` is meant."""
+        """``stamp``: fingerprint of the dataset at ``paths`` as the asker knows it.
+
+        Where it is another one by now, every question raises DatasetError.
+        """
         self._process, self._paths, self._stamp = process, paths, stamp
         self._description: Description | None = None
 

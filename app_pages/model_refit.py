@@ -20,7 +20,7 @@ _MOST_RUNS = 300
 _LARGEST = 1e18
 
 
-@st.cache_data(max_entries=8, show_spinner="Fitting the selection")
+@st.cache_data(max_entries=8, show_spinner=f"Fitting the selection. {shared.OTHERS_WAIT}")
 def comparison(fingerprint: str, selection: Selection, _model: Any) -> RefitComparison:
     """Both fits on the cells outside the selection."""
     found: RefitComparison = _model.apply_to_measurements(

@@ -26,7 +26,7 @@ _PERCENT = {
 _SPLITS = ("between", "larger")
 
 
-@st.cache_data(max_entries=2, show_spinner="Validating on held-out sizes")
+@st.cache_data(max_entries=2, show_spinner=f"Validating on held-out sizes. {shared.OTHERS_WAIT}")
 def validation(fingerprint: str, _model: Any) -> pd.DataFrame:
     """Errors on sizes that the fit did not see."""
     found = _model.apply_to_measurements("estimator.validation:validate", _SPLITS)

@@ -120,7 +120,7 @@ def _details(steps: int, deadline: float | None) -> tuple[Job, CostOptions]:
         start_up = _time(
             "Start-up",
             "cost_start_up",
-            "From the request until the machine answers; it is billed.",
+            "From the request until the machine answers; counted as billed.",
             _TERMS_HINT,
         )
     with fields.next():
@@ -146,14 +146,16 @@ def _details(steps: int, deadline: float | None) -> tuple[Job, CostOptions]:
         checkpoint = _time(
             "Time to write a checkpoint",
             "cost_checkpoint",
-            "Empty: the job writes none, and starts over when a spot machine is taken away.",
-            "no checkpoints",
+            "On spot. Empty: writing one takes no time; without a distance beside it none is "
+            "written, and the job starts over when a spot machine is taken away.",
+            "0",
         )
     with fields.next():
         every = _time(
             "Checkpoint every",
             "cost_checkpoint_every",
-            "auto: the distance that costs least at that rate (Young 1974, Daly 2006).",
+            "auto: the distance that costs least at that rate (Young 1974, Daly 2006), none where "
+            "the rate is not known. A distance typed in counts at any rate.",
             "auto",
         )
     with fields.next():
@@ -254,7 +256,12 @@ def show_terms() -> None:
     """What the providers' terms are, with date and source of each."""
     with st.popover("The providers' terms"):
         widgets.table(_terms_table(), "Rental terms of each provider with date and source")
-        st.caption("A term that is not listed counts as 0; the billing increment as 1 s.")
+        st.caption(
+            "Where a provider's figure is not known, the longest or dearest of the others' stands "
+            "in for it, but interruptions count as 0. Start-up counts as billed, which is "
+            "pessimistic: providers begin to bill when the machine runs. None of these hold for a "
+            "machine of your own."
+        )
 
 
 @cache

@@ -11,9 +11,10 @@ import streamlit as st
 from app_pages import widgets
 from app_pages.text import escape, seconds
 from collector.errors import BreakevenError
-from estimator.rule_cases import INPUT_SOURCES, InputSource, RuleCase
-from estimator.rule_cases import cores_inputs as cores_inputs_of
-from estimator.rule_cases import throughput_inputs as throughput_inputs_of
+from estimator.rule_cases import RuleCase
+from estimator.rule_inputs import INPUT_SOURCES, InputSource
+from estimator.rule_inputs import cores_inputs as cores_inputs_of
+from estimator.rule_inputs import throughput_inputs as throughput_inputs_of
 from estimator.rule_report import ADVICE_TEXT
 from estimator.rules_of_thumb import (
     WORKED_EXAMPLES,

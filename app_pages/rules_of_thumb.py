@@ -15,8 +15,9 @@ from app_pages.rule_evidence import show_claims, show_examples, show_gaps
 from app_pages.rule_forms import choose_inputs, cores_form, throughput_form
 from app_pages.text import escape, seconds
 from collector.errors import BreakevenError
-from estimator.rule_cases import InputSource, RuleCase, rule_case
+from estimator.rule_cases import RuleCase, rule_case
 from estimator.rule_gaps import claim_table, gap_table, rule_pairs
+from estimator.rule_inputs import InputSource
 from estimator.rule_report import ADVICE_TEXT, NAMES, Answer, answers, off_by
 from estimator.rules_of_thumb import cost_ratio
 

@@ -19,7 +19,7 @@ from app_pages.dataset_watch import DatasetWatch
 from app_pages.garbage import settle
 from app_pages.model_process import LocalModel, ModelProcess, RemoteModel, wanted
 from app_pages.text import NO_VALUE, escape, unformula, unique_names
-from collector.errors import BreakevenError, UserError, WorkerError
+from collector.errors import BreakevenError, DatasetError, UserError, WorkerError
 from estimator.cache_directory import user_cache_directory
 from estimator.dataset import Measurements, load
 from estimator.index_process import prepare_index
@@ -28,6 +28,8 @@ DATA_VARIABLE = "BREAKEVEN_DATA"
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_DATA = ROOT / "data" / "runs"
 _MEMORY_LIMIT = "64MB"  # pages read small tables a part at a time
+#: The model answers one question at a time, whoever asks.
+OTHERS_WAIT = "Estimates on other pages wait meanwhile"
 _ADD_RUN = "python -m collector run --suite quick --out runs"
 
 logger = logging.getLogger(__name__)
@@ -160,6 +162,8 @@ def open_model(source: Source) -> RemoteModel | LocalModel:
             )
         return model
     except UserError as error:
+        if isinstance(error, DatasetError):
+            _watch().look_again()
         st.error(f"The model cannot be fitted: {escape(error)}")
     except (WorkerError, ArithmeticError, ValueError, LookupError, TypeError):
         # A dataset from elsewhere may hold what no test foresaw; the other pages still work.
@@ -202,7 +206,8 @@ def provenance(source: Source, note: str = "") -> None:
 
 def data_argument(source: Source) -> str:
     """The ``--data`` of a command line that reads the same dataset; empty for the default."""
-    if len(source.paths) == 1 and source.paths[0].resolve() == DEFAULT_DATA:
+    alone = len(source.paths) == 1 and source.paths[0].resolve() == DEFAULT_DATA
+    if alone and not (ROOT / "runs").is_dir():  # which the command line would read too
         return ""
     return "".join(f" --data {shlex.quote(str(path))}" for path in source.paths)
 

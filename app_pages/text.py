@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -102,12 +102,6 @@ def dtype_name(dtype: str, math_mode: str | None) -> str:
 def split_dtype(name: str) -> tuple[str, str]:
     """Inverse of ``dtype_name``: element type and math mode."""
     return ("float32", "tf32") if name == "tf32" else (name, "ieee")
-
-
-def with_params(frame: pd.DataFrame, params: Sequence[Mapping[str, int]]) -> pd.DataFrame:
-    """The frame with one mapping of parameters per row in the column ``params``."""
-    column: Any = list(params)
-    return frame.assign(params=column)
 
 
 def params_text(params: Any) -> str:

@@ -32,7 +32,7 @@ _HOST_MODES = ("resident", "end_to_end")
 _NOTHING = "nothing"
 
 
-@st.cache_data(max_entries=2, show_spinner="Reading the file")
+@st.cache_data(max_entries=2, show_spinner="Reading the file", scope="session")
 def _read(data: bytes, name: str) -> tuple[dict[str, str], pd.DataFrame, dict[str, int]]:
     run = read_uploaded_run(data, name)
     return facts_of(run), cells_of(run), statuses_of(run)
@@ -161,10 +161,11 @@ def show_upload(source: shared.Source) -> None:
         type=["parquet"],
         key="upload_run",
         max_upload_size=max(1, MAX_RUN_BYTES // 2**20),
-        help="It is read in memory, shown to you only, and forgotten when you leave or remove it. "
-        "Nothing is stored, and no page counts it.",
+        help="It is read in memory, shown to you only, and forgotten when you remove it or close "
+        "the dashboard. Nothing is written to disk, and no page counts it.",
     )
     if uploaded is None:
+        _read.clear()  # of this session
         st.caption(
             "The file that `python -m collector run` writes. It is neither stored nor added to "
             "the dataset."

@@ -21,7 +21,7 @@ from estimator.instances import UNDATED
 #: The limit that .streamlit/config.toml sets for any upload is the larger of the two.
 MAX_RUN_BYTES = MAX_BYTES
 MAX_CATALOGUE_BYTES = 8 * 2**20
-MAX_INSTANCES = 20_000
+MAX_INSTANCES = 5_000  # a table of their costs takes 10 MiB
 
 
 @dataclass(frozen=True)

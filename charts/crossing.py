@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from charts._axes import GREY, height_of, log_x, log_y, series_color, stack
+from charts._axes import GREY, bottom_legend, height_of, log_x, log_y, stack
 
 
 def crossing_chart(
@@ -18,7 +18,10 @@ def crossing_chart(
     values = pd.concat([frame["seconds_p5"], frame["seconds_p95"]])
     sizes = [*frame["size"].astype(float), chosen, *([crossing] if crossing else [])]
     x = log_x("size", size_title, sizes)
-    base = alt.Chart(frame).encode(x=x, color=series_color("option", "Option", options))
+    legend = bottom_legend()
+    legend["labelExpr"] = "split(datum.label, ' · ')"  # a phone has no room for one line
+    color = alt.Color("option:N", title="Option", scale=alt.Scale(domain=options), legend=legend)
+    base = alt.Chart(frame).encode(x=x, color=color)
     band = base.mark_area(opacity=0.2).encode(
         y=log_y("seconds_p5", "Time of one call (log scale)", values, "s"),
         y2=alt.Y2("seconds_p95"),
@@ -50,4 +53,4 @@ def crossing_chart(
             ],
         )
     )
-    return stack(band, line, rules, height=height_of(280, legend_rows=len(options)))
+    return stack(band, line, rules, height=height_of(280, legend_rows=2 * len(options)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from charts._axes import bottom_legend, log_x, row_labels, stack
+from charts._axes import log_x, stack
+from charts._marks import option_labels
 
 
 def estimate_intervals(
@@ -30,7 +31,7 @@ def estimate_intervals(
             "machine:N",
             title="Machine",
             scale=alt.Scale(domain=machines),
-            legend=bottom_legend() if len(machines) > 1 else None,
+            legend=None,  # the rows name their machines
         ),
         tooltip=[
             alt.Tooltip("option:N", title="Option"),
@@ -51,8 +52,8 @@ def estimate_intervals(
         .mark_point(shape="diamond", size=130, filled=False, strokeWidth=2)
         .encode(x=alt.X("measured_median_s:Q"))
     )
-    names = row_labels(alt.Chart(frame).encode(y=base.encoding.y), "option", above_px=9)
+    names = option_labels(alt.Chart(frame), base.encoding.y, above_px=13)
     layers = [interval, dots]
     if frame["measured_median_s"].notna().any():  # an empty layer would have no name to read out
         layers.append(measured)
-    return stack(*layers, names, height=alt.Step(42))
+    return stack(*layers, names, height=alt.Step(58))

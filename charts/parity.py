@@ -17,6 +17,7 @@ from charts._axes import (
     series_color,
     stack,
 )
+from charts._marks import series_shape
 
 
 def parity_chart(frame: pd.DataFrame, color_field: str, domain: list[str]) -> alt.LayerChart:
@@ -46,11 +47,14 @@ def parity_chart(frame: pd.DataFrame, color_field: str, domain: list[str]) -> al
     )
     dots = (
         alt.Chart(frame)
-        .mark_circle(size=42, opacity=0.7)
+        .mark_point(size=36, opacity=0.7, filled=True)
         .encode(
             x=log_x("measured_s", "Measured median", values, "s"),
             y=log_y("predicted_s", "Model", values, "s"),
             color=series_color(
+                color_field, color_field.replace("_", " ").capitalize(), domain, columns
+            ),
+            shape=series_shape(
                 color_field, color_field.replace("_", " ").capitalize(), domain, columns
             ),
             tooltip=[

@@ -5,7 +5,8 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from charts._axes import bottom_legend, row_labels, stack
+from charts._axes import bottom_legend, stack
+from charts._marks import option_labels
 
 PARTS = ("launch", "compute", "memory", "transfer")
 
@@ -23,7 +24,7 @@ def part_shares(frame: pd.DataFrame, options: list[str]) -> alt.LayerChart:
     )
     bars = (
         alt.Chart(frame)
-        .mark_bar(height=14, yOffset=8)
+        .mark_bar(height=14, yOffset=15)
         .encode(
             y=y,
             x=alt.X(
@@ -49,5 +50,5 @@ def part_shares(frame: pd.DataFrame, options: list[str]) -> alt.LayerChart:
         )
     )
     rows = frame[["option"]].drop_duplicates()
-    names = row_labels(alt.Chart(rows).encode(y=y), "option", above_px=2)
-    return stack(bars, names, height=alt.Step(42))
+    names = option_labels(alt.Chart(rows), y, above_px=6)
+    return stack(bars, names, height=alt.Step(56))

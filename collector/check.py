@@ -56,14 +56,6 @@ class RunVerdict:
     errors: tuple[ErrorDistribution, ...]
 
 
-def check_dataset(dataset: Dataset, now: datetime | None = None) -> list[Finding]:
-    """Findings over all runs, the worst first. An empty list means valid and quiet."""
-    findings = [*problem_findings(dataset)]
-    for verdict in check_runs(dataset, now):
-        findings += verdict.findings
-    return sorted(findings, key=lambda finding: finding.severity != "invalid")
-
-
 def problem_findings(dataset: Dataset) -> list[Finding]:
     """One for each file that was set aside."""
     return [Finding("invalid", problem.path.name, problem.reason) for problem in dataset.problems]
@@ -188,7 +180,8 @@ def _error_distributions(rows: Sequence[Row]) -> tuple[ErrorDistribution, ...]:
 
     errors: dict[str, list[float]] = {}
     for row in rows:
-        if row["relative_error"] is not None:
+        # a wrong result may have no finite error
+        if row["relative_error"] is not None and np.isfinite(row["relative_error"]):
             tf32 = "" if row["math_mode"] in (None, "ieee") else f" {row['math_mode']}"
             errors.setdefault(f"{row['dtype']}{tf32}", []).append(row["relative_error"])
     return tuple(

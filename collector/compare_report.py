@@ -166,7 +166,7 @@ def _shift_line(shift: Shift, settings: Settings) -> str:
     level = (
         f"more than {settings.smallest_effect:.0%} at the {settings.false_discovery_rate:.0%} level"
     )
-    said = f"different by {level}" if shift.different else f"not different by {level}"
+    said = f"different by {level}" if shift.different else f"no difference of {level} is shown"
     return f"{text}, 95 % interval {shift.ratio_low:.3f} to {shift.ratio_high:.3f}: {said}"
 
 

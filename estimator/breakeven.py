@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import exp, hypot, log
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +15,7 @@ import pandas as pd
 from collector.errors import EstimateError, SelectionError
 from collector.workloads import get_workload
 from estimator.features import operation
+from estimator.fitting_sizes import largest_that_fits
 from estimator.intervals import NORMAL_95
 
 if TYPE_CHECKING:
@@ -121,8 +123,8 @@ def breakeven_size(
     ``reuse`` is the number of calls that share one transfer of the operands. ``params`` holds
     the parameters that stay (by default those of the middle measured cell), ``vary`` names the
     one that grows (by default the first that is not fixed), ``about`` is that of
-    ``Model.predict``. Raises SelectionError and
-    EstimateError as ``Model.predict`` does.
+    ``Model.predict``. Sizes beyond the memory of either place are not examined. Raises
+    SelectionError and EstimateError as ``Model.predict`` does.
     """
     if not reuse >= 1.0:
         raise SelectionError(f"reuse={reuse}: one transfer serves at least one call")
@@ -163,9 +165,10 @@ def breakeven_size(
         width = np.hypot(half[:count], half[count:])
         return np.stack([centre, centre - width, centre + width], axis=1)
 
+    largest = largest_that_fits(model, lambda value: cells(np.array([value])), smallest, largest)
     grid = np.unique(np.geomspace(smallest, largest, _SIZES_EXAMINED).round().astype("int64"))
     ratios = log_ratios(grid)
-    crossings = [_last_crossing(grid, ratios, i, log_ratios) for i in range(3)]
+    crossings = _last_crossings(grid, ratios, log_ratios)
     family = get_workload(workload)
 
     def size(value: float | None) -> int | None:
@@ -185,28 +188,38 @@ def breakeven_size(
     )
 
 
-def _last_crossing(
+def _last_crossings(
     grid: np.ndarray[Any, Any],
     ratios: np.ndarray[Any, Any],
-    column: int,
     exact: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]],
-) -> float | None:
-    """Where a column of ``ratios`` last turns positive and stays so; None if it does not.
+) -> list[float | None]:
+    """Where each column of ``ratios`` last turns positive and stays so; None if it does not.
 
-    The bracket of the grid is filled with further sizes, and the root found on the curve
-    through them: sizes are whole numbers, so the curve is linear between them.
+    The brackets of the grid are filled with further sizes, all of them asked at once, and the
+    root found on the curve through them: sizes are whole numbers, so the curve is linear between.
     """
-    negative = np.flatnonzero(ratios[:, column] <= 0.0)
-    if not len(negative) or negative[-1] == len(grid) - 1:
-        return None
-    left, right = grid[negative[-1]], grid[negative[-1] + 1]
-    fine = np.unique(np.geomspace(left, right, _SIZES_BETWEEN).round().astype("int64"))
-    values = exact(fine)[:, column]
-    values[[0, -1]] = ratios[negative[-1] : negative[-1] + 2, column]
-    last = int(np.flatnonzero(values <= 0.0)[-1])
     from scipy.optimize import brentq
 
-    return float(brentq(lambda x: np.interp(x, fine, values), fine[last], fine[last + 1]))
+    brackets: dict[int, int] = {}
+    fine: dict[int, np.ndarray[Any, Any]] = {}
+    for column in range(ratios.shape[1]):
+        negative = np.flatnonzero(ratios[:, column] <= 0.0)
+        if len(negative) and negative[-1] < len(grid) - 1:
+            at = brackets[column] = int(negative[-1])
+            steps = np.geomspace(grid[at], grid[at + 1], _SIZES_BETWEEN)
+            fine[column] = np.unique(steps.round().astype("int64"))
+    found: list[float | None] = [None] * ratios.shape[1]
+    if not fine:
+        return found
+    asked = np.unique(np.concatenate(list(fine.values())))
+    answers = exact(asked)
+    for column, sizes in fine.items():
+        values = answers[np.searchsorted(asked, sizes), column]
+        values[[0, -1]] = ratios[brackets[column] : brackets[column] + 2, column]
+        last = int(np.flatnonzero(values <= 0.0)[-1])
+        curve = partial(np.interp, xp=sizes, fp=values)
+        found[column] = float(brentq(curve, sizes[last], sizes[last + 1]))
+    return found
 
 
 def _reason(ratio: np.ndarray[Any, Any], value: float | None, ends: list[int]) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from estimator.covariance import Array, Relation, Rows, Scales
+from estimator.covariance import Array, Indices, Relation, Rows, Scales
 from estimator.relations import (
     COPIES,
     COPY_COLUMNS,
@@ -28,7 +28,7 @@ from estimator.relations import (
     label,
     padded,
 )
-from estimator.residuals import Block, Indices, fit_block
+from estimator.residuals import Block, fit_block
 
 #: A block solves in the cube of its rows: beyond so many it is split (``_PARTS``), and a part
 #: that is still larger is thinned evenly (the parameters of the formula have seen all its rows).

@@ -13,6 +13,10 @@ itself, which is optimistic for jobs that are bound by the host. An interruption
 instance, and loses the round in progress (back to its last checkpoint), not the rounds before.
 The increment and the minimum charge count once for each machine, not once for each restart.
 
+``wall_s`` is a mean. Of several machines it is the mean of the last one's time, and the chance of
+being in time is that of all of them; both are in :mod:`estimator.lateness`. A round whose attempt
+fails is done again as a whole.
+
 Spot interruptions and checkpoints are in :mod:`estimator.interruptions`, machines of one's own in
 :mod:`estimator.ownership`; both are exported here too.
 """
@@ -29,6 +33,7 @@ from estimator.checks import check_number
 from estimator.cost_inputs import CostOptions, Job, Timing
 from estimator.instances import Instance
 from estimator.interruptions import HOUR_S, best_checkpoint_interval_s, expected_wall_s
+from estimator.lateness import Lateness
 from estimator.ownership import (
     HOURS_PER_YEAR,
     CostLine,
@@ -75,6 +80,7 @@ Interval: TypeAlias = tuple[float, float, float]  # p5, p50, p95
 HOURS_PER_MONTH = HOURS_PER_YEAR / 12.0
 _MOST_YEARS = 100.0
 _SURE = 0.95  # as likely as the time to stay below the slow end of its interval
+_LIKELY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +107,12 @@ class JobCost:
     ``wall_s`` (until the last job is done), ``billed_s`` (of all machines together) and
     ``total_usd`` are for all jobs, ``cost_usd`` for one completed job; each is (p5, p50, p95).
     Interruptions enter by their mean: the interval is that of the step time alone.
-    ``uninterrupted`` is the probability that no machine is taken away.
-    ``fixed_usd`` and ``marginal_usd_per_job`` leave rounding and unfilled GPUs out: they are for
-    :func:`breakeven_jobs`, on one machine.
+    ``uninterrupted`` is the probability that no machine is taken away, ``undisturbed`` that no
+    attempt fails either. ``lateness`` is one machine's at the median and at the slow end.
+
+    One machine without rounding costs ``fixed_usd + ceil(n / slots) x round_usd`` and egress for n
+    jobs (:mod:`estimator.job_lines`); a round takes ``round_s``. ``marginal_usd_per_job`` is one
+    more job where every GPU is filled.
     """
 
     instance: Instance
@@ -124,6 +133,11 @@ class JobCost:
     expected_interruptions: float
     interruption_overhead_s: float
     uninterrupted: float
+    undisturbed: float
+    lateness: tuple[Lateness, Lateness]
+    slots: int
+    round_s: float
+    round_usd: float
     fixed_usd: float
     marginal_usd_per_job: float
 
@@ -135,20 +149,30 @@ class JobCost:
     def meets_deadline(self, deadline_s: float) -> str:
         """One of "yes" (even the slow end of the interval does), "likely" (the median) and "no".
 
-        A machine that is taken away with more than 5 % probability never gets a "yes".
+        "likely" also asks that all machines are in time with more than 50 % probability, "yes"
+        with 95 % at the slow end, and a machine that is taken away with more than 5 % probability
+        never gets a "yes".
         """
         check_number("deadline_s", deadline_s)
-        return self._meets(self.wall_s, deadline_s)
+        if self.wall_s[1] > deadline_s or self.in_time_probability(deadline_s) <= _LIKELY:
+            return "no"
+        slow = self.lateness[1].chance(deadline_s, self.machines)
+        sure = min(slow, self.uninterrupted) >= _SURE and self.wall_s[2] <= deadline_s
+        return "yes" if sure else "likely"
+
+    def in_time_probability(self, deadline_s: float) -> float:
+        """Probability that all machines are done by then, at the median time of a step."""
+        return self.lateness[0].chance(deadline_s, self.machines)
 
     def meets_budget(self, budget_usd: float) -> str:
-        """One of "yes" (even the dear end of the interval does), "likely" (the median) and "no"."""
-        check_number("budget_usd", budget_usd)
-        return self._meets(self.total_usd, budget_usd)
+        """One of "yes" (even the dear end of the interval does), "likely" (the median) and "no".
 
-    def _meets(self, interval: Interval, limit: float) -> str:
-        if interval[2] <= limit and self.uninterrupted >= _SURE:
+        What is interrupted, or has to be repeated, with more than 5 % probability gets no "yes".
+        """
+        check_number("budget_usd", budget_usd)
+        if self.total_usd[2] <= budget_usd and self.undisturbed >= _SURE:
             return "yes"
-        return "likely" if interval[1] <= limit else "no"
+        return "likely" if self.total_usd[1] <= budget_usd else "no"
 
 
 def job_cost(
@@ -170,8 +194,8 @@ def job_cost(
     plans = [plan_of(s, job, how, interval_s) for s in seconds]
     machines = machines_of(plans, batches, how)
     rounds = math.ceil(batches / machines)
-    wall_s = _each(lambda plan: plan.fixed_s + rounds * plan.round_s, plans)
-    _check_duration(wall_s)
+    _check_duration(_each(lambda plan: plan.fixed_s + rounds * plan.round_s, plans))
+    wall_s = _each(lambda plan: plan.lateness(rounds).last_s(machines), plans)
     run_s = _each(lambda plan: machines * plan.fixed_s + batches * plan.round_s, plans)
     billed_s = _each(lambda plan: billed_seconds(plan, batches, machines, how), plans)
     usd_per_s = price / HOUR_S
@@ -188,6 +212,7 @@ def job_cost(
     written_s = checkpoints(calm_s, interval_s) * how.checkpoint_s
     exposed_s = machines * fixed_s + batches * (calm_s + written_s)
     usd_per_run_s = usd_per_s + storage_usd_per_s
+    uninterrupted = math.exp(-rate_per_s * exposed_s)
     return JobCost(
         instance=instance,
         spot=how.spot,
@@ -211,10 +236,15 @@ def job_cost(
             storage=storage_usd_per_s * run_s[1],
             egress=egress_usd,
         ),
-        checkpoint_interval_s=interval_s if rate_per_s else None,
+        checkpoint_interval_s=interval_s if how.spot else None,
         expected_interruptions=rate_per_s * run_s[1],
         interruption_overhead_s=max(0.0, wall_s[1] - fixed_s - rounds * calm_s),
-        uninterrupted=math.exp(-rate_per_s * exposed_s),
+        uninterrupted=uninterrupted,
+        undisturbed=uninterrupted * how.probability_of_completion**batches,
+        lateness=(plans[1].lateness(rounds), plans[2].lateness(rounds)),
+        slots=slots,
+        round_s=plans[1].round_s,
+        round_usd=usd_per_run_s * plans[1].round_s,
         fixed_usd=usd_per_run_s * plans[1].fixed_s,
         marginal_usd_per_job=usd_per_run_s * plans[1].round_s / slots + egress_usd / job.jobs,
     )

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from estimator.cost_report import WIDTH, shortened
-from estimator.cost_table import cheapest, priced
+from estimator.cost_table import rented_to_compare, row_of_own
+from estimator.job_lines import compare_lines, line_of
 from estimator.own_machines import OwnMachine
-from estimator.ownership import CostLine, breakeven_jobs
 from estimator.report import dollars, text_table
 
 _INPUTS = {
@@ -49,26 +49,22 @@ def _winner(row: Mapping[Any, Any], base: str) -> str:
 
 
 def purchase_lines(table: pd.DataFrame, own: Sequence[OwnMachine]) -> list[str]:
-    """For each machine of one's own: from how many jobs buying it beats renting the cheapest."""
-    able = priced(table)
-    rented = cheapest(able[able["provider"] != "own"])
+    """For each machine of one's own: from how many jobs buying it beats renting.
+
+    Set against the cheapest rented instance in time, or the cheapest rented if none is.
+    """
+    rented = rented_to_compare(table)
     lines = []
     for machine in own:
-        name = machine.name or machine.hardware
-        mine = able[(able["provider"] == "own") & (able["instance"] == name)]
-        if rented is None or mine.empty:
+        mine = row_of_own(table, machine)
+        if rented is None or mine is None:
             continue
-        row = mine.iloc[0]
-        jobs = row["total_usd_p50"] / row["cost_usd_p50"]
-        work_usd = row["part_transfer_usd"] + row["part_steps_usd"]
-        seconds = work_usd / row["price_usd_per_h"] * 3600.0 / jobs
-        rent = CostLine(float(rented["fixed_usd"]), float(rented["marginal_usd_per_job"]))
-        count = breakeven_jobs(machine.purchase_line(float(seconds)), rent)
-        place = f"{rented['provider']}/{rented['instance']}"
-        when = "never" if count is None else f"from {count:,} jobs on"
+        bought = line_of(mine.to_dict(), machine)
+        found = compare_lines(bought, line_of(rented.to_dict()))
         text = (
-            f"Bought for {dollars(machine.purchase_usd)} only for these jobs, {name} is cheaper "
-            f"than renting {place} {when}."
+            f"Bought for {dollars(machine.purchase_usd)} only for these jobs, "
+            f"{machine.name or machine.hardware} against renting "
+            f"{rented['provider']}/{rented['instance']}: {found.verdict}."
         )
         lines += textwrap.wrap(text, WIDTH, subsequent_indent="  ")
     return lines

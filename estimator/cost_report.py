@@ -10,8 +10,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from estimator.cost_table import Row, cheapest, cheapest_in_time, fastest, overlapping, priced
-from estimator.instance_costs import OWN, SPOT
-from estimator.rental_terms import OTHERS, TERMS, RentalTerms
+from estimator.instance_costs import SPOT
 from estimator.report import dollars, duration, text_table
 from estimator.sensitivity import price_margin, runner_up
 
@@ -19,6 +18,7 @@ _Row: TypeAlias = "Row | Mapping[Any, Any]"
 
 WIDTH = 100
 _ALWAYS = ("time", "$/job", "90 % interval", "time from", "price of")
+_MAY_WRAP = ("against it", "price of", "in budget", "GPU", "in time", "market")
 _BASIS = {
     "from_specs": "data sheets",
     "same_cores": "same CPU family",
@@ -31,22 +31,6 @@ _BASIS_LONG = {
     "extrapolated": "from a machine with the same GPU, beyond the measured sizes",
     "new_workload": "from a machine with the same GPU; no such case was measured there",
     "probed": "from a machine with the same GPU, through other machines",
-}
-_TERM_WORDS = {
-    "billing_increment_s": "billed by {:g} s",
-    "minimum_billed_s": "at least {:g} s",
-    "start_up_s": "start-up {:g} s",
-    "interruptions_per_h": "{:.3g} interruptions an hour",
-    "storage_usd_per_gib_month": "storage {:g} USD per GiB and month",
-    "egress_usd_per_gib": "egress {:g} USD per GiB",
-}
-_TERM_OPTIONS = {
-    "billing_increment_s": "--increment",
-    "minimum_billed_s": "--minimum",
-    "start_up_s": "--start-up",
-    "interruptions_per_h": "--interruptions",
-    "storage_usd_per_gib_month": "--storage-price",
-    "egress_usd_per_gib": "--egress-price",
 }
 
 
@@ -64,16 +48,20 @@ def answer_lines(table: pd.DataFrame) -> list[str]:
         if likely is None:
             lines.append("  none: no instance is likely to make it")
         else:
-            lines.append(f"  {_place(likely)}")
-            lines.append(f"  {_figures(likely)}{'' if _same(sure, likely) else '; not sure'}")
+            doubt = "" if _same(sure, likely) else "; not sure"
+            lines += [*_indented(_place(likely)), *_indented(f"{_figures(likely)}{doubt}")]
             if sure is not None and not _same(sure, likely):
                 text = f"surely: {_place(sure)}, {dollars(sure['cost_usd_p50'])} per job"
-                lines += textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
+                lines += _indented(text)
     for title, row in (("Cheapest", best), ("Fastest", quick)):
         if not (title == "Cheapest" and _same(row, likely)):
-            lines += [f"{title}:", f"  {_place(row)}", f"  {_figures(row)}"]
+            lines += [f"{title}:", *_indented(_place(row)), *_indented(_figures(row))]
     chosen = best if likely is None else likely
     return [*lines, *_how_sure(table, chosen)]
+
+
+def _indented(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
 
 
 def _limited(table: pd.DataFrame) -> str:
@@ -98,7 +86,10 @@ def _figures(row: _Row) -> str:
     wall = (duration(row[f"wall_s_{end}"]) for end in ("p50", "p5", "p95"))
     middle, low, high = cost
     soon, early, late = wall
-    return f"{middle} per job ({low} to {high}), done in {soon} ({early} to {late})"
+    done = "the last done" if row["machines"] > 1 else "done"
+    chance = row["in_time_probability"]
+    sure = f", in time with {chance:.0%} probability" if 0.0 < chance < 0.995 else ""
+    return f"{middle} per job ({low} to {high}), {done} in {soon} ({early} to {late}){sure}"
 
 
 def _how_sure(table: pd.DataFrame, chosen: Row) -> list[str]:
@@ -106,7 +97,7 @@ def _how_sure(table: pd.DataFrame, chosen: Row) -> list[str]:
     parts = [f"How sure: brackets are 90 % intervals of the time of a step. It is {basis}."]
     others = overlapping(table)
     if others:
-        rows = "1 other row" if others == 1 else f"{others} other rows"
+        rows = "1 other instance" if others == 1 else f"{others} other instances"
         parts.append(f"{rows} may cost as little, as far as the intervals tell.")
     margin, next_best = price_margin(table, chosen), runner_up(table, chosen)
     if next_best is not None and math.isfinite(margin) and margin > 0.0:
@@ -128,11 +119,13 @@ def _spot_words(row: _Row) -> str:
         return "No interruption is counted: the rate is not known; give --interruptions."
     interval = float(row["checkpoint_interval_s"])
     saved = "no checkpoints" if math.isnan(interval) else f"a checkpoint every {duration(interval)}"
-    lost = dollars(row["part_interruptions_usd"])
+    share = row["part_interruptions_usd"] / row["total_usd_p50"]
+    lost = dollars(share * row["cost_usd_p50"])
+    taken = "its machines are" if row["machines"] > 1 else "it is"
     return (
-        f"At {rate:.3g} interruptions an hour ({saved}) it is taken away "
-        f"{row['expected_interruptions']:.2g} times on average, never with a probability of "
-        f"{row['uninterrupted_probability']:.0%}; that costs {lost}."
+        f"At {rate:.3g} interruptions an hour ({saved}) {taken} taken away "
+        f"{row['expected_interruptions']:.2g} times on average for all jobs, never with a "
+        f"probability of {row['uninterrupted_probability']:.0%}; that costs {lost} per job."
     )
 
 
@@ -166,14 +159,22 @@ def table_lines(table: pd.DataFrame, top: int = 0) -> list[str]:
 
 
 def _fitting(rows: Sequence[_Row], columns: list[str]) -> list[str]:
-    """The table, without the columns that do not fit the width."""
+    """The table; columns that do not fit the width stand below their row, none is left out."""
     cells = [_cells(row) for row in rows]
-    for dropped in (None, "price of", "time from", "90 % interval", "machines"):
-        columns = [name for name in columns if name != dropped]
+    below: list[str] = []
+    for moved in (None, *_MAY_WRAP):
+        below += [moved] if moved in columns else []
+        columns = [name for name in columns if name != moved]
         lines = text_table(columns, [[row[name] for name in columns] for row in cells]).splitlines()
         if max(map(len, lines)) <= WIDTH:
             break
-    return lines
+    if not below:
+        return lines
+    wrapped = lines[: -len(cells)]
+    for line, row in zip(lines[-len(cells) :], cells, strict=True):
+        more = "; ".join(f"{name}: {row[name]}" for name in below if row[name])
+        wrapped += [line, *textwrap.wrap(more, WIDTH, initial_indent="  ", subsequent_indent="  ")]
+    return wrapped
 
 
 def _cells(row: _Row) -> dict[str, str]:
@@ -185,7 +186,7 @@ def _cells(row: _Row) -> dict[str, str]:
         "machines": f"{row['machines']:.0f}",
         "in time": str(row["meets_deadline"]),
         "in budget": str(row["meets_budget"]),
-        "against it": shortened(_against(row), 26),
+        "against it": _against(row),
         "time": duration(row["wall_s_p50"]),
         "$/job": dollars(row["cost_usd_p50"]),
         "90 % interval": f"{dollars(row['cost_usd_p5'])}-{dollars(row['cost_usd_p95'])[1:]}",
@@ -216,81 +217,6 @@ def left_out_lines(table: pd.DataFrame) -> list[str]:
             f"{reason}: {shown}", WIDTH, initial_indent="  ", subsequent_indent="    "
         )
     return lines
-
-
-def assumption_lines(
-    table: pd.DataFrame,
-    terms: Mapping[str, RentalTerms],
-    given: Sequence[str],
-    used: Sequence[str] = tuple(TERMS),
-) -> list[str]:
-    """What the rows rest on: dates of prices, the providers' terms with sources, what is unknown.
-
-    ``given``: terms that the user set; ``used``: those that matter to this job.
-    """
-    able = priced(table)
-    dates = sorted(set(able["as_of"]))
-    paragraphs = [
-        f"Prices: catalogue, {_span(dates)}. They change: check the provider's before you rent.",
-        "Jobs run one on each GPU and share the host; a machine that is not filled is paid in "
-        "full. Start-up counts as billed.",
-    ]
-    open_terms = [name for name in used if name not in given]
-    found = [
-        _terms_of(provider, known, open_terms)
-        for provider in sorted(set(able["provider"]) - {OWN})
-        if (known := terms.get(provider, terms.get(OTHERS))) is not None
-    ]
-    if any(found):
-        options = ", ".join(_TERM_OPTIONS[name] for name in open_terms)
-        paragraphs.append(f"Providers' terms; {options} set them, --no-terms leaves them out:")
-        paragraphs += [text for text in found if text]
-    lines = ["What this rests on:"]
-    for paragraph in paragraphs:
-        lines += textwrap.wrap(
-            paragraph,
-            WIDTH,
-            initial_indent="- ",
-            subsequent_indent="  ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    return lines
-
-
-def _terms_of(provider: str, known: RentalTerms, names: Sequence[str]) -> str:
-    """One sentence: each figure with its source, once for figures of one source."""
-    groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    figure_names: dict[tuple[str, str], str] = {}
-    for name in names:
-        value = getattr(known, name)
-        if value is not None:
-            where, _, what = known.source(name).partition(" : ")
-            words = _TERM_WORDS[name].format(value)
-            group = where, known.as_of(name)
-            figure_names[group] = name
-            groups.setdefault(group, []).append((words, what))
-    parts = []
-    for (where, day), figures in groups.items():
-        found = ", ".join(words for words, _ in figures)
-        if known.borrowed(figure_names[where, day]):
-            parts.append(f"{found} ({where})")
-            continue
-        details = "; ".join(what for _, what in figures if what)
-        parts.append(
-            f"{found} ({details}; {where}, {day})" if details else f"{found} ({where}, {day})"
-        )
-    return f"{provider}: {'; '.join(parts)}" if parts else ""
-
-
-def _span(dates: Sequence[str]) -> str:
-    dated = [day for day in dates if day != "undated"]
-    parts = (
-        [f"of {dated[0]}" if len(dated) == 1 else f"of {dated[0]} to {dated[-1]}"] if dated else []
-    )
-    if "undated" in dates:
-        parts.append("some of them undated" if dated else "undated")
-    return ", ".join(parts)
 
 
 def shortened(text: str, width: int, mark: str = "..") -> str:

@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 
 from collector.errors import SelectionError
-from estimator.ownership import CostLine, breakeven_jobs
+from estimator.job_lines import compare_lines, line_of
+from estimator.own_machines import OwnMachine
 
 Row: TypeAlias = "pd.Series[Any]"
+_ALIKE = 1e-9
 
 
 def priced(table: pd.DataFrame) -> pd.DataFrame:
@@ -65,20 +67,33 @@ def _first(able: pd.DataFrame, order: list[str]) -> Row | None:
 
 
 def overlapping(table: pd.DataFrame) -> int:
-    """Other rows whose 90 % interval of cost begins at or below the upper end of the cheapest's."""
-    best = cheapest(table)
+    """Other instances that may cost as little as the answer, as far as the intervals tell.
+
+    The answer is the cheapest in time and budget, or the cheapest if none is. Counted are those
+    that are in time too and whose 90 % interval of cost begins at or below the upper end of the
+    answer's; other prices and regions of one instance count once, those of the answer not at all.
+    """
+    best = cheapest_in_time(table)
+    able = priced(table)
+    if best is not None:
+        able = able[(able["meets_deadline"] != "no") & (able["meets_budget"] != "no")]
+    else:
+        best = cheapest(table)
     if best is None:
         return 0
-    return int((priced(table)["cost_usd_p5"] <= best["cost_usd_p95"]).sum()) - 1
+    near = able[able["cost_usd_p5"] <= best["cost_usd_p95"]]
+    names = near[["provider", "instance"]].drop_duplicates()
+    return len(names) - 1
 
 
 def compare_with(table: pd.DataFrame, key: str, market: str | None = None) -> pd.DataFrame:
     """The table with each priced row set against the baseline ``key`` (provider/instance/region).
 
     Adds cost_ratio and time_ratio (to the baseline's medians; below 1 is better),
-    cheaper_from_jobs (count of jobs from which the row costs less than the baseline, missing if
-    never) and verdict. The counts are of :func:`breakeven_jobs`, one machine of each kind.
-    Raises SelectionError if the baseline is not in the table, or has no cost.
+    cheaper_from_jobs (count of jobs from which the row costs less than the baseline for good,
+    missing if never) and verdict. The counts are of :mod:`estimator.job_lines`, one machine of
+    each kind and no rounding; where the costs as rented for the jobs asked say otherwise, the
+    verdict is theirs. Raises SelectionError if the baseline is not in the table, or has no cost.
     """
     able = priced(table)
     found = able[able["key"] == key]
@@ -86,7 +101,8 @@ def compare_with(table: pd.DataFrame, key: str, market: str | None = None) -> pd
     if found.empty:
         raise SelectionError(f"{key}: no priced instance of this table to compare with")
     base = found.iloc[0]
-    line = CostLine(float(base["fixed_usd"]), float(base["marginal_usd_per_job"]))
+    line = line_of(base.to_dict())
+    jobs = round(base["total_usd_p50"] / base["cost_usd_p50"]) if base["cost_usd_p50"] else 1
     counts: list[int | None] = []
     verdicts: list[str] = []
     for position, row in zip(table.index, table.to_dict("records"), strict=True):
@@ -94,8 +110,12 @@ def compare_with(table: pd.DataFrame, key: str, market: str | None = None) -> pd
         if position == base.name:
             verdict = "the baseline"
         elif not row["excluded"]:
-            other = CostLine(float(row["fixed_usd"]), float(row["marginal_usd_per_job"]))
-            count, verdict = _verdict(other, line)
+            other = line_of(row)
+            against = compare_lines(other, line)
+            count = against.from_jobs
+            saved = line.total_usd(jobs) - other.total_usd(jobs)
+            ratio = row["cost_usd_p50"] / base["cost_usd_p50"] if base["cost_usd_p50"] else 1.0
+            verdict = _as_rented(against.verdict, saved, ratio, jobs)
         counts.append(count)
         verdicts.append(verdict)
     return table.assign(
@@ -106,23 +126,26 @@ def compare_with(table: pd.DataFrame, key: str, market: str | None = None) -> pd
     )
 
 
-def _verdict(one: CostLine, base: CostLine) -> tuple[int | None, str]:
-    """From how many jobs ``one`` is cheaper than ``base``, and that in words."""
-    less_fixed = one.fixed_usd <= base.fixed_usd
-    less_each = one.marginal_usd_per_job <= base.marginal_usd_per_job
-    if one == base:
-        return None, "costs the same"
-    if less_fixed and less_each:
-        return 1, "always cheaper"
-    if not less_fixed and not less_each:
-        return None, "never cheaper"
-    count = breakeven_jobs(one, base)
-    if less_fixed:  # cheaper until the other's lower cost per job has paid its start
-        if count is None:
-            return 1, "always cheaper"
-        if count <= 1:
-            return None, "never cheaper"
-        return 1, "cheaper up to 1 job" if count == 2 else f"cheaper up to {count - 1:,} jobs"
-    if count is None:
-        return None, "never cheaper"
-    return count, "always cheaper" if count == 1 else f"cheaper from {count:,} jobs on"
+def _as_rented(verdict: str, saved_usd: float, ratio: float, jobs: int) -> str:
+    """The verdict, unless minimum, increment or more machines turn it at the count asked for."""
+    count = "1 job" if jobs == 1 else f"{jobs:,} jobs"
+    if ratio > 1.0 + _ALIKE and saved_usd > 0.0:
+        return f"dearer as rented for {count}"
+    if ratio < 1.0 - _ALIKE and saved_usd <= 0.0:
+        return f"cheaper as rented for {count}"
+    return verdict
+
+
+def rented_to_compare(table: pd.DataFrame) -> Row | None:
+    """What buying is set against: the cheapest rented row in time, else the cheapest rented."""
+    rented = table[table["provider"] != "own"]
+    in_time = cheapest_in_time(rented)
+    return cheapest(rented) if in_time is None else in_time
+
+
+def row_of_own(table: pd.DataFrame, machine: OwnMachine) -> Row | None:
+    """The priced row of a machine of one's own; None if there is none."""
+    name = machine.name or machine.hardware
+    able = table["excluded"] == ""
+    mine = table[able & (table["provider"] == "own") & (table["instance"] == name)]
+    return None if mine.empty else mine.iloc[0]

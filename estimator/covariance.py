@@ -9,8 +9,13 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Codes = np.ndarray[Any, np.dtype[np.int64]]
+Indices = np.ndarray[Any, np.dtype[np.intp]]
 
 _ROUGH = 5  # times shorter than the smooth function's: only (nearly) the same shape shares it
+
+#: Rows that differ by less in position and class (length scales) and in derivatives are nearly
+#: equal.
+_ALIKE_PLACES, _ALIKE_JACOBIAN = 1 / 400, 1 / 100
 
 _LARGEST = 2**31  # that a number for the codes of a row may reach before the next column
 
@@ -178,3 +183,25 @@ def through_parameters(kinds: Kinds, spreads: Array, one: Rows, other: Rows) -> 
                 part *= kinds.spread_out(same)
             total += part
     return total
+
+
+def distinct_rows(rows: Rows) -> tuple[Indices, Indices]:
+    """One row of each kind of equal rows, and each row's place among those."""
+    generator = np.random.default_rng(0)
+    mixed = np.zeros(len(rows))
+    for values in vars(rows).values():
+        mixed += (values * generator.normal(size=values.shape[1])).sum(axis=1)
+    _, first, place = np.unique(mixed, return_index=True, return_inverse=True)
+    return first, place.ravel()
+
+
+def nearly_distinct_rows(rows: Rows) -> tuple[Indices, Indices]:
+    """As ``distinct_rows``, of nearly equal rows."""
+    return distinct_rows(
+        Rows(
+            np.rint(rows.position / _ALIKE_PLACES),
+            np.rint(rows.classes / _ALIKE_PLACES),
+            rows.codes,
+            np.rint(rows.jacobian / _ALIKE_JACOBIAN),
+        )
+    )

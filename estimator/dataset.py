@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,9 +20,10 @@ from collector.dataset import Dataset, FileProblem, RunInfo, merge_datasets, rea
 from collector.errors import EstimateError
 from collector.storage import as_path, as_url
 from collector.workloads import FAMILIES
+from estimator.cache_directory import private_temporary_directory
 from estimator.hardware import match_gpu
 from estimator.index import LEAST_BYTES, Index, find_index, know_files
-from estimator.index_attach import VIEW, attach_index, create_rows, create_views
+from estimator.index_attach import VIEW, attach_index, create_rows, create_sources, create_views
 from estimator.index_build import listed, quoted, row_files
 from estimator.index_tables import CELL_COLUMNS, MACHINE_COLUMNS, TABLES, WORK_COLUMNS
 
@@ -86,7 +88,8 @@ class Measurements:
     """A dataset that is open for queries. Use ``connection.cursor()`` in each thread.
 
     The connection reads the dataset's own directories and nothing else: external access is
-    off and the configuration is locked.
+    off and the configuration is locked. It has the tables of ``estimator.index``; of a large
+    dataset the view ``measurements`` of all rows is there for ``frame`` and ``query`` only.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -107,9 +110,16 @@ class Measurements:
 
     def query(self, query: str, parameters: Sequence[Any] = ()) -> pd.DataFrame:
         """Result of a trusted SQL query as a DataFrame, maps as dicts. Safe in any thread."""
+        if VIEW in query:
+            self._need_rows()
         result = self.connection.cursor().sql(query, params=list(parameters)).to_arrow_table()
         frame: pd.DataFrame = result.to_pandas(maps_as_pydicts="strict")
         return frame
+
+    def _need_rows(self) -> None:
+        """Where there is an index, the view of all rows is made when it is first asked for."""
+        with contextlib.suppress(duckdb.CatalogException):  # another thread is making it
+            create_rows(self.connection)
 
     @cached_property
     def machines(self) -> pd.DataFrame:
@@ -161,7 +171,7 @@ def open_dataset(
     known = know_files(dataset, index)
     connection = duckdb.connect(":memory:", config=_limits(memory_limit))
     connection.execute("set timezone = 'UTC'")
-    create_rows(connection, dataset)
+    create_sources(connection, dataset)
     large = sum(dataset.file_keys[path].size for path in known) >= LEAST_BYTES if index else False
     attached = index is not None and large and attach_index(connection, index, dataset, known)
     if not attached:
@@ -177,7 +187,7 @@ def open_dataset(
 
 def _limits(memory_limit: str) -> dict[str, str | bool | int | float | list[str]]:
     """DuckDB's settings: it may use this much memory, then files that are temporary."""
-    folder = Path(tempfile.gettempdir()) / f"breakeven-{os.getpid()}"
+    folder = private_temporary_directory() / f"{os.getpid()}-{secrets.token_hex(8)}"
     return {
         "memory_limit": memory_limit,
         "threads": str(min(_MOST_THREADS, os.cpu_count() or 1)),

@@ -1,9 +1,11 @@
 """Which machines of a fleet are unwell? Checks of small tables of figures.
 
 ``estimator.findings`` says what the severities mean. The checks: slower than peers
-(``health_peers``); link and memory (``health_links``); heat, power and lanes (``health_gpu``);
-noise (``health_noise``), drift and rows without a time (``health_history``); software, and whether
-there is anybody to compare with (``health_software``). The fingerprint has no ECC counters: a
+(``health_peers``); link and memory (``health_links``, ``health_sheet``); heat, power and lanes
+(``health_gpu``); noise (``health_noise``), drift (``health_drift``) and rows without a time
+(``health_history``); software, and whether there is anybody to compare with
+(``health_software``). What follows from a throttled GPU is part of that finding
+(``health_throttle``). The fingerprint has no ECC counters: a
 fault of the memory shows as a wrong result.
 """
 
@@ -15,12 +17,15 @@ import pandas as pd
 
 from estimator.findings import Finding, ranked
 from estimator.fleet_rows import rows_of
+from estimator.health_drift import drift_beside_peers
 from estimator.health_gpu import gpu_findings
 from estimator.health_history import drift_findings, failure_findings
-from estimator.health_links import link_findings, memory_findings
+from estimator.health_links import link_findings
 from estimator.health_noise import noise_findings
 from estimator.health_peers import peer_findings
+from estimator.health_sheet import memory_findings
 from estimator.health_software import alone_findings, software_findings
+from estimator.health_throttle import absorb_consequences
 
 
 @dataclass(frozen=True)
@@ -64,16 +69,17 @@ def find_unwell(tables: FleetTables) -> list[Finding]:
         # a slow link is one cause: the copies' families say nothing more
         if not (one.machine_id in slow_links and one.check.endswith(" transfer"))
     ]
-    return ranked(
-        [
-            *slower,
-            *links,
-            *memory_findings(machines, tables.memory),
-            *gpu_findings(machines, tables.reasons, tables.runs),
-            *noise_findings(machines, tables.runs, tables.reasons),
-            *drift_findings(tables.anchors),
-            *failure_findings(tables.failures),
-            *software_findings(machines),
-            *alone_findings(machines),
-        ]
-    )
+    along, judged = drift_beside_peers(machines, tables.anchors)
+    found = [
+        *slower,
+        *links,
+        *memory_findings(machines, tables.memory),
+        *gpu_findings(machines, tables.reasons, tables.runs),
+        *noise_findings(machines, tables.runs, tables.reasons),
+        *along,
+        *drift_findings(tables.anchors, judged),
+        *failure_findings(tables.failures),
+        *software_findings(machines),
+        *alone_findings(machines),
+    ]
+    return ranked(absorb_consequences(found))

@@ -43,14 +43,23 @@ def throttle_findings(machines: Rows, reasons: pd.DataFrame, runs: pd.DataFrame)
             "machine_id"
         )
     }
+    slowed = {
+        str(machine): min(1.0, float(rows["cells"].max()) / float(cells.get(machine, np.nan)))
+        for machine, rows in throttle[throttle["reason"].map(_slows)].groupby("machine_id")
+    }
     for machine, rows in throttle.groupby("machine_id", sort=True):
         total = int(cells.get(machine, 0))
-        bad = rows[rows["reason"].isin(THROTTLED)]
+        bad = rows[rows["reason"].map(_slows)]
         if len(bad) and total:
-            share = min(1.0, float(bad["cells"].max()) / total)
+            share = slowed[str(machine)]
+            beside = [slowed.get(peer, 0.0) for peer in peers_of(machines, str(machine))]
+            usual = float(np.median(beside)) if len(beside) > 1 else 0.0
             severity: Severity = "note"
-            if share >= THROTTLED_SHARE[1]:
-                severity = "unwell" if share >= THROTTLED_SHARE[0] else "look at it"
+            if share >= THROTTLED_SHARE[0]:
+                severity = "unwell"
+            # what most of its peers have too is the type's
+            elif share - usual >= THROTTLED_SHARE[1] and share > 2 * usual:
+                severity = "look at it"
             named = ", ".join(f"{one.reason} ({one.cells})" for one in bad.itertuples())
             found.append(
                 Finding(
@@ -193,6 +202,11 @@ def _lane_findings(
                 )
             )
     return found
+
+
+def _slows(reason: str) -> bool:
+    """Heat or failing power, by the collector's name or the driver's (``..._slowdown``)."""
+    return reason in THROTTLED or reason.removesuffix("_slowdown") in THROTTLED
 
 
 def _first(runs: pd.DataFrame, machine: str, column: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection
 from itertools import groupby
 from typing import Any
 
@@ -10,11 +12,9 @@ import pandas as pd
 
 from estimator.findings import Finding, Severity
 from estimator.fleet_rows import MADN
+from estimator.health_drift import DEVIATIONS as _DRIFT_DEVIATIONS
+from estimator.health_drift import DRIFT, FEWEST_REPETITIONS, Place
 
-#: The anchor: slower by this much from the first half of a run to the last, or between runs.
-DRIFT = (0.15, 0.05)
-_DRIFT_DEVIATIONS = 4.0
-_FEWEST_REPETITIONS = 4
 #: Rows without a time that no missing library explains, as a share of what was tried.
 FAILED_SHARE = (0.05, 0.01)
 
@@ -26,8 +26,11 @@ _WORDS = {
 }
 
 
-def drift_findings(anchors: pd.DataFrame) -> list[Finding]:
-    """The repeated operation gets slower along a run, or stays slower from some run on."""
+def drift_findings(anchors: pd.DataFrame, beside: Collection[Place] = ()) -> list[Finding]:
+    """The repeated operation gets slower along a run, or stays slower from some run on.
+
+    ``beside``: places whose slowdown along a run is judged beside peers (``health_drift``).
+    """
     found = []
     places = ["machine_id", "device", "backend", "threads"]
     usable = anchors[(anchors["median_s"] > 0) & anchors["started_at"].notna()]
@@ -37,7 +40,8 @@ def drift_findings(anchors: pd.DataFrame) -> list[Finding]:
     entries = zip(
         *(in_order[name] for name in (*places, "run_id", "started_at", "log")), strict=True
     )
-    for (machine, device, _, _), of_place in groupby(entries, key=lambda entry: entry[:4]):
+    for named, of_place in groupby(entries, key=lambda entry: entry[:4]):
+        machine, device = named[:2]
         runs = []
         for _, of_run in groupby(of_place, key=lambda entry: entry[4]):
             repetitions = list(of_run)
@@ -45,7 +49,7 @@ def drift_findings(anchors: pd.DataFrame) -> list[Finding]:
         deviation = _deviation([values for _, values in runs])
         place = "GPU" if device == "cuda" else "processor"
         for finding in (
-            _along(str(machine), str(device), place, runs, deviation),
+            None if named in beside else _along(str(machine), str(device), place, runs, deviation),
             _between_runs(str(machine), str(device), place, runs, deviation),
         ):
             if finding is not None:
@@ -54,16 +58,19 @@ def drift_findings(anchors: pd.DataFrame) -> list[Finding]:
 
 
 def _deviation(runs: list[Any]) -> float:
-    """Of one repetition within its run, log units, pooled; the median's scatter is below it."""
-    steps = np.concatenate([np.abs(np.diff(values)) for values in runs] or [np.zeros(0)])
-    return MADN * float(np.median(steps)) / np.sqrt(2.0) if len(steps) else np.nan
+    """Of one repetition within its run, log units, pooled; a steady trend does not count."""
+    steps = np.concatenate([np.diff(values) for values in runs] or [np.zeros(0)])
+    if not len(steps):
+        return math.nan
+    about = np.abs(steps - np.median(steps)) if len(steps) > 2 else np.abs(steps)
+    return MADN * float(np.median(about)) / math.sqrt(2.0)
 
 
 def _along(
     machine: str, device: str, place: str, runs: list[Any], deviation: float
 ) -> Finding | None:
     """The last run that has repetitions enough: its second half against its first."""
-    long = [(at, values) for at, values in runs if len(values) >= _FEWEST_REPETITIONS]
+    long = [(at, values) for at, values in runs if len(values) >= FEWEST_REPETITIONS]
     if not long:
         return None
     at, values = long[-1]

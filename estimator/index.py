@@ -57,6 +57,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import logging
 import os
 import secrets
@@ -140,7 +141,8 @@ def _version() -> str:
 def _read_known(path: Path) -> dict[FileKey, KnownFile]:
     try:
         with duckdb.connect(str(path), read_only=True, config={"threads": "1"}) as connection:
-            return read_files(connection.sql("SELECT * FROM files").to_arrow_table())
+            found = connection.execute("SELECT * FROM files")
+            return read_files(itertools.chain.from_iterable(iter(lambda: found.fetchmany(100), [])))
     except (duckdb.Error, OSError, ValueError, KeyError, TypeError):
         return {}
 

@@ -34,8 +34,8 @@ _ATTACHED = "indexed"  # the name of the index in a connection
 _FRESH = "growing"  # the schema of tables that are made when a dataset is opened
 
 
-def create_rows(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> None:
-    """Make what the tables are made from: ``source_rows`` and ``run_files``, and ``VIEW``."""
+def create_sources(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> None:
+    """Make the tables ``journal_rows`` and ``run_files``."""
     growing = [str(info.path) for info in dataset.runs if not info.finished]
     tables = [
         table.append_column("path", pa.array([path] * len(table), pa.string()))
@@ -43,11 +43,23 @@ def create_rows(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> None
     ]
     create_table(connection, "journal_rows", pa.concat_tables([empty_rows(), *tables]))
     create_table(connection, "run_files", run_files_table(dataset))
-    sources = ["SELECT * FROM journal_rows", rows_query(row_files(dataset).values())]
+
+
+def create_rows(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the views of all rows: ``source_rows``, and ``VIEW``, where they are not there.
+
+    Thousands of files take some 20 MB for as long as the views are there.
+    """
+    found = connection.cursor().execute("SELECT path, whole FROM run_files WHERE finished")
+    files = [RowFile(path, whole) for path, whole in found.fetchall()]
+    sources = ["SELECT * FROM journal_rows", rows_query(files)]
     union = " UNION ALL BY NAME ".join(filter(None, sources))
     columns = ", ".join(f'"{name}"' for name in SCHEMA.names)
-    connection.execute(f"CREATE VIEW source_rows AS SELECT {columns}, path FROM ({union})")
-    connection.execute(f"CREATE VIEW {VIEW} AS SELECT {columns} FROM source_rows")
+    rows = f"CREATE VIEW IF NOT EXISTS source_rows AS SELECT {columns}, path FROM ({union})"
+    view = f"CREATE VIEW IF NOT EXISTS {VIEW} AS SELECT {columns} FROM source_rows"
+    with connection.cursor() as cursor:
+        cursor.execute(rows)
+        cursor.execute(view)
 
 
 def rows_in(connection: duckdb.DuckDBPyConnection, paths: Iterable[str]) -> str:
@@ -64,6 +76,7 @@ def rows_in(connection: duckdb.DuckDBPyConnection, paths: Iterable[str]) -> str:
 
 def create_views(connection: duckdb.DuckDBPyConnection) -> None:
     """Every table as a view over the rows: nothing to make, and each query reads the rows."""
+    create_rows(connection)
     for name, query in TABLES.items():
         connection.execute(f"CREATE VIEW {name} AS {query}")
 

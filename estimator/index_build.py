@@ -80,21 +80,18 @@ def rows_query(files: Collection[RowFile]) -> str:
 def run_files_table(dataset: Dataset) -> pa.Table:
     """What the runs' summaries say: the table ``run_files`` of ``index_tables``."""
     real = row_files(dataset)
-    rows = []
+    columns: dict[str, list[object]] = {name: [] for name in _RUN_FILES_SCHEMA.names}
     for info in dataset.runs:
         file = real.get(info.path)
         planned, wall_s = info.run.get("cells_planned"), info.run.get("wall_s")
-        rows.append(
-            {
-                "path": file.path if file else str(info.path),
-                "finished": info.finished,
-                "whole": info.whole,
-                "cells_planned": planned if _is_count(planned) else None,
-                "wall_s": float(wall_s) if isinstance(wall_s, (int, float)) else None,
-                "ended": str(info.run.get("ended", "complete")) if info.finished else None,
-            }
-        )
-    return pa.Table.from_pylist(rows, schema=_RUN_FILES_SCHEMA)
+        columns["path"].append(file.path if file else str(info.path))
+        columns["finished"].append(info.finished)
+        columns["whole"].append(info.whole)
+        columns["cells_planned"].append(planned if _is_count(planned) else None)
+        columns["wall_s"].append(float(wall_s) if isinstance(wall_s, (int, float)) else None)
+        ended = str(info.run.get("ended", "complete")) if info.finished else None
+        columns["ended"].append(ended)
+    return pa.table(columns, schema=_RUN_FILES_SCHEMA)
 
 
 def _is_count(value: object) -> bool:

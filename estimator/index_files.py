@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -54,11 +55,15 @@ def files_table(files: Mapping[FileKey, KnownFile]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=_FILES_SCHEMA)
 
 
-def read_files(table: pa.Table) -> dict[FileKey, KnownFile]:
-    """What ``files_table`` wrote. Raises ValueError, KeyError or TypeError if it is not that."""
+def read_files(rows: Iterable[tuple[Any, ...]]) -> dict[FileKey, KnownFile]:
+    """What ``files_table`` wrote, from the table's rows.
+
+    Raises ValueError, KeyError or TypeError for rows of another kind.
+    """
     machines: dict[str, dict[str, object]] = {}  # the same object for runs of one machine
     found = {}
-    for row in table.to_pylist():
+    for values in rows:
+        row = dict(zip(_FILES_SCHEMA.names, values, strict=True))
         key = FileKey(row["path"], row["size"], row["mtime_ns"], row["inode"])
         verdict: Verdict
         if row["reason"] is not None:

@@ -16,13 +16,15 @@ from estimator.index import find_index
 
 #: Reading new files of this size (B) takes a second, and memory that Python does not give back.
 _OWN_PROCESS_BYTES = 8 * 2**20
+_TIME_LIMIT_S = 300.0  # whoever opens the dataset meanwhile waits
 
 
 def prepare_index(paths: Sequence[Path]) -> None:
     """Make the index of a dataset in another process if that takes long; else do nothing.
 
     Whoever opens the dataset next finds the index ready. Nothing depends on it: where the other
-    process fails, opening the dataset makes the index itself and tells what is wrong.
+    process fails or takes too long, opening the dataset makes the index itself and tells what is
+    wrong.
     """
     roots = [path for path in paths if path.is_dir()]
     if not roots or len(roots) < len(paths):
@@ -38,12 +40,13 @@ def prepare_index(paths: Sequence[Path]) -> None:
         "estimator.index_process",
         *(str(root.absolute()) for root in roots),
     ]
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             check=False,
+            timeout=_TIME_LIMIT_S,
             cwd=Path(__file__).resolve().parents[1],
         )
 

@@ -15,7 +15,7 @@ from estimator.cost import CostOptions, Job, JobCost, Timing, job_cost
 from estimator.cost_inputs import PLAIN_TERMS
 from estimator.cost_table import mark_front
 from estimator.instances import Instance
-from estimator.rental_terms import OTHERS, RentalTerms
+from estimator.rental_terms import OTHERS, TERM_WORDS, RentalTerms
 
 ON_DEMAND, SPOT = "on-demand", "spot"
 MARKETS = (ON_DEMAND, SPOT)
@@ -34,19 +34,19 @@ _NUMBERS = (
     "uninterrupted_probability",
     *(f"part_{name}_usd" for name in _PARTS),
     *("storage_usd", "egress_usd", "energy_kwh", "energy_usd"),
+    *("in_time_probability", "slots", "round_s", "round_usd"),
     *("fixed_usd", "marginal_usd_per_job"),
 )
 _TEXTS = ("market", "source", "meets_deadline", "meets_budget", "assumed")
-COST_COLUMNS = (*_TEXTS, *_NUMBERS, "on_front")
-
-_TERM_WORDS = {
-    "start_up_s": "start-up {:g} s",
-    "billing_increment_s": "billed by {:g} s",
-    "minimum_billed_s": "at least {:g} s",
-    "interruptions_per_h": "{:.3g} interruptions per hour",
-    "storage_usd_per_gib_month": "storage {:g} USD per GiB and month",
-    "egress_usd_per_gib": "egress {:g} USD per GiB",
+# Terms of a cloud that a machine of one's own does not know; it is there, and its hour is paid.
+_NO_BILL: dict[str, Any] = {
+    "start_up_s": 0.0,
+    "billing_increment_s": 0.0,
+    "minimum_billed_s": 0.0,
+    "storage_usd_per_gib_month": 0.0,
+    "egress_usd_per_gib": 0.0,
 }
+COST_COLUMNS = (*_TEXTS, *_NUMBERS, "on_front")
 
 
 def instance_costs(
@@ -68,7 +68,9 @@ def instance_costs(
     (all jobs), billed_s (of all machines), each with _p5, _p50, _p95; machines, rounds,
     jobs_at_once (on one machine), share_used; the terms as used; checkpoint_interval_s (NaN:
     none), expected_interruptions, interruption_overhead_s, uninterrupted_probability (NaN: the
-    rate of spot interruptions is not known, and then no limit is met with "yes"); part_*_usd,
+    rate of spot interruptions is not known, and then no limit is met with "yes");
+    in_time_probability (NaN without a deadline, or likewise); slots, round_s and round_usd
+    (:mod:`estimator.job_lines`); part_*_usd,
     which sum to total_usd_p50; energy_kwh (NaN: not measured) and energy_usd (own machines; part
     of the price); fixed_usd and marginal_usd_per_job for break-even counts; meets_deadline and
     meets_budget ("" where none was asked), on_front, and assumed: which terms are the provider's,
@@ -122,8 +124,8 @@ def _rental(
     provider: str, market: str, job: Job, how: CostOptions, terms: RentalTerms | None
 ) -> _Rental:
     asked = replace(how, spot=market == SPOT)
-    if provider == OWN:  # one owns one machine of it
-        asked = replace(asked, most_machines=1)
+    if provider == OWN:  # one owns one machine of it, and no cloud bills it
+        asked = replace(asked, most_machines=1, **_NO_BILL)
     rules = asked.with_terms(terms)
     return _Rental(market, rules, _assumed(asked, rules, job, provider, terms))
 
@@ -149,7 +151,7 @@ def _priced(
     if rental.unknown_rate:
         limits = ("meets_deadline", "meets_budget")
         columns |= {name: "likely" for name in limits if columns[name] == "yes"}
-        columns["uninterrupted_probability"] = math.nan
+        columns |= dict.fromkeys(("uninterrupted_probability", "in_time_probability"), math.nan)
     columns["energy_kwh"] = joules / 3.6e6
     columns["energy_usd"] = _energy_usd(instance, joules, rules)
     columns["assumed"] = rental.assumed
@@ -178,6 +180,12 @@ def _columns(cost: JobCost, rules: CostOptions) -> dict[str, Any]:
         "uninterrupted_probability": cost.uninterrupted,
         "storage_usd": cost.parts.storage,
         "egress_usd": cost.parts.egress,
+        "in_time_probability": (
+            math.nan if deadline_s is None else cost.in_time_probability(deadline_s)
+        ),
+        "slots": cost.slots,
+        "round_s": cost.round_s,
+        "round_usd": cost.round_usd,
         "fixed_usd": cost.fixed_usd,
         "marginal_usd_per_job": cost.marginal_usd_per_job,
         "meets_deadline": "" if deadline_s is None else cost.meets_deadline(deadline_s),
@@ -194,7 +202,12 @@ def _energy_usd(instance: Instance, joules: float, rules: CostOptions) -> float:
 def _assumed(
     how: CostOptions, rules: CostOptions, job: Job, provider: str, terms: RentalTerms | None
 ) -> str:
-    """Which terms are the provider's own, which are others', and what is unknown: counted as 0."""
+    """Which terms are the provider's own, which are others', and what is unknown: counted as 0.
+
+    A machine of one's own has no such terms.
+    """
+    if provider == OWN:
+        return ""
     relevant = {
         "interruptions_per_h": how.spot,
         "storage_usd_per_gib_month": job.storage_gib > 0.0,
@@ -203,16 +216,18 @@ def _assumed(
     theirs: list[str] = []
     others: list[str] = []
     unknown: list[str] = []
-    for name, words in _TERM_WORDS.items():
+    for name, words in TERM_WORDS.items():
         if getattr(how, name) is not None or not relevant.get(name, True):
             continue
         value = getattr(rules, name)
         if value is not None:
             borrowed = terms is not None and terms.borrowed(name)
             (others if borrowed else theirs).append(words.format(value))
-        elif name in relevant and provider != OWN:
+        elif name in relevant:
             unknown.append(words.format(PLAIN_TERMS[name]))
     parts = [f"{provider}: {', '.join(theirs)}"] if theirs else []
-    parts += [f"not known, so as the longest of others: {', '.join(others)}"] if others else []
+    parts += (
+        [f"not known, so the longest or dearest of others: {', '.join(others)}"] if others else []
+    )
     parts += [f"not known, so {', '.join(unknown)}"] if unknown else []
     return "; ".join(parts)

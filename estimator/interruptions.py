@@ -35,8 +35,8 @@ def expected_wall_s(
     """Mean seconds that ``work_s`` seconds of work take under Poisson interruptions.
 
     A checkpoint of ``checkpoint_s`` is written after each interval of work but not after the last
-    stretch; without an interval the work starts over. Where nothing interrupts, no checkpoint is
-    written. Raises EstimateError where the work would practically never end.
+    stretch, also where nothing interrupts; without an interval the work starts over. Raises
+    EstimateError where the work would practically never end.
     """
     for name, value in (
         ("work_s", work_s),
@@ -48,11 +48,13 @@ def expected_wall_s(
     if checkpoint_interval_s is not None:
         check_interval(checkpoint_interval_s)
     rate_per_s = interruptions_per_h / HOUR_S
-    if rate_per_s == 0.0 or work_s == 0.0:
+    if work_s == 0.0:
         return work_s
     if checkpoint_interval_s is None or checkpoint_interval_s >= work_s:
         return _stretch_s(work_s, rate_per_s, restart_s)
     full = math.ceil(work_s / checkpoint_interval_s) - 1
+    if rate_per_s == 0.0:
+        return work_s + full * checkpoint_s
     last_s = max(0.0, work_s - full * checkpoint_interval_s)
     each_s = _stretch_s(checkpoint_interval_s + checkpoint_s, rate_per_s, restart_s)
     return full * each_s + _stretch_s(last_s, rate_per_s, restart_s)

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NoReturn
 
-from collector.errors import BreakevenError, SelectionError
+from collector.errors import BreakevenError, DatasetError, SelectionError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +45,8 @@ logger = logging.getLogger(__name__)
 class Question:
     """``function`` ("module:name", of this package) of the model of the dataset at ``paths``.
 
-    ``stamp`` says which state of the dataset is meant: another one opens and fits anew.
+    ``stamp`` is the fingerprint of the dataset as the asker knows it: another state is not
+    answered for, and opens and fits anew.
     """
 
     number: int
@@ -149,7 +150,11 @@ class Worker:
         if self._opened is None or self._opened[0] != key:
             self._send(_pickled(question.number, "phase", "Reading the dataset"))
             self._opened = self._fitted = None
-            self._opened = (key, load(*question.paths))
+            measurements = load(*question.paths)
+            # under its own name: the asker may learn of this state before it changes again
+            self._opened = ((question.paths, measurements.fingerprint), measurements)
+        if self._opened[0] != key:
+            raise DatasetError("the dataset has changed meanwhile; reload the page")
         return self._opened[1]
 
     def _model(self, question: Question) -> Model:
@@ -175,8 +180,11 @@ def serve(questions: BinaryIO, answers: BinaryIO, idle_s: float) -> NoReturn:
         try:
             while True:
                 waiting.put(pickle.load(questions))
-        except (EOFError, OSError, pickle.UnpicklingError):
+        except (EOFError, OSError):
             os._exit(0)
+        except BaseException:  # a question of other code than this, or cut: what follows is lost
+            logger.exception("a question could not be read")
+            os._exit(1)
 
     def send(answer: bytes) -> None:
         try:

@@ -12,6 +12,7 @@ import pandas as pd
 from collector.errors import BreakevenError
 from collector.workloads.base import LARGEST_PARAMETER
 from estimator.breakeven import Breakeven, Place, Speedup, breakeven_size, ratio_of_times
+from estimator.fitting_sizes import largest_that_fits
 from estimator.place_answers import TIMES, PlaceQuestion, amortised
 
 if TYPE_CHECKING:
@@ -101,7 +102,13 @@ def _curves(
     """The model's times of both over one parameter, about the asked and the break-even value."""
     ends = [dict(question.given)[vary], *([] if value is None else [value])]
     low, high = max(1.0, min(ends) / _CURVE_REACH), max(ends) * _CURVE_REACH
-    steps = np.geomspace(low, min(LARGEST_PARAMETER, high), _CURVE_POINTS).round()
+    high = largest_that_fits(
+        model,
+        lambda value: _pair(question.with_value(vary, value), cpu, gpu),
+        max(ends),
+        min(LARGEST_PARAMETER, high),
+    )
+    steps = np.geomspace(low, high, _CURVE_POINTS).round()
     asked = [question.with_value(vary, int(step)) for step in np.unique(steps)]
     cells = pd.concat([_pair(one, cpu, gpu) for one in asked], ignore_index=True)
     answer = amortised(model.predict(cells, about=question.about), question.reuse)

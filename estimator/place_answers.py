@@ -78,13 +78,7 @@ def answer_places(model: Model, question: PlaceQuestion) -> PlaceAnswers:
     if asked.empty:
         return PlaceAnswers(asked, pd.DataFrame(columns=[*PLACE, "reason"]))
     reasons = pd.Series(memory_shortages(model, asked), index=asked.index, dtype=object)
-    answers = []
-    for _, form in asked[reasons.isna()].groupby(["device", "backend"], sort=False):
-        try:
-            answers.append(model.predict(form, about=question.about, strict=False))
-        except BreakevenError as error:
-            reasons[form.index] = str(error)
-    found = pd.concat(answers) if answers else pd.DataFrame(columns=list(TIMES), dtype=float)
+    found = _predicted(model, question, asked[reasons.isna()], reasons)
     silent = found.index[found["seconds_p50"].isna()]
     for row in silent:
         reasons[row] = "no measured machine to scale this from"
@@ -95,6 +89,26 @@ def answer_places(model: Model, question: PlaceQuestion) -> PlaceAnswers:
     refused = asked.loc[reasons.notna(), list(PLACE)].assign(reason=reasons.dropna())
     table = table.sort_values("seconds_p50", ignore_index=True) if len(table) else asked.iloc[:0]
     return PlaceAnswers(table, refused.reset_index(drop=True))
+
+
+def _predicted(
+    model: Model, question: PlaceQuestion, asked: pd.DataFrame, reasons: pd.Series[Any]
+) -> pd.DataFrame:
+    """All places at once, as a call costs more than a row; where a library has no form of the
+    case, library by library, and ``reasons`` gets why."""
+    empty = pd.DataFrame(columns=list(TIMES), dtype=float)
+    if asked.empty:
+        return empty
+    try:
+        return model.predict(asked, about=question.about, strict=False)
+    except BreakevenError:
+        answers = []
+    for _, form in asked.groupby(["device", "backend"], sort=False):
+        try:
+            answers.append(model.predict(form, about=question.about, strict=False))
+        except BreakevenError as error:
+            reasons[form.index] = str(error)
+    return pd.concat(answers) if answers else empty
 
 
 def find_places(model: Model, question: PlaceQuestion) -> pd.DataFrame:
@@ -211,31 +225,3 @@ def _reason(model: Model, row: pd.DataFrame) -> str:
     except BreakevenError as error:
         return str(error)
     return ""
-
-
-def fair_pair(table: pd.DataFrame) -> tuple[int, int] | None:
-    """Positions of the CPU and the GPU place of ``PlaceAnswers.table`` to compare by default.
-
-    Those of one machine if any has both: the best known, then the one with the fastest GPU. On
-    each side measured places go first, by their medians, then those between measured sizes.
-    Fastest of each side where no machine has both; None where a side has no place.
-    """
-    ranked = table.reset_index(drop=True)
-    ranked = ranked.assign(
-        guessed=ranked["basis"].map({"measured": 0, "interpolated": 1}).fillna(2).astype(int),
-        at=np.arange(len(ranked)),
-        by=ranked["measured_median_s"].astype(float).fillna(ranked["seconds_p50"]),
-    ).sort_values(["guessed", "by"])
-    sides = [
-        ranked[ranked["device"] == device].drop_duplicates("machine_id")
-        for device in ("cpu", "cuda")
-    ]
-    if not all(len(side) for side in sides):
-        return None
-    both = sides[0].merge(sides[1], on="machine_id", suffixes=("_cpu", "_gpu"))
-    if both.empty:
-        on_cpu, on_gpu = (side.nsmallest(1, "by")["at"].iloc[0] for side in sides)
-        return int(on_cpu), int(on_gpu)
-    guessed = both["guessed_cpu"] + both["guessed_gpu"]
-    best = both.assign(guessed=guessed).sort_values(["guessed", "by_gpu"]).iloc[0]
-    return int(best["at_cpu"]), int(best["at_gpu"])

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from estimator.covariance import Array, Codes, Relation
-from estimator.residuals import Indices
+from estimator.covariance import Array, Codes, Indices, Relation
 
 #: Length scales in natural logarithms: a factor of 20 in one parameter of an operation, of 150
 #: in its work and its bytes, 64 halvings of an even parameter; and of class features, most of

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 
 from collector.errors import EstimateError
 from estimator.checks import check_number
-from estimator.cost_inputs import AUTO, CostOptions, Job, Timing
+from estimator.cost_inputs import AUTO, MOST_MACHINES, CostOptions, Job, Timing
 from estimator.instances import Instance
-from estimator.interruptions import best_checkpoints, expected_wall_s
+from estimator.interruptions import HOUR_S, best_checkpoints, expected_wall_s
+from estimator.lateness import Lateness, wall_variance_s2
+
+_MORE_LIKELY_THAN_NOT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,27 @@ class Plan:
 
     fixed_s: float  # start-up and set-up of one machine, with interruptions
     round_s: float  # one round, with interruptions, checkpoints and failed attempts
+    calm_fixed_s: float  # without interruptions
+    calm_round_s: float  # without interruptions and failed attempts
+    attempt_s: float  # one attempt at a round, with interruptions and checkpoints
+    fixed_s2: float  # variance of fixed_s
+    round_s2: float  # variance of round_s
+    rate_per_s: float  # of interruptions
+    completion: float  # share of attempts that succeed
+
+    def lateness(self, rounds: int) -> Lateness:
+        """Time of a machine that does ``rounds`` of them, and its spread."""
+        calm_s = self.calm_fixed_s + rounds * self.calm_round_s
+        return Lateness(
+            calm_s=calm_s,
+            mean_s=max(0.0, self.fixed_s + rounds * self.round_s - calm_s),
+            variance_s2=self.fixed_s2 + rounds * self.round_s2,
+            calm_probability=math.exp(-self.rate_per_s * calm_s) * self.completion**rounds,
+            rounds=rounds,
+            round_s=self.attempt_s,
+            completion=self.completion,
+            interrupted=self.rate_per_s > 0.0,
+        )
 
 
 def round_up(seconds: float, increment_s: float) -> float:
@@ -45,11 +69,29 @@ def plan_of(seconds_per_step: float, job: Job, how: CostOptions, interval_s: flo
     restart_s = fixed_s if how.restart_s is None else how.restart_s
     if not math.isfinite(round_s):
         raise EstimateError("the job is too long to price; ask for fewer steps")
+    calm_fixed_s, calm_round_s, rate = fixed_s, round_s, 0.0
+    fixed_s2 = attempt_s2 = 0.0
     if how.spot:
         rate = how.term("interruptions_per_h")
-        round_s = expected_wall_s(round_s, rate, restart_s, interval_s, how.checkpoint_s)
-        fixed_s = expected_wall_s(fixed_s, rate, 0.0)
-    return Plan(fixed_s, round_s / how.probability_of_completion)
+        calm_round_s += checkpoints(round_s, interval_s) * how.checkpoint_s
+        # the means first: they refuse what never ends
+        fixed_s = expected_wall_s(calm_fixed_s, rate, 0.0)
+        work_s = round_s
+        round_s = expected_wall_s(work_s, rate, restart_s, interval_s, how.checkpoint_s)
+        fixed_s2 = wall_variance_s2(calm_fixed_s, rate, 0.0)
+        attempt_s2 = wall_variance_s2(work_s, rate, restart_s, interval_s, how.checkpoint_s)
+    share = how.probability_of_completion  # attempts are geometric
+    return Plan(
+        fixed_s=fixed_s,
+        round_s=round_s / share,
+        calm_fixed_s=calm_fixed_s,
+        calm_round_s=calm_round_s,
+        attempt_s=round_s,
+        fixed_s2=fixed_s2,
+        round_s2=attempt_s2 / share + round_s * round_s * (1.0 - share) / share**2,
+        rate_per_s=rate / HOUR_S,
+        completion=share,
+    )
 
 
 def checkpoint_interval(seconds_per_step: float, job: Job, how: CostOptions) -> float | None:
@@ -78,19 +120,35 @@ def machines_of(plans: Sequence[Plan], batches: int, how: CostOptions) -> int:
     if how.deadline_s is None:
         return 1
     for plan in (plans[2], plans[1]):  # surely in time, else at least likely
-        count = _machines_for(plan, batches, how.deadline_s)
+        count = _machines_for(plan, batches, how.deadline_s, how.most_machines)
         if count is not None and count <= how.most_machines:
             return count
     return 1
 
 
-def _machines_for(plan: Plan, batches: int, deadline_s: float) -> int | None:
+def _machines_for(plan: Plan, batches: int, deadline_s: float, most: int) -> int | None:
+    """As few as are done in time on average, the last of them, and more likely than not.
+
+    Where something may go wrong, counts are tried in steps of at most 5 %, so it may be a few more.
+    """
     left_s = deadline_s - plan.fixed_s
     if plan.round_s > left_s:
         return None
-    if plan.round_s * batches <= left_s:
-        return 1
-    return math.ceil(batches / math.floor(left_s / plan.round_s))
+    rounds = batches if plan.round_s * batches <= left_s else math.floor(left_s / plan.round_s)
+    if plan.rate_per_s == 0.0 and plan.completion == 1.0:
+        return math.ceil(batches / rounds)
+    while rounds >= 1:
+        machines = math.ceil(batches / rounds)
+        if machines > most:
+            return None
+        lateness = plan.lateness(rounds)
+        if (
+            lateness.chance(deadline_s, machines) > _MORE_LIKELY_THAN_NOT
+            and lateness.last_s(machines) <= deadline_s
+        ):
+            return machines
+        rounds = min(rounds - 1, math.floor(0.95 * rounds))
+    return None
 
 
 def machines_needed(
@@ -105,7 +163,8 @@ def machines_needed(
     seconds = timing.seconds_p95 if certain else timing.seconds_p50
     interval_s = checkpoint_interval(timing.seconds_p50, job, options)
     batches = math.ceil(job.jobs / slots_of(instance, options))
-    return _machines_for(plan_of(seconds, job, options, interval_s), batches, options.deadline_s)
+    plan = plan_of(seconds, job, options, interval_s)
+    return _machines_for(plan, batches, options.deadline_s, MOST_MACHINES)
 
 
 def billed_seconds(plan: Plan, batches: int, machines: int, how: CostOptions) -> float:

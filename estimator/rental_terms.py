@@ -31,10 +31,22 @@ TERMS = {
     "egress_usd_per_gib": 1.0,
 }
 UNDATED = "undated"
-# Where one provider's figure is not known, the longest of the others' stands in for it, so that
-# nobody looks cheaper for what is not known of it. OTHERS is any provider without a row.
-_BORROWED = ("billing_increment_s", "minimum_billed_s", "start_up_s")
-_BORROWED_SOURCE = "not known; the longest of the other providers'"
+# Where one provider's figure is not known, the longest or dearest of the others' stands in for it,
+# so that nobody looks cheaper for what is not known of it. OTHERS is any provider without a row.
+_BORROWED = (
+    *("billing_increment_s", "minimum_billed_s", "start_up_s"),
+    *("storage_usd_per_gib_month", "egress_usd_per_gib"),
+)
+_BORROWED_SOURCE = "not known; the longest or dearest of the other providers'"
+# A figure of each term in words.
+TERM_WORDS = {
+    "start_up_s": "start-up {:g} s",
+    "billing_increment_s": "billed by {:g} s",
+    "minimum_billed_s": "at least {:g} s",
+    "interruptions_per_h": "{:.3g} interruptions per hour",
+    "storage_usd_per_gib_month": "storage {:g} USD per GiB and month",
+    "egress_usd_per_gib": "egress {:g} USD per GiB",
+}
 OTHERS = "any other provider"
 _COLUMNS = ("provider", "term", "value", "as_of", "source")
 
@@ -57,7 +69,7 @@ class RentalTerms:
         return next((source for name, _, source in self.sources if name == term), "")
 
     def borrowed(self, term: str) -> bool:
-        """Whether the figure is not the provider's own but the longest of the others'."""
+        """Whether the figure is not the provider's own but the most of the others'."""
         return self.source(term) == _BORROWED_SOURCE
 
     def as_of(self, term: str) -> str:
@@ -109,9 +121,9 @@ def _is_date(text: str) -> bool:
 
 
 def filled_terms(known: Mapping[str, RentalTerms]) -> dict[str, RentalTerms]:
-    """The same terms, and for what is not known of one provider the longest of the others'.
+    """The same terms, and for what is not known of one provider the most of the others'.
 
-    That holds for start-up, increment and minimum charge; egress, storage and interruptions stay
+    That holds for start-up, increment, minimum charge, storage and egress; interruptions stay
     unknown. Adds the provider :data:`OTHERS`, which stands for all that have no row.
     """
     longest = {

@@ -20,24 +20,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from estimator.covariance import (
     Array,
+    Indices,
     Kinds,
     Relation,
     Rows,
     Scales,
     covariance_of,
     distances,
+    distinct_rows,
+    nearly_distinct_rows,
     of_shapes,
     row_variance,
     through_parameters,
 )
-
-Indices = np.ndarray[Any, np.dtype[np.intp]]
 
 #: Deviations from what the other rows say, beyond which a row is believed less: with the scales
 #: that were found, and while they are being found.
@@ -45,11 +45,9 @@ _OUTLIER, _FAR_OUT = 3.0, 5.0
 _TUNED_ROWS = 250  # the scales are found on so many rows of a block, evenly chosen
 _CHUNK = 1_000  # rows predicted at once: bounds the memory, and suits the processor's caches
 
-#: Of more distinct rows than this, those that differ by less in position and class (length
-#: scales) and in derivatives are predicted once, in single precision: moves a correction by 0.2 %
-#: at most (100,000 sizes of one operation).
+#: Of more distinct rows than this, nearly equal ones are predicted once, in single precision:
+#: moves a correction by 0.2 % at most (100,000 sizes of one operation).
 _MANY = 5_000
-_ALIKE_PLACES, _ALIKE_JACOBIAN = 1 / 400, 1 / 100
 
 #: Where the search for the ``Scales`` starts, and the width in log units of the log-normal prior
 #: that keeps it there when rows are few. Choices of the model, near the median of what makes the
@@ -94,9 +92,9 @@ class Block:
 
     def predict(self, rows: Rows) -> tuple[Array, Array]:
         """Expected ``z`` of other rows and its deviation without their own noise, each (n,)."""
-        first, place = _distinct(rows)
+        first, place = distinct_rows(rows)
         if len(first) > _MANY:
-            first, place = _alike(rows)
+            first, place = nearly_distinct_rows(rows)
         predict = self._many if len(first) > _MANY else self._few
         if len(first) == len(rows):
             return predict(rows)
@@ -223,28 +221,6 @@ def _factorised(covariance: Array, noise: Array, scales: Scales) -> Array:
     matrix[np.diag_indices_from(matrix)] += row_variance(noise, scales)
     factor: Array = cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)[0]
     return factor
-
-
-def _distinct(rows: Rows) -> tuple[Indices, Indices]:
-    """One row of each kind of equal rows, and each row's place among those."""
-    generator = np.random.default_rng(0)
-    mixed = np.zeros(len(rows))
-    for values in vars(rows).values():
-        mixed += (values * generator.normal(size=values.shape[1])).sum(axis=1)
-    _, first, place = np.unique(mixed, return_index=True, return_inverse=True)
-    return first, place.ravel()
-
-
-def _alike(rows: Rows) -> tuple[Indices, Indices]:
-    """As ``_distinct``, of nearly equal rows."""
-    return _distinct(
-        Rows(
-            np.rint(rows.position / _ALIKE_PLACES),
-            np.rint(rows.classes / _ALIKE_PLACES),
-            rows.codes,
-            np.rint(rows.jacobian / _ALIKE_JACOBIAN),
-        )
-    )
 
 
 def _whole_shapes(position: Array) -> Indices:

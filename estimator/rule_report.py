@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from collector.errors import EstimateError
@@ -176,8 +175,3 @@ def price_line(found: list[Answer], price_ratio: float) -> str:
     """Cost of the job on the GPU over the CPU's, by each source. Raises EstimateError."""
     parts = [f"{NAMES[one.source]} {cost_ratio(one.speedup, price_ratio):.3g}" for one in found]
     return f"cost on the GPU over the CPU's, at {price_ratio:g}x the price: " + ", ".join(parts)
-
-
-def is_number(value: object) -> bool:
-    """Whether it is a finite number."""
-    return isinstance(value, int | float | np.floating) and math.isfinite(value)

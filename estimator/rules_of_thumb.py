@@ -91,11 +91,6 @@ class Comparison:
         return self.cpu_s / self.gpu_total_s
 
     @property
-    def speedup_with_copies_on_both(self) -> float:
-        """The first calculator's other form, with the copies added to the CPU's time too."""
-        return (self.cpu_s + self.transfer_s) / self.gpu_total_s
-
-    @property
     def advice(self) -> str:
         return advice(self.speedup)
 

@@ -1,8 +1,9 @@
 """What a fit uses of a dataset: some machines, runs, families or sizes; and of a fleet the best.
 
 A fit grows with its cells (17,000 take about 5 s and 460 MB), and more machines of a
-type tell little that is new: a large fleet is fitted to representatives, through which the model
-answers for the others as for any machine that was not measured (``donors``).
+type tell little that is new: a large fleet is fitted to representatives of its types, each with
+so many cells that all have room (``thinning``). Through them the model answers for the others as
+for any machine that was not measured (``donors``).
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from collector.errors import EstimateError, SelectionError
-from collector.workloads import get_workload
 from estimator.dataset import Measurements, measured_cells
+from estimator.thinning import shared_out, sizes, thinned
 
 if TYPE_CHECKING:
     from estimator.model import Model
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 #: Of a fleet with more machines or more cells than this, representatives are fitted.
 MOST_MACHINES = 12
 MOST_CELLS = 20_000
-_SHARE_OF_FIRSTS = 2 / 3  # places for the best machine of each type, before second ones
+#: How many then; with fewer cells each a type is not known well enough to stand for it.
+MOST_REPRESENTATIVES = 16
+LEAST_CELLS_EACH = 1000
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Selection:
     """Which measurements a fit uses; None: all. Sizes are those of ``Workload.size``.
 
     ``machines`` and ``without_machines`` are identifiers, ``runs`` and ``without_runs`` those of
-    runs; ``smallest`` and ``largest`` are included.
+    runs; ``smallest`` and ``largest`` are included. ``most_per_machine``: of each machine at most
+    so many cells (``thinning``), which is no filter of its own: it comes after the others.
     """
 
     machines: tuple[str, ...] | None = None
@@ -44,6 +48,7 @@ class Selection:
     without_workloads: tuple[str, ...] = ()
     smallest: float | None = None
     largest: float | None = None
+    most_per_machine: int | None = None
 
 
 EVERYTHING = Selection()
@@ -61,16 +66,17 @@ def representatives(
     machines: pd.DataFrame,
     cells: pd.DataFrame,
     *,
-    most_machines: int = MOST_MACHINES,
+    most_machines: int = MOST_REPRESENTATIVES,
     most_cells: int = MOST_CELLS,
+    most_each: int | None = None,
 ) -> tuple[str, ...]:
     """Identifiers of the machines that stand for a fleet, in order of choice.
 
     ``machines`` has machine_id and machine_type_id, ``cells`` machine_id and cells (several rows
     of a machine add up). First the best measured machine of each type, the types by its cells;
-    the last third of the places is for second ones of these types, which tell how far machines of
-    one type differ; then come all others. A machine that would pass ``most_cells`` is passed over,
-    but for the first.
+    then second ones of these types, which tell how far machines of one type differ; then all
+    others. A machine that would pass ``most_cells`` is passed over, but for the first;
+    ``most_each``: a machine counts for at most so many cells.
     """
     count = cells.groupby("machine_id")["cells"].sum()
     count = count[count > 0]
@@ -82,16 +88,14 @@ def representatives(
     table["kind"] = [kinds.get(name) or name for name in table["machine"]]
     table = table.sort_values(["cells", "machine"], ascending=[False, True], ignore_index=True)
     table["rank"] = table.groupby("kind").cumcount()
-    firsts = table.loc[table["rank"] == 0, "machine"].tolist()
-    places = max(1, int(np.ceil(_SHARE_OF_FIRSTS * most_machines)))
-    kinds_first = table["kind"].isin(set(table.loc[table["rank"] == 0, "kind"][:places]))
-    seconds = table.loc[kinds_first & (table["rank"] == 1), "machine"].tolist()
-    rest = table.sort_values("rank", kind="stable")["machine"].tolist()
-    cells_of = dict(zip(table["machine"], table["cells"].tolist(), strict=True))
+    # the best of each type, then the second of each, and so on
+    order = table.sort_values("rank", kind="stable")
+    counted = order["cells"] if most_each is None else order["cells"].clip(upper=most_each)
+    cells_of = dict(zip(order["machine"], counted.tolist(), strict=True))
     chosen: dict[str, int] = {}
-    for name in [*firsts[:places], *seconds, *rest]:
-        if name in chosen or len(chosen) == most_machines:
-            continue
+    for name in cells_of:
+        if len(chosen) == most_machines:
+            break
         if not chosen or sum(chosen.values()) + cells_of[name] <= most_cells:
             chosen[name] = cells_of[name]
     return tuple(chosen)
@@ -103,14 +107,25 @@ def fleet_selection(
     most_machines: int = MOST_MACHINES,
     most_cells: int = MOST_CELLS,
 ) -> Selection:
-    """Everything, or of a large fleet its representatives."""
+    """Everything, or of a large fleet its representatives, thinned where they need room."""
     cells = cell_counts(measurements)
     if cells["machine_id"].nunique() <= most_machines and cells["cells"].sum() <= most_cells:
         return EVERYTHING
-    chosen = representatives(
-        measurements.machines, cells, most_machines=most_machines, most_cells=most_cells
+    places = max(most_machines, MOST_REPRESENTATIVES)
+    each = max(most_cells // places, LEAST_CELLS_EACH)
+    chosen = sorted(
+        representatives(
+            measurements.machines,
+            cells,
+            most_machines=places,
+            most_cells=most_cells,
+            most_each=each,
+        )
     )
-    return Selection(machines=tuple(sorted(chosen)))
+    counts = cells.groupby("machine_id")["cells"].sum()[chosen].tolist()
+    share = max(shared_out(counts, most_cells), each)
+    thin = share if max(counts) > share else None
+    return Selection(machines=tuple(chosen), most_per_machine=thin)
 
 
 def selected_cells(measurements: Measurements, selection: Selection = EVERYTHING) -> pd.DataFrame:
@@ -126,8 +141,10 @@ def selected_cells(measurements: Measurements, selection: Selection = EVERYTHING
     cells = cells[kept_rows].reset_index(drop=True)
     if selection.smallest is not None or selection.largest is not None:
         low, high = selection.smallest or 0.0, selection.largest or np.inf
-        size = _sizes(cells)
+        size = sizes(cells)
         cells = cells[(size >= low) & (size <= high)].reset_index(drop=True)
+    if selection.most_per_machine is not None:
+        cells = thinned(cells, selection.most_per_machine)
     if cells.empty:
         raise EstimateError("nothing measured is left to fit a model to: select more")
     return cells
@@ -144,7 +161,8 @@ def fit_selected(measurements: Measurements, selection: Selection = EVERYTHING) 
 
     fleet = fleet_selection(measurements)
     if selection.machines is None:
-        selection = replace(selection, machines=fleet.machines)
+        thin = selection.most_per_machine or fleet.most_per_machine
+        selection = replace(selection, machines=fleet.machines, most_per_machine=thin)
     machines = measurements.machines
     table = describe_cells(selected_cells(measurements, selection), machines)
     mark = measurements.fingerprint
@@ -186,10 +204,3 @@ def _kept(
 ) -> pd.Series[bool]:
     kept = ~values.isin(list(without))
     return kept if only is None else kept & values.isin(list(only))
-
-
-def _sizes(cells: pd.DataFrame) -> np.ndarray[Any, Any]:
-    """``Workload.size`` of each cell, (n,)."""
-    rows = zip(cells["workload"], cells["case"], cells["params"], strict=True)
-    sizes = [get_workload(family).size(case, dict(params)) for family, case, params in rows]
-    return np.array(sizes, dtype=float)

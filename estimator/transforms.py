@@ -60,7 +60,7 @@ def fft_shape(asked: Question, params: Mapping[str, Floats]) -> Shape:
         special=bluestein.astype(float),
     )
     if asked.device == "cpu":
-        return replace(shape, serial=_direct_cost(n, factors), fresh=result, block=result)
+        return replace(shape, serial=direct_cost(n, factors), fresh=result, block=result)
     short = 2.0 * n * item <= _ONE_PASS_MIXED_BYTES
     passes, kernels = (
         np.where(bluestein, np.where(short, brief, long), _passes(n, item, kind))
@@ -69,16 +69,6 @@ def fft_shape(asked: Question, params: Mapping[str, Floats]) -> Shape:
     chirped = 4.0 * np.log2(2.0 * n) / np.log2(np.maximum(n, 2.0))
     serial = np.where(bluestein, chirped, _term_by_term(n, factors))
     return replace(shape, passes=passes, serial=serial, starts=kernels * (2.0 if plane else 1.0))
-
-
-def radix_class(n: Floats, device: str) -> Wholes:
-    """Which of the module's four classes each length (n,) belongs to."""
-    return _class(n, factorise(n), device)
-
-
-def direct_cost(n: Floats) -> Floats:
-    """Arithmetic of transforms over 5 n log2 n FLOP, by pocketfft's own estimate, (n,)."""
-    return _direct_cost(n, factorise(n))
 
 
 def _class(n: Floats, factors: Factors, device: str) -> Wholes:
@@ -93,7 +83,8 @@ def _class(n: Floats, factors: Factors, device: str) -> Wholes:
     return kind
 
 
-def _direct_cost(n: Floats, factors: Factors) -> Floats:
+def direct_cost(n: Floats, factors: Factors) -> Floats:
+    """Arithmetic of transforms over 5 n log2 n FLOP, by pocketfft's own estimate, (n,)."""
     least = np.minimum(_cost(n, factors), _bluestein_cost(n, factors.largest))
     result: Floats = least / (2.0 * n * np.log2(np.maximum(n, 2.0)))
     return result

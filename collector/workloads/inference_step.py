@@ -37,6 +37,7 @@ from collector.workloads.networks import (
     torch_module,
     worst_row_error,
 )
+from collector.workloads.training_grid import mlp_sizes, token_sizes
 from collector.workloads.work import Count, Work, real
 
 if TYPE_CHECKING:
@@ -201,14 +202,6 @@ def _plain_mlp(backend: Backend, net: Mlp, dtype: str) -> Function:
     return lambda x: compiled(x, weights)
 
 
-def _mlp(*chosen: tuple[int, int]) -> list[dict[str, int]]:
-    return [{"batch": batch, "width": width} for batch, width in chosen]
-
-
-def _tokens(*chosen: tuple[int, int]) -> list[dict[str, int]]:
-    return [{"batch": batch, "sequence": sequence} for batch, sequence in chosen]
-
-
 def _cpu_grid(suite: str, backend: str) -> Iterator[GridPoint]:
     hot, dtypes = ("hot",), [_F32]
     if suite == "quick":
@@ -216,15 +209,15 @@ def _cpu_grid(suite: str, backend: str) -> Iterator[GridPoint]:
             yield from points("resnet", [{"batch": 1}], dtypes, hot)
         return
     if backend != "torch":
-        yield from points("mlp", _mlp((1, 256), (250, 1000)), dtypes, hot)
+        yield from points("mlp", mlp_sizes((1, 256), (250, 1000)), dtypes, hot)
         return
-    yield from points("mlp", _mlp((1, 256), (250, 1000)), dtypes, hot)
+    yield from points("mlp", mlp_sizes((1, 256), (250, 1000)), dtypes, hot)
     yield from points("resnet", sizes("batch", (1, 20)), dtypes, hot)
-    yield from points("transformer", _tokens((1, 64), (4, 100)), dtypes, hot)
+    yield from points("transformer", token_sizes((1, 64), (4, 100)), dtypes, hot)
     if suite == "full":
-        yield from points("mlp", _mlp((1, 1024), (4096, 256)), dtypes, hot)
+        yield from points("mlp", mlp_sizes((1, 1024), (4096, 256)), dtypes, hot)
         yield from points("resnet", sizes("batch", (4, 64)), dtypes, hot)
-        yield from points("transformer", _tokens((1, 256), (16, 64)), dtypes, hot)
+        yield from points("transformer", token_sizes((1, 256), (16, 64)), dtypes, hot)
 
 
 def _cuda_grid(suite: str, backend: str) -> Iterator[GridPoint]:
@@ -232,28 +225,28 @@ def _cuda_grid(suite: str, backend: str) -> Iterator[GridPoint]:
     if suite == "quick":
         if backend == "torch":
             yield from points("resnet", [{"batch": 1}], [_F32], resident)
-            yield from points("transformer", _tokens((8, 128)), [_BF16], resident)
+            yield from points("transformer", token_sizes((8, 128)), [_BF16], resident)
         return
     if backend == "jax":
-        yield from points("mlp", _mlp((1, 256), (4096, 1000)), [_F32], resident)
+        yield from points("mlp", mlp_sizes((1, 256), (4096, 1000)), [_F32], resident)
         return
     if backend == "cupy":
-        yield from points("mlp", _mlp((1, 256), (4096, 1000)), [_F32], resident)
+        yield from points("mlp", mlp_sizes((1, 256), (4096, 1000)), [_F32], resident)
         return
-    yield from points("mlp", _mlp((1, 256)), [_F32], both)
-    yield from points("mlp", _mlp((4096, 1000)), [_F32], ("hot", "end_to_end"))
-    yield from points("mlp", _mlp((4096, 1000)), [_TF32, _F16, _BF16], hot)
+    yield from points("mlp", mlp_sizes((1, 256)), [_F32], both)
+    yield from points("mlp", mlp_sizes((4096, 1000)), [_F32], ("hot", "end_to_end"))
+    yield from points("mlp", mlp_sizes((4096, 1000)), [_TF32, _F16, _BF16], hot)
     yield from points("resnet", [{"batch": 1}], [_F32], both)
     yield from points("resnet", [{"batch": 1}], [_F16], resident)
     yield from points("resnet", [{"batch": 100}], [_F32], (*both, "end_to_end"))
     yield from points("resnet", [{"batch": 100}, {"batch": 1024}], [_F16], hot)
     yield from points("resnet", [{"batch": 1024}], [_F32, _TF32, _BF16], hot)
-    yield from points("transformer", _tokens((1, 64)), [_F32, _BF16], both)
-    yield from points("transformer", _tokens((8, 128)), [_F32], hot)
-    yield from points("transformer", _tokens((8, 128)), [_BF16], both)
-    yield from points("transformer", _tokens((32, 250)), [_F32, _TF32, _F16, _BF16], hot)
+    yield from points("transformer", token_sizes((1, 64)), [_F32, _BF16], both)
+    yield from points("transformer", token_sizes((8, 128)), [_F32], hot)
+    yield from points("transformer", token_sizes((8, 128)), [_BF16], both)
+    yield from points("transformer", token_sizes((32, 250)), [_F32, _TF32, _F16, _BF16], hot)
     if suite == "full":
         dtypes = [_F32, _TF32, _F16, _BF16]
-        yield from points("mlp", _mlp((64, 256), (1000, 1024)), dtypes, both)
+        yield from points("mlp", mlp_sizes((64, 256), (1000, 1024)), dtypes, both)
         yield from points("resnet", sizes("batch", (10, 4096)), dtypes, both)
-        yield from points("transformer", _tokens((1, 500), (64, 128)), dtypes, both)
+        yield from points("transformer", token_sizes((1, 500), (64, 128)), dtypes, both)

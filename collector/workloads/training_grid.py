@@ -17,11 +17,13 @@ _TRANSFORMER_CPU = ((1, 32), (2, 64), (4, 100))
 _TRANSFORMER_CUDA = ((4, 64), (8, 128), (16, 250))
 
 
-def _mlp(chosen: tuple[tuple[int, int], ...]) -> list[dict[str, int]]:
+def mlp_sizes(*chosen: tuple[int, int]) -> list[dict[str, int]]:
+    """Parameters of networks by (batch, width)."""
     return [{"batch": batch, "width": width} for batch, width in chosen]
 
 
-def _tokens(chosen: tuple[tuple[int, int], ...]) -> list[dict[str, int]]:
+def token_sizes(*chosen: tuple[int, int]) -> list[dict[str, int]]:
+    """Parameters of transformers by (batch, sequence)."""
     return [{"batch": batch, "sequence": sequence} for batch, sequence in chosen]
 
 
@@ -30,19 +32,19 @@ def cpu_grid(suite: str) -> Iterator[GridPoint]:
     yield from points("simple_net_adam", sizes("batch", (100,) if quick else _BATCHES), dtypes, hot)
     batches = (64,) if quick else (16, 64, 1000, 16_384)
     yield from points("linear_sgd", sizes("batch", batches), dtypes, hot)
-    yield from points("mlp_adam", _mlp(_MLP[2:3] if quick else _MLP[:-1]), dtypes, hot)
+    yield from points("mlp_adam", mlp_sizes(*(_MLP[2:3] if quick else _MLP[:-1])), dtypes, hot)
     if not quick:
         yield from points("resnet_sgd", sizes("batch", _RESNET_CPU), dtypes, hot)
-        yield from points("transformer_adamw", _tokens(_TRANSFORMER_CPU), dtypes, hot)
+        yield from points("transformer_adamw", token_sizes(*_TRANSFORMER_CPU), dtypes, hot)
 
 
 def quick_cuda_grid() -> Iterator[GridPoint]:
     all_modes = ("hot", "resident", "end_to_end")
     yield from points("simple_net_adam", [{"batch": 100}], [_F32], all_modes)
     yield from points("linear_sgd", [{"batch": 64}], [_F32], all_modes)
-    yield from points("mlp_adam", _mlp(_MLP[2:3]), [_F32], all_modes)
+    yield from points("mlp_adam", mlp_sizes(*_MLP[2:3]), [_F32], all_modes)
     yield from points("resnet_sgd", [{"batch": 100}], [_F32], ("resident",))
-    yield from points("transformer_adamw", _tokens(((8, 128),)), [_BF16], ("resident",))
+    yield from points("transformer_adamw", token_sizes((8, 128)), [_BF16], ("resident",))
 
 
 def cuda_grid(suite: str) -> Iterator[GridPoint]:
@@ -51,18 +53,18 @@ def cuda_grid(suite: str) -> Iterator[GridPoint]:
     yield from points("simple_net_adam", sizes("batch", (16, 1000, 16_384)), [_F32], both)
     yield from points("linear_sgd", [{"batch": 64}], [_F32], all_modes)
     yield from points("linear_sgd", sizes("batch", (16, 1000, 16_384)), [_F32], both)
-    yield from points("mlp_adam", _mlp(((256, 256),)), [_F32], all_modes)
-    yield from points("mlp_adam", _mlp((_MLP[0], _MLP[3], *_MLP[4:])), [_F32], both)
-    yield from points("mlp_adam", _mlp(_MLP[4:]), [_TF32, _BF16], hot)
+    yield from points("mlp_adam", mlp_sizes((256, 256)), [_F32], all_modes)
+    yield from points("mlp_adam", mlp_sizes(_MLP[0], _MLP[3], *_MLP[4:]), [_F32], both)
+    yield from points("mlp_adam", mlp_sizes(*_MLP[4:]), [_TF32, _BF16], hot)
     yield from points("resnet_sgd", [{"batch": 100}], [_F32], all_modes)
     yield from points("resnet_sgd", sizes("batch", (16, 512)), [_F32], both)
     yield from points("resnet_sgd", sizes("batch", (100, 512)), [_TF32], hot)
     yield from points("resnet_sgd", sizes("batch", (100, 512)), [_BF16], both)
-    yield from points("transformer_adamw", _tokens(_TRANSFORMER_CUDA), [_F32], both)
-    yield from points("transformer_adamw", _tokens(_TRANSFORMER_CUDA[1:]), [_TF32], hot)
-    yield from points("transformer_adamw", _tokens(_TRANSFORMER_CUDA[1:]), [_BF16], both)
+    yield from points("transformer_adamw", token_sizes(*_TRANSFORMER_CUDA), [_F32], both)
+    yield from points("transformer_adamw", token_sizes(*_TRANSFORMER_CUDA[1:]), [_TF32], hot)
+    yield from points("transformer_adamw", token_sizes(*_TRANSFORMER_CUDA[1:]), [_BF16], both)
     if suite == "full":
         dtypes = [_F32, _TF32, _BF16]
-        yield from points("mlp_adam", _mlp(((64, 256), (1024, 2048))), dtypes, both)
+        yield from points("mlp_adam", mlp_sizes((64, 256), (1024, 2048)), dtypes, both)
         yield from points("resnet_sgd", sizes("batch", (1, 1024)), dtypes, both)
-        yield from points("transformer_adamw", _tokens(((1, 64), (8, 512))), dtypes, both)
+        yield from points("transformer_adamw", token_sizes((1, 64), (8, 512)), dtypes, both)

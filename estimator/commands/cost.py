@@ -52,7 +52,9 @@ def add_parser(commands: Subparsers) -> None:
     add_choice(parser)
     shown = parser.add_argument_group("the answer")
     shown.add_argument(
-        "--baseline", metavar="INSTANCE", help="set every row against this instance (or its key)"
+        "--baseline",
+        metavar="INSTANCE",
+        help='set every row against this instance (or its key; "KEY spot" for one of its prices)',
     )
     shown.add_argument(
         "--sensitivity",
@@ -146,8 +148,8 @@ def _top(text: str) -> int:
 
 def _share(text: str) -> float:
     value = number("--sensitivity", text)
-    if not 0.0 < value < 100.0:
-        raise SelectionError(f"--sensitivity {brief(text)}: write a percentage between 0 and 100")
+    if not 0.0 < value <= 99.0:
+        raise SelectionError(f"--sensitivity {brief(text)}: write a percentage above 0, up to 99")
     return value / 100.0
 
 
@@ -165,10 +167,14 @@ def _check_backend(model: Model, question: Mapping[str, Any]) -> None:
 
 def _compared(table: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
     from estimator.cost_table import cheapest, compare_with, priced
+    from estimator.instance_costs import MARKETS
 
     if baseline is None:
         return table
     able = priced(table)
+    name, _, market = baseline.rpartition(" ")
+    if market in MARKETS:
+        able, baseline = able[able["market"] == market], name
     mine = able[(able["key"] == baseline) | (able["instance"] == baseline)]
     best = cheapest(mine)  # the cheapest region, where the name alone is given
     if best is None:
@@ -232,7 +238,7 @@ def _lines(
     shown: tuple[int, Mapping[str, Any], Sequence[str], Sequence[str]],
 ) -> list[str]:
     """The report for a terminal."""
-    from estimator import cost_change_report, cost_report
+    from estimator import cost_assumptions, cost_change_report, cost_report
 
     top, terms, given, used = shown
     params = ", ".join(f"{name}={value:,}" for name, value in question["params"].items())
@@ -250,4 +256,4 @@ def _lines(
     change = [] if moved is None else cost_change_report.sensitivity_lines(moved)
     for part in (bought, change, left_out):
         lines += ["", *part] if part else []
-    return [*lines, "", *cost_report.assumption_lines(table, terms, given, used)]
+    return [*lines, "", *cost_assumptions.assumption_lines(table, terms, given, used)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from estimator.model import Model
 
 DATA = Path("data/runs")
+#: where `make run` puts this machine's own runs
+OWN_RUNS = Path("runs")
+#: directories to read instead, separated as in PATH; the dashboard reads it too
+DATA_VARIABLE = "BREAKEVEN_DATA"
 REPEATS = Path("data/repeats")
 
 
@@ -28,7 +33,8 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         type=Path,
         action="append",
         metavar="PATH",
-        help=f"directory of runs, or one file; repeatable (default: {DATA})",
+        help="directory of runs, or one file; repeatable (default: what the variable "
+        f"{DATA_VARIABLE} lists, else {DATA} and, where there is one, {OWN_RUNS})",
     )
     parser.add_argument("--json", action="store_true", help="JSON on standard output")
 
@@ -102,11 +108,19 @@ def read_question(arguments: argparse.Namespace) -> dict[str, Any]:
     return question if arguments.mode is None else question | {"mode": arguments.mode}
 
 
+def default_data() -> list[Path]:
+    """What is read without ``--data``: as the dashboard does, this machine's own runs too."""
+    listed = [Path(part) for part in os.environ.get(DATA_VARIABLE, "").split(os.pathsep) if part]
+    if listed:
+        return [path for path in listed if path.exists()] or listed
+    return [DATA, OWN_RUNS] if any(OWN_RUNS.rglob("*.parquet")) else [DATA]
+
+
 def open_measurements(arguments: argparse.Namespace) -> Measurements:
     """The dataset of ``--data``; names on standard error what was set aside."""
     from estimator.dataset import load
 
-    measurements = load(*(arguments.data or [DATA]))
+    measurements = load(*(arguments.data or default_data()))
     warn(measurements.problems)
     return measurements
 

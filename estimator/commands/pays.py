@@ -33,13 +33,17 @@ def add_parser(commands: Subparsers) -> None:
     add_question(parser)
     parser.add_argument(
         "--machine", metavar="NAME", help="of the GPU: id, part of the label, or a name of "
-        "data/hardware.csv (default: the machine with the fastest measured GPU)"
+        "data/hardware.csv (default: of the fastest well known GPU)"
     )  # fmt: skip
     parser.add_argument(
         "--cpu-machine", metavar="NAME", help="of the CPU (default: that of the GPU if it can)"
     )
-    parser.add_argument("--backend", help="library on the GPU (default: the fastest measured)")
-    parser.add_argument("--cpu-backend", help="library on the CPU (default: the fastest measured)")
+    parser.add_argument(
+        "--backend", help="library on the GPU (default: the fastest that measured such sizes)"
+    )
+    parser.add_argument(
+        "--cpu-backend", help="library on the CPU (default: the fastest that measured such sizes)"
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="on the CPU (default: all cores)")
     parser.add_argument(
         "--reuse",
@@ -66,8 +70,9 @@ def pays(arguments: argparse.Namespace) -> None:
     """Print the verdict."""
     from collector.workloads import get_workload
     from estimator.breakeven import Place
+    from estimator.fair_pair import fair_pair, reasons_in_short
     from estimator.pair_answers import compare_places
-    from estimator.place_answers import PlaceQuestion, answer_places, fair_pair
+    from estimator.place_answers import PlaceQuestion, answer_places
 
     asked = read_question(arguments)
     family = get_workload(asked["workload"])
@@ -92,7 +97,7 @@ def pays(arguments: argparse.Namespace) -> None:
     table = _narrowed(table, "cpu", cpu, arguments.cpu_backend, arguments.threads)
     pair = fair_pair(table)
     if pair is None:
-        reason = "" if found.refused.empty else f": {found.refused['reason'].iloc[0]}"
+        reason = "" if found.refused.empty else f": {reasons_in_short(found.refused)}"
         raise EstimateError(
             f"{asked['workload']} {asked['case']}: no CPU and GPU to compare with these options"
             f"{reason}"
@@ -107,11 +112,15 @@ def pays(arguments: argparse.Namespace) -> None:
         vary,
     )
     if arguments.json:
-        result = {"cpu": dict(on_cpu), "gpu": dict(on_gpu), **asdict(answer)}
+        result: dict[str, Any] = {"cpu": dict(on_cpu), "gpu": dict(on_gpu), **asdict(answer)}
         del result["curves"]
         print_json(result)
     else:
         print(_report(model, on_cpu, on_gpu, answer))
+        for row in (on_gpu, on_cpu):
+            text = _faster_text(model, found.table, row)
+            if text:
+                print(text)
 
 
 def _given(
@@ -151,6 +160,25 @@ def _machine(model: Model, name: str | None) -> str | None:
     if found:
         return found[0]
     return name if facts_of_name(name) is not None else model.find_machine(name)
+
+
+def _faster_text(model: Model, table: pd.DataFrame, chosen: pd.Series[Any]) -> str:
+    """One line where another place of the device is faster by estimate; else empty."""
+    from estimator.fair_pair import faster_than
+    from estimator.report import duration
+
+    faster = faster_than(table, chosen)
+    if faster is None:
+        return ""
+    row = table.iloc[faster.at]
+    name = str(row["machine_id"])
+    where = "the same machine" if faster.same_machine else f"{model.label(name)} ({name[:8]})"
+    cells = int(row["n_fit"])
+    return (
+        f"faster {'GPU' if row['device'] == 'cuda' else 'CPU'} by estimate: {row['backend']} on "
+        f"{where}, {duration(float(row['seconds_p50']))}, {faster.ratio:.3g}x as fast "
+        f"({row['basis']}; fitted to {cells} measured cell{'' if cells == 1 else 's'})"
+    )
 
 
 def _report(model: Model, cpu: pd.Series[Any], gpu: pd.Series[Any], answer: PairAnswer) -> str:

@@ -122,7 +122,7 @@ def _rules(
     arguments: argparse.Namespace, case: RuleCase
 ) -> tuple[Comparison | None, Comparison | None]:
     """Both rules with the inputs of the case, those typed in before. Raises EstimateError."""
-    from estimator.rule_cases import cores_inputs, throughput_inputs
+    from estimator.rule_inputs import cores_inputs, throughput_inputs
     from estimator.rules_of_thumb import ThroughputInputs, cores_rule, throughput_rule
 
     typed = {name: getattr(arguments, name) for name in _CORES}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector.errors import OutputError
-from estimator.commands.options import REPEATS, add_data, open_measurements, print_json
+from estimator.commands.options import DATA, REPEATS, add_data, print_json, warn
 
 if TYPE_CHECKING:
     from estimator.commands import Subparsers
@@ -46,10 +46,12 @@ def validate(arguments: argparse.Namespace) -> None:
     from estimator.validation_report import terminal_report, validation_object
     from estimator.validation_splits import SPLITS
 
-    measurements = open_measurements(arguments)
     repeats = arguments.repeats
     if repeats is None and not arguments.data and REPEATS.is_dir():
         repeats = REPEATS
+    # the report is about the shipped runs, unless asked otherwise
+    measurements = load(*(arguments.data or [DATA]))
+    warn(measurements.problems)
     validation = run_validation(
         measurements,
         tuple(arguments.split or SPLITS),

@@ -74,7 +74,7 @@ def test_estimate_follows_the_size(visit: MakeVisit, dashboard: str) -> None:
     """Another size gives another time, and the cost page keeps the job."""
     page = visit(dashboard).open("estimate")
     before = page.locator('[data-testid="stMetricValue"]').all_inner_texts()
-    field = page.get_by_label("Parameter n").first
+    field = page.get_by_role("spinbutton", name="Rows and columns").first
     field.fill("64")
     field.press("Enter")
     page.wait_for_url("**job_square_n=64**")
@@ -83,7 +83,7 @@ def test_estimate_follows_the_size(visit: MakeVisit, dashboard: str) -> None:
     page.get_by_role("link", name="Cost").first.click()
     expect(page.locator("h1")).to_have_text("Cost")
     wait_until_quiet(page)
-    expect(page.get_by_label("Parameter n").first).to_have_value("64")
+    expect(page.get_by_role("spinbutton", name="Rows and columns").first).to_have_value("64")
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from collector.cells import Cell
-from collector.check import check_dataset, check_runs
+from collector.check import check_runs, problem_findings
 from collector.cli import main
 from collector.dataset import read_dataset, write_run
 from collector.journal import Journal
@@ -18,6 +18,13 @@ def cell(index):
     return Cell(**vars(make_operation(1000 + index)), mode="hot")
 
 
+def all_findings(tmp_path):
+    """Of files that were set aside and of every run."""
+    dataset = read_dataset(tmp_path)
+    runs = [finding for verdict in check_runs(dataset) for finding in verdict.findings]
+    return problem_findings(dataset) + runs
+
+
 def findings(tmp_path, *changes):
     """Findings about a run of one row for each set of changed columns."""
     rows = [
@@ -25,7 +32,7 @@ def findings(tmp_path, *changes):
         for index, changed in enumerate(changes)
     ]
     write_run(tmp_path / "a.parquet", rows, {}, {"run_id": "run1"})
-    return [(finding.severity, finding.reason) for finding in check_dataset(read_dataset(tmp_path))]
+    return [(finding.severity, finding.reason) for finding in all_findings(tmp_path)]
 
 
 NO_TIME = {"median_s": None, "samples_s": None, "n": None, "ci95_low_s": None, "ci95_high_s": None}
@@ -62,7 +69,7 @@ def test_an_interval_without_a_median_is_invalid(tmp_path):
 def test_a_cell_that_occurs_twice_is_invalid(tmp_path):
     rows = [make_row(cell(n), order_index=order) for order, n in enumerate((0, 0, 1))]
     write_run(tmp_path / "a.parquet", rows, {}, {"run_id": "run1"})
-    (finding,) = check_dataset(read_dataset(tmp_path))
+    (finding,) = all_findings(tmp_path)
     assert finding.severity == "invalid"
     assert finding.reason == f"1 cells occur twice, first {cell(0).cell_id}"
 
@@ -124,7 +131,7 @@ def test_an_unfinished_run_is_a_warning(tmp_path):
     row.pop("run_id")
     journal.append(row)
     journal.close()
-    (finding,) = check_dataset(read_dataset(tmp_path))
+    (finding,) = all_findings(tmp_path)
     assert (finding.severity, finding.run_id) == ("warning", "run9")
     assert finding.reason == "unfinished run with 1 cells"
 
@@ -133,7 +140,7 @@ def test_an_unfinished_run_is_a_warning(tmp_path):
 def test_a_run_that_ended_early_is_a_warning(tmp_path, ended):
     run = {"run_id": "run1", "cells_planned": 200, "ended": ended}
     write_run(tmp_path / "a.parquet", [make_row()], {}, run)
-    (finding,) = check_dataset(read_dataset(tmp_path))
+    (finding,) = all_findings(tmp_path)
     assert (finding.severity, finding.run_id) == ("warning", "run1")
     assert finding.reason == f"ended early ({ended}) with 1 of 200 cells"
 
@@ -141,7 +148,7 @@ def test_a_run_that_ended_early_is_a_warning(tmp_path, ended):
 def test_a_complete_run_is_no_finding(tmp_path):
     run = {"run_id": "run1", "cells_planned": 1, "ended": "complete"}
     write_run(tmp_path / "a.parquet", [make_row()], {}, run)
-    assert check_dataset(read_dataset(tmp_path)) == []
+    assert all_findings(tmp_path) == []
 
 
 def anchor_rows(medians, device="cpu"):

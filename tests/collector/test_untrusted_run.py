@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from collector import untrusted_run
 from collector.dataset import read_dataset
 from collector.errors import DatasetError
 from collector.schema import SCHEMA
@@ -239,6 +242,33 @@ def test_a_file_with_some_bytes_changed_is_read_or_refused_and_nothing_else_happ
             assert "\n" not in reason
         else:
             assert found.table.schema.equals(SCHEMA)
+
+
+def test_two_files_are_read_at_once_and_a_third_is_refused_after_a_while(monkeypatch):
+    monkeypatch.setattr(untrusted_run, "_WAIT_S", 0.05)
+    inside, go_on = threading.Semaphore(0), threading.Event()
+
+    def waits(*arguments, **options):
+        inside.release()
+        assert go_on.wait(30)
+        raise OSError("no process")
+
+    monkeypatch.setattr(untrusted_run.subprocess, "run", waits)
+
+    def reason():
+        with pytest.raises(DatasetError) as refused:
+            read_untrusted_run(hostile.run())
+        return str(refused.value)
+
+    with ThreadPoolExecutor(2) as threads:
+        first = [threads.submit(reason) for _ in range(2)]
+        try:
+            assert all(inside.acquire(timeout=30) for _ in first)
+            assert reason() == "other files are being read just now; try again in a minute"
+        finally:
+            go_on.set()
+        assert [one.result() for one in first] == ["cannot be read just now: no process"] * 2
+    assert reason() == "cannot be read just now: no process"
 
 
 @pytest.mark.parametrize("name", ["600 columns", "texts of zeros", "a long list", "a long name"])

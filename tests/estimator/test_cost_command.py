@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pandas as pd
 import pytest
 
 from estimator.cli import main
+from estimator.cost import CostOptions, Job
+from estimator.cost_report import answer_lines, table_lines
+from estimator.cost_table import compare_with
 from estimator.fitting import fit
+from estimator.instance_costs import instance_costs
+from tests.estimator.priced_rows import instance, timings
 
 ASKED = ["cost", "matmul", "--param", "n=1200", "--dtype", "float32"]
 
@@ -128,9 +134,53 @@ def test_a_machine_of_ones_own_is_compared_with_renting(cost):
     code, out, _ = cost("--own", own, "--spot", "--top", "0")
     assert code == 0
     assert "own/desk" in out
-    assert "Bought for $2,500 only for these jobs, desk is cheaper than renting" in " ".join(
-        out.split()
+    said = " ".join(out.split())
+    assert re.search(
+        r"Bought for \$2,500 only for these jobs, desk against renting \S+: .*jobs", said
     )
+
+
+def test_no_figure_of_a_row_is_left_out_of_a_narrow_terminal():
+    """Machines, interval and basis stay in the table; what does not fit stands below the row."""
+    offer = [instance("standard_with_a_long_name", 1.0, 0.4), instance("fast", 20.0, 9.0, gpus=4)]
+    how = CostOptions(
+        interruptions_per_h=0.1, deadline_s=7200.0, budget_usd=500.0, most_machines=100
+    )
+    both = ("on-demand", "spot")
+    rows = timings(offer, [1.0, 0.1])
+    table = instance_costs(rows, offer, Job(3600, jobs=40), how, None, both)
+    lines = table_lines(compare_with(table, offer[0].key, "on-demand"))
+    for name in ("machines", "90 % interval", "time from", "time", "$/job"):
+        assert name in lines[0]
+    below = " ".join(lines[2:])
+    for name in ("against it", "price of", "in budget", "in time", "market", "GPU"):
+        assert name in lines[0] or below.count(f"{name}:") == len(table)
+    assert max(map(len, lines)) <= 100
+    slow = " ".join(
+        answer_lines(instance_costs(rows[:1], offer, Job(3600, jobs=40), how, markets=("spot",)))
+    )
+    assert "in time with" in slow
+    assert "the last done in" in slow
+
+
+def test_what_is_unknown_or_borrowed_is_said(cost):
+    """Only RunPod says what storage costs: the others count as much, and without terms 0."""
+    terms = " ".join(cost("--storage", "500")[1].split())
+    assert "storage 0.1 USD per GiB and month (not known; the longest or dearest" in terms
+    bare = " ".join(cost("--storage", "500", "--no-terms")[1].split())
+    assert "Not known and counted as 0: the price of storage of aws, azure" in bare
+    rows = json.loads(cost("--storage", "500", "--json")[1])["rows"]
+    assert all(row["storage_usd"] > 0.0 for row in rows if not row["excluded"])
+
+
+def test_a_baseline_can_be_one_of_an_instance_s_prices(cost):
+    """The page prints "KEY MARKET": the dearer price of the same instance can be the baseline."""
+    both = ("--spot-allowed", "--provider", "aws", "--instance", "g6.xlarge", "--json")
+    for market in ("spot", "on-demand"):
+        key = f"aws/g6.xlarge/us-east-1 {market}"
+        rows = json.loads(cost(*both, "--baseline", key)[1])["rows"]
+        base = next(row for row in rows if row["verdict"] == "the baseline")
+        assert (f"{base['key']} {base['market']}", base["cost_ratio"]) == (key, 1.0)
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet", "json"])
@@ -179,7 +229,7 @@ def test_the_choice_of_instances_narrows_the_table(cost):
         ("1", ["--completion", "0"], "never completes"),
         ("1", ["--completion", "2"], "from 0 to 1"),
         ("1", ["--top", "-1"], "--top -1: write 0 (all) or more"),
-        ("1", ["--sensitivity", "200"], "between 0 and 100"),
+        ("1", ["--sensitivity", "99.5"], "above 0, up to 99"),
         ("1", ["--baseline", "nope"], "--baseline nope: no priced instance"),
         ("1", ["--out", "costs.xlsx"], "must end in one of .csv, .json, .parquet"),
         ("1", ["--out", "/nowhere/costs.csv"], "cannot be written"),

@@ -49,6 +49,20 @@ def test_how_many_others_may_be_as_cheap():
     assert overlapping(table().head(0)) == 0
 
 
+def test_only_other_instances_that_are_in_time_may_be_as_cheap():
+    """The late one and the answer's own spot price do not count; a twin in two regions once."""
+    offer = [
+        instance("answer", 1.0, spot=0.9),
+        instance("late", 0.5),
+        instance("twin", 1.0),
+        instance("twin", 1.1, region="there"),
+    ]
+    rows = timings(offer, [1.0, 3.0, 1.0, 1.0])
+    how = CostOptions(deadline_s=6000.0, interruptions_per_h=0.0)
+    costs = instance_costs(rows, offer, Job(3600), how, None, ("on-demand", "spot"))
+    assert overlapping(costs) == 1
+
+
 def test_the_front_is_marked_anew_after_a_filter():
     slow = instance("slow", 5.0)
     rows = instance_costs(timings([*BOTH, slow], [1.0, 0.1, 1.0]), [*BOTH, slow], Job(3600))

@@ -6,6 +6,7 @@ import pytest
 
 from collector.workloads import FAMILIES
 from estimator import transforms
+from estimator.factors import factorise
 from estimator.features import describe, dimensions
 
 
@@ -133,7 +134,8 @@ def test_a_transform_of_a_large_prime_takes_several_longer_ones():
     ("n", "cost"), [(1024, 1.0), (1000, (3 * 2 + 3 * 5) / (2 * np.log2(1000)))]
 )
 def test_arithmetic_of_a_transform_is_the_sum_of_its_factors(n, cost):
-    assert transforms.direct_cost(np.array([float(n)])) == pytest.approx(cost)
+    length = np.array([float(n)])
+    assert transforms.direct_cost(length, factorise(length)) == pytest.approx(cost)
 
 
 def test_attention_is_quadratic_and_fused_kernels_move_no_scores():

@@ -16,8 +16,8 @@ from estimator import health_cache
 from estimator.cli import main
 from estimator.dataset import load
 from estimator.findings import Finding, findings_frame, ranked, severity_of, unwell_machines
-from estimator.health_links import link_rate
 from estimator.health_peers import peer_findings
+from estimator.health_sheet import link_rate
 from estimator.health_tables import findings, first_of_the_rest, peer_shifts
 from tests.estimator.made_up_fleet import flagged, slower, write_fleet
 

@@ -255,3 +255,10 @@ def test_another_process_makes_the_index_of_a_large_dataset(cache, runs, monkeyp
     assert commands[0][-1] == str(runs)
     prepare_index([next(runs.rglob("*.parquet"))])
     assert len(commands) == 1
+
+
+def test_an_index_that_takes_too_long_is_left_to_who_opens_the_dataset(cache, runs, monkeypatch):
+    monkeypatch.setattr("estimator.index_process._OWN_PROCESS_BYTES", 0)
+    monkeypatch.setattr("estimator.index_process._TIME_LIMIT_S", 0.01)
+    prepare_index([runs])
+    assert len(measured_cells(load(runs))) > 0

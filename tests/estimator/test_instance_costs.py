@@ -60,6 +60,23 @@ def test_a_machine_of_ones_own_has_one_price_in_either_market():
     assert (table["excluded"] == "").all()
 
 
+def test_no_cloud_bills_a_machine_of_ones_own():
+    """No start-up, increment, minimum, storage or egress price, typed in or of a provider."""
+    mine = instance("desk", 0.36, provider="own")
+    how = CostOptions(
+        start_up_s=600.0,
+        billing_increment_s=3600.0,
+        minimum_billed_s=7200.0,
+        storage_usd_per_gib_month=1.0,
+        egress_usd_per_gib=1.0,
+    )
+    job = Job(steps=1000, egress_gib=10.0, storage_gib=100.0)
+    row = instance_costs(timings([mine], [1.0]), [mine], job, how).iloc[0]
+    assert (row["wall_s_p50"], row["billed_s_p50"]) == (1000.0, 1000.0)
+    assert row["cost_usd_p50"] == pytest.approx(0.1)
+    assert row["assumed"] == ""
+
+
 def test_a_provider_s_terms_hold_where_nothing_else_is_said_and_are_named():
     terms = {"lambda": RentalTerms("lambda", billing_increment_s=60.0, start_up_s=90.0)}
     rows = timings([CHEAP, OTHER], [0.001, 0.001])

@@ -221,9 +221,9 @@ def test_groups_have_natural_units_and_only_what_they_read(model):
 
 
 def test_a_hundred_thousand_cells_take_about_a_second(model, cells):
-    from time import perf_counter
+    from time import process_time
 
     many = cells.iloc[np.arange(100_000) % len(cells)].reset_index(drop=True)
-    start = perf_counter()
+    start = process_time()  # a loaded machine makes it wait, not work
     model.predict(many)
-    assert perf_counter() - start < 3.0  # three times the target, for a loaded machine
+    assert process_time() - start < 3.0  # three times the target

@@ -12,13 +12,13 @@ from collector.errors import SelectionError
 from estimator.breakeven import Place
 from estimator.cli import main
 from estimator.dataset import empty_machines
+from estimator.fair_pair import fair_pair, faster_than, reasons_in_short
 from estimator.memory import memory_shortage
 from estimator.pair_answers import compare_places
 from estimator.place_answers import (
     PlaceQuestion,
     amortised,
     answer_places,
-    fair_pair,
     find_places,
     memory_shortages,
 )
@@ -139,18 +139,56 @@ def places(*rows):
     return pd.DataFrame(rows, columns=names)
 
 
-def test_the_default_pair_is_of_one_machine_and_measured():
+def test_the_default_pair_is_of_one_machine_and_well_known():
     nan = float("nan")
     table = places(
         ("b", "cuda", "extrapolated", 1.0, nan),
-        ("a", "cuda", "measured", 2.0, 2.2),
+        ("a", "cuda", "interpolated", 2.0, nan),
+        ("a", "cuda", "measured", 2.5, 2.2),
         ("c", "cpu", "from_specs", 3.0, nan),
-        ("a", "cpu", "measured", 4.0, 9.0),
+        ("a", "cpu", "extrapolated", 3.5, nan),
+        ("a", "cpu", "measured", 4.0, 4.4),
         ("a", "cpu", "measured", 5.0, 5.0),
         ("b", "cpu", "interpolated", 6.0, nan),
     )
-    assert fair_pair(table) == (4, 1)
+    assert fair_pair(table) == (5, 1)  # the fastest library of each side, measured or between
     assert fair_pair(table[table["machine_id"] != "a"].reset_index(drop=True)) == (2, 0)
+
+
+def test_a_faster_place_that_is_less_well_known_is_named():
+    nan = float("nan")
+    table = places(
+        ("a", "cuda", "extrapolated", 1.0, nan),
+        ("a", "cuda", "measured", 1.5, 1.5),
+        ("b", "cpu", "measured", 3.0, 3.0),
+        ("a", "cpu", "measured", 3.01, 3.0),
+    )
+    on_gpu = faster_than(table, table.iloc[1])
+    assert (on_gpu.at, on_gpu.ratio, on_gpu.same_machine) == (0, 1.5, True)
+    assert faster_than(table, table.iloc[0]) is None
+    assert faster_than(table, table.iloc[3]) is None  # by less than anybody notices
+
+
+def test_reasons_are_counted():
+    refused = pd.DataFrame({"reason": ["x", "y", "x", "z", "w"]})
+    text = reasons_in_short(refused)
+    assert text.startswith("x (2 places); ")
+    assert text.endswith("1 more for other reasons")
+    assert reasons_in_short(refused.iloc[:0]) == ""
+
+
+def test_break_even_examines_no_size_that_fits_nowhere(known):
+    model, machine = known
+    small = replace(model, machines=model.machines.assign(gpu_memory_bytes=2.0**30))
+    cpu, gpu = Place(machine, "numpy", 2), Place(machine, "torch")
+    answer = compare_places(small, QUESTION, cpu, gpu, "n")
+    places_of = [find_places(small, QUESTION.with_value("n", n)) for n in (5000, 10_000)]
+    fits = [not any(memory_shortages(small, one)) for one in places_of]
+    assert fits == [True, False]
+    largest = answer.curves["size"].max()
+    assert 5000 < largest < 10_000
+    examined = int(answer.crossing.reason.partition(" to ")[2].split()[0].replace(",", ""))
+    assert examined < 10_000
 
 
 def test_the_default_pair_is_of_two_machines_where_none_has_both():
@@ -210,3 +248,9 @@ def test_the_command_names_what_it_cannot_compare(dataset, capsys):
     line = ["pays", "matmul", "--param", "n=1000", "--dtype", "float32", "--data", str(dataset)]
     assert main([*line, "--backend", "abacus"]) == 2
     assert "no CPU and GPU to compare" in capsys.readouterr().err
+
+
+def test_the_command_says_why_nothing_fits(dataset, capsys):
+    line = ["pays", "matmul", "--param", "n=1000000", "--dtype", "float32", "--data", str(dataset)]
+    assert main(line) == 2
+    assert "needs about" in capsys.readouterr().err

@@ -45,7 +45,8 @@ def test_nobody_looks_cheaper_for_what_is_not_known_of_it():
     filled = filled_terms(known)
     assert [filled[name].start_up_s for name in ("a", "b", "c", OTHERS)] == [20.0, 30.0, 30.0, 30.0]
     assert (filled["a"].billing_increment_s, filled["a"].minimum_billed_s) == (60.0, None)
-    assert filled["c"].egress_usd_per_gib is None
+    assert filled["c"].egress_usd_per_gib == filled["b"].egress_usd_per_gib == 0.1
+    assert filled["c"].interruptions_per_h is None
     assert filled["c"].borrowed("start_up_s")
     assert not filled["a"].borrowed("start_up_s")
 

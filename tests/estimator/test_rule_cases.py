@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from collector.errors import EstimateError, SelectionError
 from estimator.cli import main
 from estimator.dataset import empty_machines
-from estimator.rule_cases import INPUT_SOURCES, cores_inputs, rule_case, throughput_inputs
+from estimator.rule_cases import rule_case
 from estimator.rule_gaps import (
     LARGE_PRODUCT_FLOP,
     PAIR_COLUMNS,
@@ -19,6 +19,7 @@ from estimator.rule_gaps import (
     gap_table,
     rule_pairs,
 )
+from estimator.rule_inputs import INPUT_SOURCES, cores_inputs, throughput_inputs
 from estimator.rule_report import answers, case_report, off_by, worked_examples
 from estimator.rules_of_thumb import (
     CLAIMED_SPEEDUPS,

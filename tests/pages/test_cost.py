@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -38,6 +41,15 @@ def texts(app: AppTest) -> str:
     """Everything that is written on the page outside tables."""
     elements = [*app.markdown, *app.caption, *app.info, *app.warning, *app.error]
     return "\n".join(element.value for element in elements).replace("\\", "")
+
+
+def chart_rows(app: AppTest, index: int) -> list[dict[str, Any]]:
+    """The rows of all tables of a chart."""
+    found: list[dict[str, Any]] = []
+    for dataset in app.get("vega_lite_chart")[index].proto.datasets:
+        with pa.ipc.open_stream(dataset.data.data) as reader:
+            found += reader.read_all().to_pylist()
+    return found
 
 
 def figures(app: AppTest) -> dict[str, str]:
@@ -277,21 +289,145 @@ def test_values_that_do_not_exist_fall_back(open_page: OpenPage, query: dict[str
     assert len(instances(app))
 
 
-def test_break_even_counts_jobs(open_page: OpenPage) -> None:
-    """A start-up of hours pays for a faster machine only after enough jobs."""
-    app = open_page("cost", cost_steps=STEPS, cost_start_up="600")
+def printed_command(app: AppTest) -> list[str]:
+    """The words after "python -m estimator" of what the page tells to run."""
+    words = shlex.split(app.code[-1].value)
+    assert words[:3] == ["python", "-m", "estimator"]
+    return words[3:]
+
+
+def said_by(capsys: pytest.CaptureFixture[str], words: list[str]) -> Any:
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_break_even_of_buying_is_that_of_the_command_line(
+    open_page: OpenPage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One comparison partner, one verdict, in the same words."""
+    app = open_page(
+        "cost",
+        cost_steps=10**9,
+        cost_own="true",
+        cost_own_purchase=2000,
+        cost_own_watts=500.0,
+        cost_deadline="30 d",
+        cost_start_up="600",
+    )
     assert any(one.value == "Break-even" for one in app.subheader)
-    text = texts(app)
-    assert "cheaper at any number of jobs" in text or "jobs** on" in text or "first job" in text
+    capsys.readouterr()
+    assert main(printed_command(app)) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    said = re.search(r"only for these jobs, .*? against renting (\S+): (.*?)\.", out)
+    assert said is not None
+    partner = said[1].partition("/")[2]
+    sentence = next(one.value for one in app.markdown if " against " in one.value)
+    sentence = sentence.replace("\\", "")
+    assert partner in sentence
+    assert f": {said[2]}" in sentence
 
 
-def test_sensitivity_says_whether_the_winner_changes(open_page: OpenPage) -> None:
-    """Bars for the inputs, and a sentence."""
-    app = open_page("cost", cost_steps=STEPS)
+def test_break_even_counts_a_whole_round_for_one_job(open_page: OpenPage) -> None:
+    """Where the chart begins, at one job, each of the two costs what the table says for one."""
+    app = open_page("cost", cost_steps=10**9, cost_all=True, cost_processor="any GPU", **BARE)
+    table = instances(app)
+    eight = next(row for row in table.to_dict("records") if row["GPU"].startswith("8x"))
+    names = app.selectbox(key="cost_this").options
+    name = next(one for one in names if one.startswith(f"{eight['Instance']}, {eight['Region']}"))
+    app = app.selectbox(key="cost_this").select(name).run()
+    assert not app.exception
+    drawn = [
+        row
+        for index in range(len(app.get("vega_lite_chart")))
+        for row in chart_rows(app, index)
+        if row.get("jobs") == 1 and row.get("option") == name
+    ]
+    assert [row["total_usd"] for row in drawn] == [pytest.approx(eight["Cost per job"], rel=1e-3)]
+    sentence = next(one.value for one in app.markdown if " against " in one.value)
+    assert "always cheaper" not in sentence
+
+
+@pytest.mark.parametrize("change", ["10 %", "50 %"])
+def test_sensitivity_says_whether_the_winner_changes(
+    open_page: OpenPage, capsys: pytest.CaptureFixture[str], change: str
+) -> None:
+    """The sentence is that of the rows that the command line gives; a bar for each input."""
+    app = open_page("cost", cost_steps=STEPS, cost_one_each="false", cost_change=change)
+    found = said_by(capsys, printed_command(app))["sensitivity"]
     text = texts(app)
-    assert "stays the cheapest" in text or "another one is the cheapest" in text
+    changes = any(row["changes"] for row in found)
+    assert ("another one is the cheapest" in text) == changes
+    assert ("stays the cheapest" in text) == (not changes)
     specs = [chart_spec(app, index) for index in range(len(app.get("vega_lite_chart")))]
-    assert any("Price per hour" in json.dumps(spec) for spec in specs) or len(specs) >= 3
+    assert any("Price per hour" in json.dumps(spec) for spec in specs)
+
+
+def test_the_page_as_it_opens_agrees_with_the_command_line_at_a_rate_of_interruptions(
+    open_page: OpenPage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One row for each instance, several machines, spot allowed: the same answer and figures."""
+    app = open_page(
+        "cost",
+        cost_steps=STEPS,
+        cost_jobs=8,
+        cost_market="whichever is cheaper",
+        cost_interruptions=0.2,
+        cost_checkpoint="30 s",
+        cost_deadline="1 d",
+    )
+    said = said_by(capsys, printed_command(app))
+    rows = {
+        (row["instance"], row["region"], row["market"].replace("-", " ")): row
+        for row in said["rows"]
+        if not row["excluded"]
+    }
+    table = instances(app)
+    for shown in table.to_dict("records"):
+        name = shown["Instance"].partition(" ")[2]
+        row = rows[name, shown["Region"], shown["Price"]]
+        assert shown["Cost per job"] == pytest.approx(row["cost_usd_p50"], rel=1e-4)
+        assert shown["Time (s)"] == pytest.approx(row["wall_s_p50"], rel=1e-4)
+        assert shown["In time"] == row["meets_deadline"]
+    best = said["answer"]["cheapest_in_time"]
+    sentence = next(one.value for one in app.markdown if "is the cheapest" in one.value)
+    assert best["key"].split("/")[1] in sentence.replace("\\", "")
+
+
+def test_the_baseline_of_the_command_line_has_its_market(
+    open_page: OpenPage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The dearer price of an instance that has two is the baseline in both."""
+    both = {"cost_steps": STEPS, "cost_market": "whichever is cheaper", "cost_one_each": "false"}
+    names = open_page("cost", **both).selectbox(key="cost_baseline").options
+    first = next(name for name in names if name.endswith(", spot"))
+    dearer = first.replace(", spot", ", on demand")
+    assert dearer in names
+    app = open_page("cost", cost_baseline=dearer, **both)
+    said = said_by(capsys, printed_command(app))["rows"]
+    base = next(row for row in said if row["verdict"] == "the baseline")
+    assert base["market"] == "on-demand"
+    table = instances(app)
+    mine = table[table["Against the baseline"] == "the baseline"].iloc[0]
+    assert mine["Cost per job"] == pytest.approx(base["cost_usd_p50"], rel=1e-4)
+
+
+def test_a_download_has_every_row_of_the_filters(
+    open_page: OpenPage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each region and the excluded too, whatever is shown: as many as the command line's."""
+    offered: dict[str, Any] = {}
+
+    def button(label: str, data: Any, **_: Any) -> bool:
+        offered[label] = data
+        return False
+
+    monkeypatch.setattr(st, "download_button", button)
+    app = open_page("cost", cost_steps=STEPS, cost_provider="AWS")
+    found = pd.read_csv(io.BytesIO(offered["Table as CSV"]()))
+    said = said_by(capsys, printed_command(app))["rows"]
+    assert len(found) == len(said) > len(instances(app))
+    assert found["excluded"].notna().any()
 
 
 def test_the_same_rented_twice(open_page: OpenPage) -> None:

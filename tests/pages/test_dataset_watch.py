@@ -86,3 +86,13 @@ def test_a_quick_opening_delays_nothing(tmp_path):
     watch.opened(0.3)
     (tmp_path / "a.parquet").write_bytes(b"1")
     assert watch.stamp([tmp_path]) != before
+
+
+def test_who_knows_of_a_change_is_not_kept_waiting(tmp_path):
+    watch = DatasetWatch(Clock())
+    before = watch.stamp([tmp_path])
+    watch.opened(2.0)
+    (tmp_path / "a.parquet").write_bytes(b"1")
+    assert watch.stamp([tmp_path]) == before
+    watch.look_again()
+    assert watch.stamp([tmp_path]) != before

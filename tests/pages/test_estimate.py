@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app_pages.text import escape
+from estimator.cli import main
 from tests.pages.conftest import OpenPage
 from tests.pages.made_up_runs import RACK, _cell, _true_seconds
 
@@ -69,7 +73,8 @@ def test_absurdly_large_job_does_not_fit(open_page: OpenPage) -> None:
     app = open_page("estimate", job_square_n=2**40)
     assert not app.exception
     assert app.dataframe[0].value["Reason"].str.startswith("does not fit").all()
-    assert any("No machine can answer this" in info.value for info in app.info)
+    told = next(info.value for info in app.info if "No machine can answer this" in info.value)
+    assert "needs about" in told
 
 
 def sentence(app: AppTest) -> str:
@@ -182,3 +187,34 @@ def test_without_a_gpu_the_page_says_what_to_add(open_page: OpenPage) -> None:
     app = open_page("estimate", job_dtype_matmul="float64")
     assert not app.exception
     assert any("needs this workload" in info.value for info in app.info)
+
+
+def test_a_page_walked_to_is_the_page_of_its_link(
+    open_page: OpenPage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The pair follows the job; the link and the printed command give the same verdict."""
+    walked = open_page("estimate")
+    walked.number_input(key="job_square_n").set_value(512).run()
+    walked.button_group(key="job_mode").set_value("end_to_end").run()
+    opened = open_page("estimate", job_square_n=512, job_mode="in host memory, both ways")
+    assert sentence(walked) == sentence(opened)
+    assert figures(walked) == figures(opened)
+    line = walked.code[-1].value.splitlines()[0]
+    assert line == opened.code[-1].value.splitlines()[0]
+    capsys.readouterr()
+    assert main(shlex.split(line)[3:]) == 0
+    text = capsys.readouterr().out
+    assert f"the GPU is {figures(walked)['Speed-up of the GPU']} as fast" in text
+    assert f"break-even size: {figures(walked)['Break-even size']} " in text
+
+
+def test_a_place_picked_by_hand_stays(open_page: OpenPage) -> None:
+    """It is in the link, and the other side follows its machine."""
+    app = open_page("estimate", job_square_n=1024)
+    box = next(one for one in app.selectbox if one.label == "CPU")
+    assert box.value == "Automatic"
+    box.set_value(box.options[-1]).run()
+    picked = next(one for one in app.selectbox if one.label == "CPU").value
+    app.number_input(key="job_square_n").set_value(512).run()
+    assert next(one for one in app.selectbox if one.label == "CPU").value == picked
+    assert escape(picked) in sentence(app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,12 +17,12 @@ import streamlit as st
 
 from app_pages import shared
 from app_pages.model_process import LocalModel, ModelProcess, RemoteModel
-from app_pages.text import with_params
-from collector.errors import SelectionError, WorkerError
+from collector.errors import DatasetError, SelectionError, WorkerError
 from estimator.cache import fit_cached
 from estimator.dataset import load
 from estimator.model_worker import groups, name_of, resolve
 from tests.pages.conftest import ROOT, OpenPage
+from tests.pages.made_up_runs import RACK, make_rows, write_run
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +40,7 @@ def process() -> Iterator[ModelProcess]:
 
 @pytest.fixture
 def remote(process: ModelProcess, dataset: Path) -> RemoteModel:
-    return RemoteModel(process, (dataset,), "one state")
+    return RemoteModel(process, (dataset,), load(dataset).fingerprint)
 
 
 def gone(pid: int, limit_s: float = 10.0) -> bool:
@@ -79,7 +80,7 @@ def test_says_what_it_does_meanwhile(remote: RemoteModel, process: ModelProcess)
     phases: list[str] = []
     remote.prepare(phases.append)
     assert phases == ["Reading the dataset", "Fitting the model to the measurements"]
-    RemoteModel(process, remote._paths, "one state").prepare(phases.append)
+    RemoteModel(process, remote._paths, remote._stamp).prepare(phases.append)
     assert len(phases) == 2
 
 
@@ -106,11 +107,52 @@ def test_sessions_ask_one_after_the_other(remote: RemoteModel) -> None:
 
 def test_refusals_come_through(remote: RemoteModel, process: ModelProcess) -> None:
     """An error that is meant for people is raised here as it was there; the process stays."""
-    cells = with_params(remote.groups.head(1).assign(machine_id="nobody"), [{"n": 8}])
+    cells = remote.groups.head(1).assign(machine_id="nobody", params=[{"n": 8}])
     before = process.pid
     with pytest.raises(SelectionError, match="nobody"):
         remote.predict(cells)
     assert process.pid == before
+
+
+def test_answers_are_of_the_state_that_was_asked_for(
+    process: ModelProcess, dataset: Path, tmp_path: Path
+) -> None:
+    """A dataset that changed between opening it and asking is refused, then known by its name."""
+    runs = shutil.copytree(dataset, tmp_path / "runs")
+    earlier = RemoteModel(process, (runs,), load(runs).fingerprint)
+    write_run(runs, RACK, make_rows(RACK, "later", seed=9))
+    for _ in range(2):
+        with pytest.raises(DatasetError, match=r"changed meanwhile; reload the page$"):
+            earlier.prepare()
+    later = RemoteModel(process, (runs,), load(runs).fingerprint)
+    phases: list[str] = []
+    assert later.prepare(phases.append).fingerprint == load(runs).fingerprint
+    assert phases == ["Fitting the model to the measurements"]
+    with pytest.raises(DatasetError, match="changed meanwhile"):
+        earlier.apply_to_measurements("estimator.dataset:measured_cells")
+
+
+@pytest.mark.parametrize(
+    "message", [b"cno_such_module\nthing\n.", b"cestimator.dataset\nno_such\n.", b"no pickle"]
+)
+def test_question_that_cannot_be_loaded_ends_the_process(message: bytes) -> None:
+    """It does not stay, alive and silent, with all who ask behind it."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "estimator.model_worker", "600"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    process.stdin.write(message)
+    process.stdin.flush()
+    try:
+        assert process.wait(timeout=30) == 1
+    finally:
+        process.kill()
+        _, log = process.communicate()
+    assert b"a question could not be read" in log
 
 
 def test_other_errors_are_one_sentence(
@@ -207,7 +249,7 @@ def test_server_stays_small(dataset: Path) -> None:
 def test_ends_after_a_time_without_questions(dataset: Path) -> None:
     """Its memory comes back; the next question starts it anew."""
     process = ModelProcess(idle_s=0.5)
-    model = RemoteModel(process, (dataset,), "s")
+    model = RemoteModel(process, (dataset,), load(dataset).fingerprint)
     model.apply_to_measurements("estimator.dataset:measured_cells")
     pid = process.pid
     assert pid is not None
@@ -228,7 +270,9 @@ def test_ends_with_the_server(dataset: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path\n"
         "from app_pages.model_process import ModelProcess, RemoteModel\n"
-        "process = ModelProcess(); model = RemoteModel(process, (Path(sys.argv[1]),), 's')\n"
+        "from estimator.dataset import load\n"
+        "path = Path(sys.argv[1]); stamp = load(path).fingerprint\n"
+        "process = ModelProcess(); model = RemoteModel(process, (path,), stamp)\n"
         "model.apply_to_measurements('estimator.dataset:measured_cells')\n"
         "print(process.pid, flush=True); time.sleep(60)\n"
     )
