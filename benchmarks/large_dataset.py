@@ -119,7 +119,7 @@ def make_run(
     columns["noise_reasons"] = pa.array(
         np.where(throttled, "throttled", np.where(noisy, "spread,unsteady", ""))
     )
-    slowed = pa.array(np.where(throttled, "sw_thermal_slowdown", ""))
+    slowed = pa.array(np.where(throttled, "sw_thermal", ""))
     columns["throttle_reasons"] = slowed
     if box.unwell == "slow_link":
         columns["pcie_width"] = pc.if_else(pa.array(on_gpu), 4, table["pcie_width"])

@@ -34,7 +34,7 @@ def slowdowns_along(anchors: pd.DataFrame) -> pd.DataFrame:
 
     ``anchors`` as in ``FleetTables``. Columns: those of ``PLACE``, slowdown (median of the latest
     runs'), error (its standard error from the runs; 0 for one run), runs, repetitions (of the last
-    run), since (start of the last run). Runs with few repetitions are left out.
+    run), history (start and slowdown of each run). Runs with few repetitions are left out.
     """
     usable = anchors[(anchors["median_s"] > 0) & anchors["started_at"].notna()]
     usable = usable.assign(log=np.log(usable["median_s"].astype(float)))
@@ -60,10 +60,10 @@ def slowdowns_along(anchors: pd.DataFrame) -> pd.DataFrame:
                     "error": _MEDIAN_LOSS * scatter / np.sqrt(len(changes)),
                     "runs": len(changes),
                     "repetitions": latest[-1][1],
-                    "since": latest[0][2],
+                    "history": [(at, change) for change, _, at in halves],
                 }
             )
-    names = [*PLACE, "slowdown", "error", "runs", "repetitions", "since"]
+    names = [*PLACE, "slowdown", "error", "runs", "repetitions", "history"]
     return pd.DataFrame(rows, columns=names)
 
 
@@ -100,7 +100,11 @@ def _beside(row: dict[Any, Any], others: Any) -> Finding | None:
     slower = float(np.expm1(excess))
     if not slower >= max(DRIFT[1], float(np.expm1(DEVIATIONS * deviation))):
         return None
-    runs = int(row["runs"])
+    runs, since = int(row["runs"]), None
+    for at, change in reversed(row["history"]):
+        if change - usual < excess / 2:
+            break
+        since = at
     return Finding(
         machine_id=str(row["machine_id"]),
         severity="unwell" if slower >= DRIFT[0] else "look at it",
@@ -113,7 +117,7 @@ def _beside(row: dict[Any, Any], others: Any) -> Finding | None:
         f"latest {runs} run{'s' if runs > 1 else ''}; peers {100 * np.expm1(usual):+.1f} %",
         advice="Watch temperature, clock and other load while it works.",
         sure=f"more than {DEVIATIONS:.0f} deviations of the peers and of its runs",
-        since=row["since"],
+        since=since,
         cells=int(row["repetitions"]) * runs,
         peers=len(others),
     )

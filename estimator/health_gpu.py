@@ -45,11 +45,13 @@ def throttle_findings(machines: Rows, reasons: pd.DataFrame, runs: pd.DataFrame)
     }
     slowed = {
         str(machine): min(1.0, float(rows["cells"].max()) / float(cells.get(machine, np.nan)))
-        for machine, rows in throttle[throttle["reason"].map(_slows)].groupby("machine_id")
+        for machine, rows in throttle[throttle["reason"].map(_slows).astype(bool)].groupby(
+            "machine_id"
+        )
     }
     for machine, rows in throttle.groupby("machine_id", sort=True):
         total = int(cells.get(machine, 0))
-        bad = rows[rows["reason"].map(_slows)]
+        bad = rows[rows["reason"].map(_slows).astype(bool)]
         if len(bad) and total:
             share = slowed[str(machine)]
             beside = [slowed.get(peer, 0.0) for peer in peers_of(machines, str(machine))]

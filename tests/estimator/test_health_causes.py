@@ -143,6 +143,7 @@ def test_six_per_cent_a_repetition_beyond_the_peers_is_found(count: int, seed: i
     found, judged = drift_beside_peers(machines, table)
     assert [one.machine_id for one in found] == ["m01"]
     assert found[0].size == pytest.approx(0.17, abs=0.06)
+    assert f"{found[0].since:%Y-%m-%d}" == "2026-01-02"
     assert len(judged) == count
     assert not [one for one in drift_findings(table, judged) if "along" in one.check]
 

@@ -68,6 +68,19 @@ def test_a_data_sheet_is_one_more_place_on_its_device(known):
     assert answer.table["seconds_p50"].is_monotonic_increasing
 
 
+def test_all_places_are_asked_at_once(known, monkeypatch):
+    model, _ = known
+    calls = []
+    own = type(model).predict
+
+    def counted(self, cells, **options):
+        calls.append(len(cells))
+        return own(self, cells, **options)
+
+    monkeypatch.setattr(type(model), "predict", counted)
+    assert calls == [len(answer_places(model, QUESTION).table)]
+
+
 def test_an_unknown_data_sheet_is_refused(known):
     model, _ = known
     with pytest.raises(SelectionError):

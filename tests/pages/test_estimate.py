@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app_pages.estimate_verdict import faster_text
 from app_pages.text import escape
 from estimator.cli import main
 from tests.pages.conftest import OpenPage
@@ -218,3 +220,24 @@ def test_a_place_picked_by_hand_stays(open_page: OpenPage) -> None:
     app.number_input(key="job_square_n").set_value(512).run()
     assert next(one for one in app.selectbox if one.label == "CPU").value == picked
     assert escape(picked) in sentence(app)
+
+
+def test_a_faster_place_that_is_less_well_known_is_told() -> None:
+    """The verdict's GPU is not the first of the chart: the page says which is, and why not it."""
+    table = pd.DataFrame(
+        {
+            "machine_id": ["a", "a", "b"],
+            "machine": ["A", "A", "B"],
+            "device": ["cuda", "cuda", "cpu"],
+            "backend": ["cupy", "torch", "numpy"],
+            "basis": ["extrapolated", "measured", "measured"],
+            "seconds_p50": [0.020, 0.030, 0.1],
+            "n_fit": [1, 5, 5],
+        }
+    )
+    text = faster_text(table, (table.iloc[2], table.iloc[1]))
+    assert text == (
+        "By estimate another GPU place is faster: cupy on the same machine takes 20 ms, 1.5x as "
+        "fast (beyond measured sizes; fitted to 1 measured cell)."
+    )
+    assert faster_text(table, (table.iloc[2], table.iloc[0])) == ""

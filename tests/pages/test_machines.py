@@ -116,3 +116,10 @@ def test_signs_count_noise_and_lower_clocks(open_page: OpenPage) -> None:
     assert 0 < signs["Noisy"] < 20
     assert 0 < signs["Clock held down"] < 50
     assert list(table_with(app, "Reason")["Reason"]) == ["sw power cap"]
+
+
+def test_stolen_time_says_which_cells_it_is_of(open_page: OpenPage) -> None:
+    """First calls are not in it, which ``collector check`` counts; the column's name says so."""
+    app = open_page("machines", machines_first=RACK.label)
+    signs = table_with(app, "Most stolen, repeated cells")
+    assert list(signs["Most stolen, repeated cells"]) == [1.0] * len(signs)
