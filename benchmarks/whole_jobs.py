@@ -54,6 +54,7 @@ GPU_JOBS = (
     WholeJob("inference_step", "resnet", {"batch": 24}, 500),
     WholeJob("matmul", "square", {"n": 3000}, 2_000),
     WholeJob("matmul", "square", {"n": 3000}, 200, mode="end_to_end"),
+    WholeJob("matmul", "square", {"n": 3000}, 200, "cupy", mode="end_to_end"),
     WholeJob("matmul", "square", {"n": 3000}, 2_000, math_mode="tf32"),
     WholeJob("elementwise", "tanh", {"n": 30_000_000}, 3_000),
     WholeJob("fft", "batched_1d", {"batch": 1500, "n": 3000}, 2_000, dtype="complex64"),
