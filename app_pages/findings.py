@@ -201,11 +201,19 @@ def _show_beside_peers(source: shared.Source, machine: str) -> None:
     )
 
 
+_BESIDE_COLUMNS = (
+    *("row", "kind", "percent", "low", "high"),
+    *("peers_low", "peers_high", "cells", "peers"),
+)
+
+
 def beside_peers(shifts: pd.DataFrame, machine_id: str) -> pd.DataFrame:
     """What ``charts.peer_shifts`` draws for one machine; empty where it has no peers."""
     usable = shifts[shifts["cells"] >= FEWEST_CELLS]
     keys = ["group", "kind", "workload"]
     own = usable[usable["machine_id"] == machine_id]
+    if own.empty:  # of which the columns may have any type
+        return pd.DataFrame(columns=list(_BESIDE_COLUMNS))
     others = usable[(usable["machine_id"] != machine_id) & usable["group"].isin(set(own["group"]))]
     medians = others.groupby(keys)["median"]
     span = pd.DataFrame(

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app_pages.findings import beside_peers
 from tests.estimator.made_up_fleet import slower, write_fleet
 from tests.pages.conftest import OpenPage, chart_spec
 from tests.pages.made_up_runs import DESK, RACK, _cell, _true_seconds
@@ -123,3 +124,10 @@ def test_stolen_time_says_which_cells_it_is_of(open_page: OpenPage) -> None:
     app = open_page("machines", machines_first=RACK.label)
     signs = table_with(app, "Most stolen, repeated cells")
     assert list(signs["Most stolen, repeated cells"]) == [1.0] * len(signs)
+
+
+def test_a_machine_without_peers_has_nothing_beside_it() -> None:
+    """Without one shift of its own there is no row, whatever type an empty column has."""
+    columns = ["machine_id", "group", "kind", "workload", "median", "low", "high", "cells", "peers"]
+    empty = pd.DataFrame({name: pd.Series(dtype=float) for name in columns})
+    assert beside_peers(empty, "alone").empty
