@@ -55,6 +55,7 @@ _GPU_BANDS: Mapping[str, tuple[float, float]] = {
     "tf32_tflops": (1.0, 20_000.0),
     "fp16_tflops": (1.0, 20_000.0),
     "bf16_tflops": (1.0, 20_000.0),
+    "int8_tops": (1.0, 40_000.0),
     "sm_count": (1.0, 2000.0),
     "h2d_gb_per_s": (1.0, 2000.0),
     "tdp_w": (10.0, 5000.0),
@@ -87,9 +88,12 @@ _COUNTS = (
     "vcpus_per_core",
     "memory_channels",
 )
-_ONLY_GPU = ("host_link", *_GPU_BANDS)
+_ONLY_GPU = ("chip", "host_link", *_GPU_BANDS)
 _ONLY_CPU = ("clock_kind", *_CPU_BANDS)
-_TEXTS = ("kind", "name", "aliases", "architecture", "host_link", "clock_kind", "source")
+_TEXTS = (
+    *("kind", "name", "aliases", "architecture", "chip"),
+    *("host_link", "clock_kind", "source"),
+)
 _CHECKED = ("checked_against", "checked_on")
 HARDWARE_COLUMNS = (*_TEXTS, *_CHECKED, *_BANDS)
 
@@ -176,12 +180,14 @@ def _gpu(
         tf32_tflops=figures["tf32_tflops"],
         fp16_tflops=figures["fp16_tflops"],
         bf16_tflops=figures["bf16_tflops"],
+        int8_tops=figures["int8_tops"],
         last_level_cache_mib=figures["last_level_cache_mib"],
         sm_count=_whole(figures["sm_count"]),
         host_link=row["host_link"],
         h2d_gb_per_s=figures["h2d_gb_per_s"],
         tdp_w=figures["tdp_w"],
         source=row["source"],
+        chip=row["chip"],
         boost_clock_ghz=figures["boost_clock_ghz"],
         fp32_lanes_per_sm=_whole(figures["fp32_lanes_per_sm"]),
         fp16_flop_per_clock_per_sm=_whole(figures["fp16_flop_per_clock_per_sm"]),

@@ -27,8 +27,9 @@ class GpuSpec:
     """One GPU model by its data sheet. ``None``: not established, or the GPU has no such units.
 
     Rates are dense (without sparsity) peaks in TFLOP/s; ``fp16``, ``bf16`` and ``tf32`` are those
-    of the matrix units with float32 accumulation. ``h2d_gb_per_s`` is the nominal rate of the
-    host link in one direction.
+    of the matrix units with float32 accumulation, ``int8_tops`` with int32 accumulation.
+    ``h2d_gb_per_s`` is the nominal rate of the host link in one direction. Cards of one ``chip``
+    differ in what of it is switched on, in clocks, power and memory.
 
     What the rates follow from: SMs (compute units on AMD), FP32 lanes of one (fused multiply-adds
     per clock), dense FP16 FLOP per clock of its matrix units, the boost clock in GHz, the memory's
@@ -53,6 +54,8 @@ class GpuSpec:
     h2d_gb_per_s: float | None
     tdp_w: float | None
     source: str
+    chip: str = ""
+    int8_tops: float | None = None
     boost_clock_ghz: float | None = None
     fp32_lanes_per_sm: int | None = None
     fp16_flop_per_clock_per_sm: int | None = None
