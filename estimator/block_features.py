@@ -11,7 +11,7 @@ import numpy as np
 from collector.workloads import Work, get_workload
 from collector.workloads.work import Floats
 from estimator.dataset import WORK_COLUMNS
-from estimator.operations import CPU_MODES, family_of, library, operation
+from estimator.operations import CPU_MODES, HOST_MODES, family_of, library, operation
 from estimator.questions import Block, Question
 from estimator.shape import MOST_PRODUCTS, PRODUCT_COLUMNS, Shape, Values
 from estimator.shapes import shape_of
@@ -53,7 +53,7 @@ def numbers_of(block: Block, threads: Floats) -> list[Values]:
         workers = np.minimum(threads, _most_workers(block, size, work))
         values += [workers / threads, np.where(workers > 1.0, 1.0, 0.0), 1.0 / workers]
     else:
-        values += [1.0, 0.0, 0.0]
+        values += [1.0, float(asked.mode in HOST_MODES), 0.0]
     values += [shape.radix, shape.algorithm, *(getattr(shape, name) for name in _PLAIN)]
     values += _product_columns(shape)
     values += [getattr(work, name) for name in WORK_COLUMNS]

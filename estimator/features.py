@@ -74,7 +74,7 @@ def describe(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def kernel_work(features: pd.DataFrame) -> KernelWork:
-    """The operands of the kernel formula."""
+    """The operands of the kernel formula. ``features`` has ``added_s`` where modes add time."""
     columns = {
         name: features[name].to_numpy(dtype=float)
         for name in (
@@ -106,8 +106,14 @@ def kernel_work(features: pd.DataFrame) -> KernelWork:
     every = np.concatenate(asked)
     first, product.T[there.T] = _distinct(every)
     ways = tilings(every[first, :-1], every[first, -1])
+    added = features["added_s"] if "added_s" in features else pd.Series(0.0, features.index)
     return KernelWork(
-        **columns, product=product, part=parts, byte_unit=np.ones(len(features)), tilings=ways
+        **columns,
+        added=added.to_numpy(dtype=float),
+        product=product,
+        part=parts,
+        byte_unit=np.ones(len(features)),
+        tilings=ways,
     )
 
 

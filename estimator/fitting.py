@@ -35,6 +35,7 @@ from estimator.predict import (
     copy_work,
     kernel_parameters,
     predict_base,
+    with_added,
 )
 from estimator.priors import BUS_LEVELS, LEVELS, MODEL_SIGMA, next_level, transfer_level
 from estimator.sheet_rates import sheet_rates
@@ -145,13 +146,13 @@ def _only_all(fitted: Fit) -> Fit:
     def keep(level: Level) -> Level:
         return level.keep(np.flatnonzero(level.index["replica"] == ALL))
 
-    floors = fitted.launch_floors
+    modes = fitted.modes
     return replace(
         fitted,
         dtype=keep(fitted.dtype),
         case=keep(fitted.case),
         group=keep(fitted.group),
-        launch_floors=floors[floors["replica"] == ALL].reset_index(drop=True),
+        modes=modes[modes["replica"] == ALL].reset_index(drop=True),
         bus=tuple(keep(level) for level in fitted.bus),
         corrections=fitted.corrections.of_replica(ALL),
     )
@@ -159,7 +160,7 @@ def _only_all(fitted: Fit) -> Fit:
 
 def _corrected_kernels(fitted: Fit, table: pd.DataFrame) -> Fit:
     theta, pull, group, *_ = kernel_parameters(fitted, table)
-    predicted, jacobian = kernel_log_seconds(theta, kernel_work(table))
+    predicted, jacobian = kernel_log_seconds(theta, kernel_work(with_added(fitted, table)))
     residual = table["log_seconds"].to_numpy(dtype=float) - predicted
 
     index, centre = fitted.group.index, fitted.group.theta

@@ -37,7 +37,7 @@ def group_table(model: Model) -> pd.DataFrame:
     kernels["inner_cache_bytes_per_s"] = inner
     reads: dict[str, pd.Series[bool]] = {
         "compute_flop_per_s": index["flop"] > 0,
-        "fork_s": index["threads"] > 1,
+        "dispatch_s": index["forks"] > 0,
         "overlap_q": index["device"] == "cuda",
         "algorithm_factor": (index["product_0_winograd"] > 0) | (index["family"] == "fft"),
         "width_half": (index["width"].astype(float) < np.inf) & (index["share_floor"] < 1),

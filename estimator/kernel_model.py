@@ -1,7 +1,7 @@
 """The formula of one operation's time, its parts and its derivatives. Pure, vectorised.
 
-    t = (host^q + body^q)^(1/q)
-    host = call + launches * (launch + fork)
+    t = added + (host^q + body^q)^(1/q)
+    host = call + launches * (launch + dispatch)
     body = (t_c^p + t_m^p)^(1/p)
 
     t_c = a * flop / R / share * (1 + d0 / depth)
@@ -15,6 +15,9 @@
     m = 1 / (1 + (C / footprint)^s),   i = 1 / (1 + (C_inner / footprint)^s)
     v = 1 / (1 + (V / block)^6)
 
+What a mode adds to a call (emptying the caches, waiting for the device) is ``added`` and hides
+behind nothing. ``dispatch`` is what each launch costs the host: starting and joining threads on
+a CPU, and where the clock is the host's the call that puts a kernel into a GPU's queue.
 Host and body add on a CPU (q = 1); the start of a GPU's kernel may hide behind what ran before
 it (q > 1). The p-norm of compute and memory time is a roofline with a rounded knee (p -> infinity
 is the plain roofline, Williams, Waterman and Patterson 2009; p = 1 is no overlap at all). The
@@ -66,7 +69,7 @@ __all__ = [
 KERNEL_PARAMETERS = (
     "call_s",
     "launch_s",
-    "fork_s",
+    "dispatch_s",
     "overlap_q",
     "compute_flop_per_s",
     "algorithm_factor",
@@ -106,6 +109,7 @@ class _Terms:
 
     host: Array
     body: Array
+    joint: Array
     seconds: Array
     host_share: Array
     compute: Array
@@ -198,13 +202,15 @@ def _terms(theta: Array, work: KernelWork) -> _Terms:
     compute = compute * np.exp(log["awkward_factor"] * work.awkward)
     memory = memory * np.exp(log["awkward_factor"] * work.awkward_memory)
     body, compute_share = _norm(compute, memory, np.exp(log["exponent_p"]))
-    per_launch = np.exp(log["launch_s"]) + work.forks * np.exp(log["fork_s"])
+    per_launch = np.exp(log["launch_s"]) + work.forks * np.exp(log["dispatch_s"])
     host = np.exp(log["call_s"]) + work.launches * per_launch
-    seconds, host_share = _norm(host, body, np.exp(log["overlap_q"]))
+    joint, host_share = _norm(host, body, np.exp(log["overlap_q"]))
+    joint = np.maximum(joint, SMALLEST_S)
     return _Terms(
         host,
         body,
-        np.maximum(seconds, SMALLEST_S),
+        joint,
+        joint + work.added,
         host_share,
         compute,
         memory,
@@ -226,9 +232,10 @@ def kernel_parts(theta: Array, work: KernelWork) -> KernelParts:
     power in the norm, so that the three add up to the prediction.
     """
     terms = _terms(theta, work)
-    launch = terms.seconds * terms.host_share
-    rest = terms.seconds - launch
-    return KernelParts(launch, rest * terms.compute_share, rest * (1.0 - terms.compute_share))
+    launch = terms.joint * terms.host_share
+    rest = terms.joint - launch
+    compute = rest * terms.compute_share
+    return KernelParts(launch + work.added, compute, rest - compute)
 
 
 def kernel_log_seconds(
@@ -237,16 +244,17 @@ def kernel_log_seconds(
     """log t, (n,), and its slopes by the log parameters in ``names``, (n, len(names))."""
     terms = _terms(theta, work)
     log = _columns(theta)
-    by_host, by_body = terms.host_share, 1.0 - terms.host_share
+    kept = terms.joint / terms.seconds  # what the mode adds does not depend on a parameter
+    by_host, by_body = kept * terms.host_share, kept * (1.0 - terms.host_share)
     per_host = by_host / np.maximum(terms.host, _TINY)
     by_compute = by_body * terms.compute_share
     by_memory = by_body - by_compute
     slopes = {
         "call_s": per_host * np.exp(log["call_s"]),
         "launch_s": per_host * work.launches * np.exp(log["launch_s"]),
-        "fork_s": per_host * work.launches * work.forks * np.exp(log["fork_s"]),
-        "overlap_q": by_host * _log_ratio(terms.host, terms.seconds)
-        + by_body * _log_ratio(terms.body, terms.seconds),
+        "dispatch_s": per_host * work.launches * work.forks * np.exp(log["dispatch_s"]),
+        "overlap_q": by_host * _log_ratio(terms.host, terms.joint)
+        + by_body * _log_ratio(terms.body, terms.joint),
         "exponent_p": by_compute * _log_ratio(terms.compute, terms.body)
         + by_memory * _log_ratio(terms.memory, terms.body),
         "awkward_factor": by_compute * work.awkward + by_memory * work.awkward_memory,

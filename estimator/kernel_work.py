@@ -38,13 +38,14 @@ class KernelWork:
     """What the kernel formula reads of each cell, each an array of shape (n,).
 
     ``fresh`` are bytes written to memory that the call allocates, in blocks of ``block`` bytes.
-    ``share_floor`` is the share of the threads that is busy at worst. ``width`` and ``depth``
-    are infinite where a family has no such limit. ``forks`` is 1 where threads are started and
-    joined, ``awkward`` 0 to 1: how far a shape is from what the library serves best, in
-    arithmetic and (``awkward_memory``) in memory;
-    ``special`` 0 to 1: how far another algorithm does its arithmetic. ``product`` (n, 3) are
-    a cell's rows of ``tilings``, -1 for none, ``part`` (n, 3) the share of its FLOP in each, and
-    ``byte_unit`` how many of the tilings' bytes are one of this cell's.
+    ``added`` are seconds that the mode adds to the call (``references``). ``share_floor`` is the
+    share of the threads that is busy at worst. ``width`` and ``depth`` are infinite where a family
+    has no such limit. ``forks`` is 1 where each launch costs the host time of its own
+    (``dispatch_s``), ``awkward`` 0 to 1: how far a shape is from what the library serves best, in
+    arithmetic and (``awkward_memory``) in memory; ``special`` 0 to 1: how far another algorithm
+    does its arithmetic. ``product`` (n, 3) are a cell's rows of ``tilings``, -1 for none, ``part``
+    (n, 3) the share of its FLOP in each, and ``byte_unit`` how many of the tilings' bytes are one
+    of this cell's.
     """
 
     flop: Array
@@ -54,6 +55,7 @@ class KernelWork:
     block: Array
     launches: Array
     forks: Array
+    added: Array
     share_floor: Array
     width: Array
     depth: Array

@@ -12,8 +12,8 @@ and a group of many goes where its rows say. A ``replica`` column keeps copies o
 the fits of held-out folds run in the same batch as the fit of everything.
 
 What is fitted has no unit: FLOP/s relative to a data sheet's peak or to the best of the place in
-that precision, bytes/s to the best of the place, launch costs to the smallest of the library in
-that mode (``references``). Efficiencies carry over between element types and modes where rates
+that precision, bytes/s to the best of the place, launch costs to the smallest of the library
+(``references``). Efficiencies carry over between element types and modes where rates
 do not.
 """
 
@@ -47,11 +47,12 @@ from estimator.references import (
     DTYPE,
     FAMILY,
     GROUP,
-    LIBRARY,
+    MODE,
     PLACE,
     STEPS,
     STREAMING,
     is_streaming,
+    modes_of_places,
     relative_work,
     with_kind,
     with_references,
@@ -67,7 +68,7 @@ __all__ = [
     "DTYPE",
     "FAMILY",
     "GROUP",
-    "LIBRARY",
+    "MODE",
     "PLACE",
     "SPREAD_OF",
     "STREAMING",
@@ -126,16 +127,16 @@ class Level:
 class Fit:
     """All fitted groups: of the kernel formula with absolute rates, and of the copies.
 
-    ``dtype`` and ``case`` answer where no group of the asked mode or case was fitted; their
-    launch costs are relative to ``launch_floors`` (``LIBRARY`` and ``launch_floor_s``), as the
-    mode is not theirs. ``group`` is absolute throughout. ``bus`` are the levels of the copies
-    from the general to the particular; empty where the table has no end-to-end rows.
+    ``dtype`` and ``case`` answer where no group of the asked mode or case was fitted. ``modes``
+    (``MODE`` and ``added_s``) tells what a mode adds to each call of a library. ``bus`` are
+    the levels of the copies from the general to the particular; empty where the table has no
+    end-to-end rows.
     """
 
     dtype: Level
     case: Level
     group: Level
-    launch_floors: pd.DataFrame
+    modes: pd.DataFrame
     bus: tuple[Level, ...] = ()
     corrections: Corrections = NO_CORRECTIONS
 
@@ -179,10 +180,7 @@ def fit_kernels(table: pd.DataFrame) -> Fit:
     for name in UNCERTAIN:
         doubt = np.sqrt(variance[:, KERNEL_PARAMETERS.index(name)])
         group_level.index[f"{SPREAD_OF}{name}"] = doubt
-    floors = table[[*LIBRARY, "launch_floor_s"]].drop_duplicates(list(LIBRARY), ignore_index=True)
-    floor = np.log(group_level.index["launch_floor_s"].to_numpy(dtype=float))
-    group_level.theta[:, [_CALL, _LAUNCH]] += floor[:, None]
-    return Fit(dtype, case, group_level, floors)
+    return Fit(dtype, case, group_level, modes_of_places(table))
 
 
 def _of_machines(level: Level, table: pd.DataFrame, keys: tuple[str, ...]) -> Level:
@@ -276,8 +274,10 @@ def _groups(table: pd.DataFrame, keys: Sequence[str]) -> tuple[Indices, pd.DataF
 
 
 def _absolute(level: Level) -> Level:
-    """Rates in FLOP/s and bytes/s instead of relative to the reference rates."""
+    """Rates and launch costs in FLOP/s, bytes/s and seconds, not relative to the references."""
     theta = level.theta.copy()
+    floor = np.log(level.index["launch_floor_s"].to_numpy(dtype=float))
+    theta[:, [_CALL, _LAUNCH]] += floor[:, None]
     theta[:, _RATE] += np.log(level.index["flop_rate"].to_numpy(dtype=float))
     theta[:, _BANDWIDTH] += np.log(level.index["byte_rate"].to_numpy(dtype=float))
     return Level(level.keys, level.index, theta, level.sensitivity, level.pull)

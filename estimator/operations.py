@@ -23,6 +23,9 @@ _NVIDIA: Mapping[str, str] = {
 }
 _OF_ITS_OWN = {("x_xt_1000_float32", "numpy")}
 
+#: Modes of a GPU whose clock is the host's: each call is dispatched and waited for.
+HOST_MODES = ("resident", "end_to_end")
+
 #: Modes of a question -> the mode of the rows that answer it. On a CPU nothing crosses a bus
 #: and the call returns when the work is done: resident and end to end are the hot rows.
 CPU_MODES: Mapping[str, str] = {"resident": "hot", "end_to_end": "hot"}

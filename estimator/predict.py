@@ -17,7 +17,7 @@ from estimator.kernel_model import (
     kernel_log_seconds,
     kernel_parts,
 )
-from estimator.levels import LIBRARY, Fit, Indices, Level
+from estimator.levels import MODE, Fit, Indices, Level
 from estimator.matching import match
 from estimator.transfer_model import (
     TRANSFER_PARAMETERS,
@@ -33,7 +33,6 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 _LEAST_COPIES = 0.5
 
 _CACHE = KERNEL_PARAMETERS.index("cache_bytes")
-_HOST_COSTS = tuple(KERNEL_PARAMETERS.index(name) for name in ("call_s", "launch_s"))
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ def predict_base(fit: Fit, cells: pd.DataFrame, cache_shift: Array | None = None
     theta, pull, group, known, direct = kernel_parameters(fit, cells)
     if cache_shift is not None:
         theta[:, _CACHE] += cache_shift
-    work = kernel_work(cells)
+    work = kernel_work(with_added(fit, cells))
     parts = kernel_parts(theta, work)
     correction, deviation = np.zeros(len(cells)), np.full(len(cells), np.nan)
     if fit.corrections.blocks:
@@ -185,8 +184,8 @@ def kernel_parameters(fit: Fit, cells: pd.DataFrame) -> tuple[Array, Array, Indi
     """Parameters of each cell and their pull, its group or -1, known or not, of its own mode.
 
     Its own group comes first; end to end is answered by the group of mode resident, then of
-    mode hot. Where none was fitted, the levels above answer with the launch cost that the
-    library has in that mode: the case in other modes, then the element type over all cases.
+    mode hot. Where none was fitted, the levels above answer, if the library has the mode at all:
+    the case in other modes, then the element type over all cases.
     """
     count = len(cells)
     theta = np.zeros((count, len(KERNEL_PARAMETERS)))
@@ -202,16 +201,14 @@ def kernel_parameters(fit: Fit, cells: pd.DataFrame) -> tuple[Array, Array, Indi
     direct |= hit
     if known.all():
         return theta, pull, group, known, direct
-    floor = _launch_floors(fit, asked)
+    able = np.isfinite(with_added(fit, asked)["added_s"].to_numpy(dtype=float))
     for level in (fit.case, fit.dtype):
-        todo = np.flatnonzero(~known & np.isfinite(floor))
+        todo = np.flatnonzero(~known & able)
         if not len(todo):
             continue
         found = level.find(asked.iloc[todo])
         rows, above = todo[found >= 0], found[found >= 0]
         theta[rows], pull[rows] = level.theta[above], level.pull[above]
-        for column in _HOST_COSTS:
-            theta[rows, column] += floor[rows]
         known[rows] = True
     return theta, pull, group, known, direct
 
@@ -222,11 +219,11 @@ def _timed(cells: pd.DataFrame) -> Any:
     return np.where(modes == "end_to_end", "resident", modes)
 
 
-def _launch_floors(fit: Fit, cells: pd.DataFrame) -> Array:
-    """Log of the library's smallest launch cost in the cell's mode, NaN where not measured."""
-    found = match(cells, fit.launch_floors, LIBRARY)
-    floors = np.log(fit.launch_floors["launch_floor_s"].to_numpy(dtype=float))
-    return np.where(found >= 0, floors[found], np.nan)
+def with_added(fit: Fit, cells: pd.DataFrame) -> pd.DataFrame:
+    """With ``added_s``: what each cell's mode adds to a call of its library, NaN: not measured."""
+    found = match(cells.assign(answer_mode=_timed(cells)), fit.modes, MODE)
+    added = fit.modes["added_s"].to_numpy(dtype=float)
+    return cells.assign(added_s=np.where(found >= 0, added[found], np.nan))
 
 
 def bus_parameters(fit: Fit, cells: pd.DataFrame) -> tuple[Array, Array, Indices]:

@@ -59,12 +59,12 @@ class Prior:
 _MAPPED_BYTES = 32 * 2**20
 
 #: Rates are relative to the best rate seen, launch costs to the smallest (see ``levels``);
-#: sizes and the cost of a fork are absolute.
+#: sizes and the cost of a dispatch are absolute.
 KERNEL_PRIORS: dict[str, Prior] = {
     # only the chain of the launch family tells a cost per call from one per kernel
     "call_s": Prior(log(1e-6), (_FIXED,) * 5),
     "launch_s": Prior(log(1.0), (0.5, 0.6, 0.1, 0.4, 0.25), high=log(1e3)),
-    "fork_s": Prior(log(5e-6), (1.0, 0.5, 0.1, 0.2, 0.1), high=log(1e-2)),
+    "dispatch_s": Prior(log(5e-6), (1.0, 0.5, 0.1, 0.2, 0.1), high=log(1e-2)),
     "overlap_q": Prior(log(1.5), (0.3, 0.2, 0.1, 0.2, 0.1), low=0.0, high=log(8.0)),
     "compute_flop_per_s": Prior(0.0, (0.5, 0.4, 0.3, 0.4, 0.1)),
     "algorithm_factor": Prior(0.0, (0.5, 0.4, 0.3, 0.2, 0.05), low=log(0.1), high=log(50.0)),
@@ -109,10 +109,10 @@ _WORKING = ("launch_s", "compute_flop_per_s", "width_half", *_MEMORY, *_FACTORS)
 
 #: What the rows of each block of groups tell of; all else keeps its prior (``blocks``).
 BLOCKS: dict[str, tuple[str, ...]] = {
-    "host": ("call_s", "launch_s", "fork_s"),
-    "cpu": (*_WORKING, "fork_s", "depth_half", *_INNER, *_FAULTS),
-    "gpu": (*_WORKING, "overlap_q", "cache_steepness"),
-    "gpu product": (*_WORKING, "overlap_q", "tile_half", "area_half", "depth_half"),
+    "host": ("call_s", "launch_s", "dispatch_s"),
+    "cpu": (*_WORKING, "dispatch_s", "depth_half", *_INNER, *_FAULTS),
+    "gpu": (*_WORKING, "dispatch_s", "overlap_q", "cache_steepness"),
+    "gpu product": (*_WORKING, "dispatch_s", "overlap_q", "tile_half", "area_half", "depth_half"),
 }
 TRANSFER_PRIORS: dict[str, Prior] = {
     "transfer_call_s": Prior(log(2e-5), (1.5, 0.5, 0.3)),
@@ -148,6 +148,8 @@ _SHARED_CACHE_BYTES = 3e7  # where the machine does not tell its last-level cach
 _STREAMED_SHARE, _SHEET_SPREAD = 0.9, 0.15  # of a data sheet's memory rate, by large copies
 _KEPT_SHARE = 0.7  # of a GPU's L2 before a stream starts to push out what it will need again
 _CALL_SPREADS = {"family": 1.5, "dtype": 0.5, "case": 0.5, "group": 0.3}
+#: Of what a dispatch costs on a GPU's host: an operation of a library may be one call or many.
+_DISPATCH_SPREADS = {"family": 1.0, "dtype": 0.2, "case": 0.6, "group": 0.4}
 
 
 @dataclass(frozen=True)
@@ -229,6 +231,8 @@ def next_level(groups: pd.DataFrame, parent_theta: Array, level: str) -> PriorRo
     plain = (has_sheet(groups) & groups["family"].isin(_PLAIN)).to_numpy()
     sheet_spread = _SHEET_SPREADS[LEVELS.index(level) - 1]
     _set(rows.spread, "compute_flop_per_s", plain, np.full(len(groups), sheet_spread))
+    on_gpu = (groups["device"] == "cuda").to_numpy()
+    _set(rows.spread, "dispatch_s", on_gpu, np.full(len(groups), _DISPATCH_SPREADS[level]))
     chains = (groups["workload"] == "launch").to_numpy()
     _set(rows.spread, "call_s", chains, np.full(len(groups), _CALL_SPREADS[level]))
     return PriorRows(np.clip(centre, rows.low, rows.high), rows.spread, rows.low, rows.high)

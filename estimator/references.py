@@ -10,10 +10,12 @@ import pandas as pd
 from collector.errors import EstimateError
 from estimator.features import kernel_work
 from estimator.kernel_model import KernelWork
+from estimator.operations import HOST_MODES
 from estimator.priors import has_sheet, takes_steps
 
 PLACE = ("replica", "machine_id", "device", "threads")
-LIBRARY = (*PLACE, "backend", "answer_mode")
+LIBRARY = (*PLACE, "backend")
+MODE = (*LIBRARY, "answer_mode")
 FAMILY = (*PLACE, "backend", "family")
 DTYPE = (*FAMILY, "dtype", "math_mode")
 CASE = (*DTYPE, "operation")
@@ -36,6 +38,14 @@ _NOT_STREAMING = ("softmax", "layer_norm")  # cases of those families with much 
 #: Element types whose arithmetic, outside of matrix units, is that of another.
 _PRECISIONS = {"complex64": "float32", "complex128": "float64"}
 _MATRIX_UNITS = {"bfloat16": "float16", "int8": "float16"}  # on a GPU
+
+_HOT = "hot"  # the mode to which others add
+#: Operations that tell what a mode adds: one kernel, so short that its own time hides little of it.
+_SHORT_S = 5e-5
+_FEWEST_PAIRS = 3
+#: Share of what the quickest operations take longer by the host's clock that is the wait for the
+#: device; the rest is their dispatch, which each operation has of its own. A choice.
+_WAIT_SHARE, _QUICKEST = 0.5, 0.1
 
 _SISTERS_ROOM = 1.5  # times the smallest launch on any machine of the type
 _LEAST_NET = 0.5  # of a time is work, where its rate is told without its starts
@@ -66,14 +76,17 @@ def with_references(table: pd.DataFrame) -> pd.DataFrame:
     scaled = table.assign(_launch=seconds / table["launches"])
     # a start that is no kernel (a view) says nothing of what a kernel's costs
     plain = scaled["_launch"].where(scaled["starts"] == 0.0)
+    by_device = ~scaled["answer_mode"].isin(HOST_MODES)
     library = [scaled[name] for name in LIBRARY]
-    floor = plain.groupby(library).transform("min")
+    floor = plain.where(by_device).groupby(library).transform("min")
+    floor = floor.fillna(plain.groupby(library).transform("min"))
     floor = floor.fillna(scaled["_launch"].groupby(library).transform("min"))
     # a machine of few rows may have measured nothing that is short
-    sisters = [scaled[name] for name in (*TYPE, "backend", "answer_mode")]
+    sisters = [scaled[name] for name in (*TYPE, "backend")]
     floor = floor.clip(upper=_SISTERS_ROOM * floor.groupby(sisters).transform("min"))
+    added = _added_by_mode(scaled.assign(_seconds=seconds))
     # what is left of a time without its starts, where they do not take most of it
-    starts = table["launches"] * floor
+    starts = table["launches"] * floor + added
     net = seconds - starts.where(starts < _LEAST_NET * seconds, 0.0)
     scaled["_flop_rate"], scaled["_byte_rate"] = table["flop"] / net, table["bytes"] / net
     place = [scaled[name] for name in TYPE]
@@ -85,8 +98,63 @@ def with_references(table: pd.DataFrame) -> pd.DataFrame:
     byte_rate = own.where(is_copy | byte_rate.isna(), byte_rate).clip(lower=1.0)
     flop_rate, share = _compute_references(scaled)
     return table.assign(
-        launch_floor_s=floor, flop_rate=flop_rate, byte_rate=byte_rate, best_share=share
+        launch_floor_s=floor,
+        added_s=added,
+        flop_rate=flop_rate,
+        byte_rate=byte_rate,
+        best_share=share,
     )
+
+
+def _added_by_mode(scaled: pd.DataFrame) -> pd.Series[float]:
+    """Seconds that each row's mode adds to a call on a GPU; 0 for the plainest mode of a library.
+
+    From short operations of one kernel that a machine measured in both modes (``_more_than_hot``):
+    with the caches emptied the median of what they take longer, by the host's clock the wait alone
+    (``_WAIT_SHARE``). Told by the type of machine and library, else by the type, else by all.
+    """
+    added = pd.Series(0.0, scaled.index)
+    gpu = scaled[scaled["device"] == "cuda"]
+    if gpu.empty:
+        return added
+    more = _more_than_hot(gpu)
+    library = [*TYPE, "backend"]
+    able = set(gpu.loc[gpu["answer_mode"] == _HOT, library].itertuples(index=False, name=None))
+    for key, group in gpu.groupby([*library, "answer_mode"]):
+        mode = key[-1]
+        if mode == _HOT or key[:-1] not in able:
+            continue
+        same = more[(more["replica"] == key[0]) & (more["answer_mode"] == mode)]
+        of_type = same[same["kind"] == key[1]]
+        own = of_type[of_type["backend"] == key[-2]]
+        told = next((of for of in (own, of_type) if len(of) >= _FEWEST_PAIRS), same)["more_s"]
+        if len(told):
+            of_host = mode in HOST_MODES
+            cost = _WAIT_SHARE * told.quantile(_QUICKEST) if of_host else told.median()
+            added.loc[group.index] = float(cost)
+    return added
+
+
+def modes_of_places(table: pd.DataFrame) -> pd.DataFrame:
+    """``MODE`` and ``added_s``: the modes that machines of its type measured, of each place.
+
+    ``table`` comes from ``with_references``.
+    """
+    library = [*TYPE, "backend"]
+    places = table[[*LIBRARY, "kind"]].drop_duplicates()
+    modes = table[[*library, "answer_mode", "added_s"]].drop_duplicates([*library, "answer_mode"])
+    return places.merge(modes, on=library)[[*MODE, "added_s"]]
+
+
+def _more_than_hot(gpu: pd.DataFrame) -> pd.DataFrame:
+    """What short operations of one kernel take longer in other modes: ``more_s`` of each pair."""
+    keys = ["replica", "kind", "machine_id", "threads", "backend", "workload", "operation"]
+    keys += ["dtype", "math_mode", "params_key"]
+    rows = gpu.loc[gpu["launches"] == 1.0, [*keys, "answer_mode", "_seconds"]]
+    hot = rows[(rows["answer_mode"] == _HOT) & (rows["_seconds"] < _SHORT_S)]
+    hot = hot.drop_duplicates(keys).drop(columns="answer_mode")
+    pairs = rows[rows["answer_mode"] != _HOT].merge(hot, on=keys, suffixes=("", "_hot"))
+    return pairs.assign(more_s=(pairs["_seconds"] - pairs["_seconds_hot"]).clip(lower=0.0))
 
 
 def _compute_references(scaled: pd.DataFrame) -> tuple[pd.Series[float], pd.Series[float]]:
@@ -129,5 +197,6 @@ def relative_work(table: pd.DataFrame) -> KernelWork:
         bytes=work.bytes / byte_unit,
         fresh=work.fresh / floor,
         forks=work.forks / floor,
+        added=work.added / floor,
         byte_unit=byte_unit,
     )

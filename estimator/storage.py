@@ -28,14 +28,14 @@ from estimator.spread import Spread
 from estimator.transfer_model import TRANSFER_PARAMETERS
 
 FORMAT = "breakeven.model"
-VERSION = 4
+VERSION = 5
 
 #: Of a group's index, what is read of it after the fit beside its keys (``group_table``), and
 #: how the names of its ranges, counts and deviations begin.
 _NAMES = (*CELL_COLUMNS, "operation", "answer_mode")
 _READ = (
     *("flop", "bytes", "fresh", "width", "depth", "share_floor", "multiprocessors"),
-    *("product_batch", "product_0_winograd"),
+    *("product_batch", "product_0_winograd", "forks"),
 )
 _PREFIXES = ("low_", "high_", "n_fit", SPREAD_OF)
 
@@ -86,7 +86,7 @@ def to_json(model: Model) -> dict[str, Any]:
         "dtype": _level_to_json(model.fit.dtype),
         "case": _level_to_json(model.fit.case),
         "group": _level_to_json(model.fit.group, (*_NAMES, *_READ)),
-        "launch_floors": _table_to_json(model.fit.launch_floors),
+        "modes": _table_to_json(model.fit.modes),
         "bus": [_level_to_json(level, _NAMES) for level in model.fit.bus],
         "corrections": _corrections_to_json(model.fit.corrections),
         "calibration": _table_to_json(model.calibration),
@@ -109,7 +109,7 @@ def from_json(document: dict[str, Any]) -> Model:
             _level_from_json(document["dtype"]),
             _level_from_json(document["case"]),
             _level_from_json(document["group"]),
-            _table_from_json(document["launch_floors"]),
+            _table_from_json(document["modes"]),
             tuple(_level_from_json(level) for level in document["bus"]),
             _corrections_from_json(document["corrections"]),
         ),

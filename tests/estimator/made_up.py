@@ -35,9 +35,10 @@ FLOP_PER_S = {
 }
 COPY_CALL_S, H2D_BYTES_PER_S, D2H_BYTES_PER_S = 3e-5, 1e10, 6e9
 CPU_BYTES_PER_S, CPU_CACHE_GAIN, CPU_CACHE_BYTES = 1e10, 2.5, 3e7
-FORK_S = 5e-6
+DISPATCH_S = 5e-6
 GPU_BYTES_PER_S, GPU_TIMES_CPU = 4e12, 500.0
-LAUNCH_S = {"cpu": 2e-6, "hot": 3e-6, "cold": 4e-6, "wall": 1.2e-5}
+LAUNCH_S = {"cpu": 2e-6, "cuda": 3e-6}
+ADDED_S = {"cold": 3e-6, "resident": 5e-6, "end_to_end": 5e-6}
 AWKWARD_FACTOR = 1.8
 
 
@@ -141,15 +142,11 @@ def true_theta(cells: pd.DataFrame) -> np.ndarray[Any, Any]:
     """The parameters behind ``true_seconds``, one row per cell."""
     cuda = (cells["device"] == "cuda").to_numpy()
     threads = cells["threads"].to_numpy(dtype=float)
-    wall = cells["mode"].isin(["resident", "end_to_end"]).to_numpy()
-    device_launch = np.where(cells["mode"] == "cold", LAUNCH_S["cold"], LAUNCH_S["hot"])
     copy = (cells["workload"] == "transfer").to_numpy()
     values = {
         "call_s": 1e-12,
-        "launch_s": np.where(
-            cuda, np.where(wall, LAUNCH_S["wall"], device_launch), LAUNCH_S["cpu"]
-        ),
-        "fork_s": FORK_S,
+        "launch_s": np.where(cuda, LAUNCH_S["cuda"], LAUNCH_S["cpu"]),
+        "dispatch_s": DISPATCH_S,
         "overlap_q": np.where(cuda, 1.5, 1.0),
         "algorithm_factor": 1.0,
         "area_half": 2000.0,
@@ -178,7 +175,8 @@ def true_theta(cells: pd.DataFrame) -> np.ndarray[Any, Any]:
 def true_seconds(cells: pd.DataFrame, noise: float = 0.02, seed: int = 1) -> np.ndarray[Any, Any]:
     """Times by the formula, each off by a log-normal error of ``noise``."""
     features = describe(cells)
-    seconds = kernel_seconds(true_theta(cells), kernel_work(features))
+    added = cells["mode"].map(ADDED_S).where(cells["device"] == "cuda").fillna(0.0)
+    seconds = kernel_seconds(true_theta(cells), kernel_work(features.assign(added_s=added)))
     copies = ((cells["device"] == "cuda") & (cells["mode"] == "end_to_end")).to_numpy()
     up, down = features["h2d_bytes"].to_numpy(), features["d2h_bytes"].to_numpy()
     seconds = seconds + copies * (COPY_CALL_S + up / H2D_BYTES_PER_S + down / D2H_BYTES_PER_S)

@@ -16,7 +16,7 @@ from estimator.kernel_model import (
 PARAMETERS = st.tuples(
     st.floats(1e-12, 1.0),  # call_s
     st.floats(1e-9, 10.0),  # launch_s
-    st.floats(1e-9, 1.0),  # fork_s
+    st.floats(1e-9, 1.0),  # dispatch_s
     st.floats(1.0, 8.0),  # overlap_q
     st.floats(1.0, 1e16),  # compute_flop_per_s
     st.floats(0.1, 50.0),  # algorithm_factor
@@ -45,6 +45,7 @@ WORK = st.fixed_dictionaries(
         "block": AMOUNTS,
         "launches": st.floats(1.0, 1e4),
         "forks": st.sampled_from([0.0, 1.0]),
+        "added": st.floats(0.0, 1e-3),
         "share_floor": st.floats(0.0, 1.0),
         "width": st.one_of(st.just(np.inf), st.floats(1.0, 1e12)),
         "depth": st.one_of(st.just(np.inf), st.floats(1.0, 1e9)),
@@ -65,6 +66,7 @@ PLAIN = {
     "block": 0.0,
     "launches": 1.0,
     "forks": 0.0,
+    "added": 0.0,
     "share_floor": 0.0,
     "width": np.inf,
     "depth": np.inf,
@@ -167,6 +169,13 @@ def test_derivatives_agree_with_differences(parameters, work):
     assert log_seconds == pytest.approx(np.log(kernel_seconds(theta, work)))
 
 
+@given(PARAMETERS, WORK, st.floats(0.0, 1.0))
+def test_what_a_mode_adds_is_added_and_hides_behind_nothing(parameters, work, added):
+    without, with_it = ({**work, "added": seconds} for seconds in (0.0, added))
+    plain, longer = kernel_seconds(logs(parameters, 2), rows(without, with_it))
+    assert longer == pytest.approx(plain + added, rel=1e-12)
+
+
 @given(PARAMETERS, WORK)
 def test_chosen_slopes_are_columns_of_all(parameters, work):
     theta, work = logs(parameters), rows(work)
@@ -192,7 +201,7 @@ def seconds_of(**changes):
     parameters = {
         "call_s": 1e-12,
         "launch_s": 2e-6,
-        "fork_s": 5e-6,
+        "dispatch_s": 5e-6,
         "overlap_q": 1.0,
         "compute_flop_per_s": 1e9,
         "algorithm_factor": 0.5,

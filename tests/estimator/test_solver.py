@@ -9,7 +9,7 @@ COUNT = len(KERNEL_PARAMETERS)
 TRUTH = {
     "call_s": 1e-12,
     "launch_s": 2e-6,
-    "fork_s": 5e-6,
+    "dispatch_s": 5e-6,
     "compute_flop_per_s": 5e10,
     "width_half": 500.0,
     "tile_half": 20.0,
@@ -46,6 +46,7 @@ def matmul_problems(groups=12, rows=7, noise=0.05, seed=3):
         fresh=np.zeros(len(every)),
         block=np.zeros(len(every)),
         forks=np.zeros(len(every)),
+        added=np.zeros(len(every)),
         share_floor=np.zeros(len(every)),
         awkward_memory=np.zeros(len(every)),
         special=np.zeros(len(every)),
