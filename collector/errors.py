@@ -7,6 +7,8 @@
     │   ├── CatalogueError  a row of data/hardware.csv or data/instances.csv that cannot be right
     │   ├── OutputError     a place that cannot be written: permission, disk full, wrong path
     │   └── EstimateError   a question that the measurements cannot answer
+    │       ├── NoSuchUnitError     the hardware has no unit for the operation
+    │       └── UnknownFigureError  the catalogue does not say the figure that it takes
     ├── WorkerError         a worker process died or broke its protocol: costs one cell
     └── WrongResultError    an operation disagrees with its reference: the cell gets no time
 
@@ -44,6 +46,14 @@ class OutputError(UserError):
 
 class EstimateError(UserError):
     """A question that the measurements at hand cannot answer."""
+
+
+class NoSuchUnitError(EstimateError):
+    """The hardware has no unit that does the operation, and no library does it in another way."""
+
+
+class UnknownFigureError(EstimateError):
+    """The answer takes a figure of the hardware that the catalogue leaves empty."""
 
 
 class WorkerError(BreakevenError):

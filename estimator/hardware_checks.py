@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from estimator.gpu_units import has_matrix_units
 from estimator.hardware_specs import CpuSpec, GpuSpec
 
 __all__ = ["disagreement"]
@@ -44,6 +45,19 @@ _FP64_MATRIX: Mapping[str, float] = {
     "Blackwell Ultra": 1.0,
     "CDNA 3": 2.0,
 }
+
+# INT8 products: rate per that of FP16 (NVIDIA white papers; four times where GeForce halves sums in
+# float32; Blackwell Ultra: NVIDIA HGX page), or per FP32 by dot products of four (DP4A).
+_INT8_PER_FP16: Mapping[str, tuple[float, ...]] = {
+    "Turing": (2.0,),
+    "Ampere": (2.0,),
+    "Ada": (2.0, 4.0),
+    "Hopper": (2.0,),
+    "Blackwell": (2.0, 4.0),
+    "Blackwell Ultra": (1 / 15,),
+    "CDNA 3": (2.0,),
+}
+_INT8_PER_FP32: Mapping[str, float] = {"Pascal": 4.0, "Volta": 4.0}
 
 # GB/s in one direction: lanes x GT/s / 8, x 128/130 up to PCIe 5.0; NVLink-C2C: half of 900 GB/s.
 _LINK_GB_PER_S: Mapping[str, float] = {
@@ -88,6 +102,8 @@ def _gpu(spec: GpuSpec) -> Iterator[str]:
     yield from _near("bf16_tflops", spec.bf16_tflops, spec.fp16_tflops, "fp16_tflops")
     half = _product(spec.fp16_tflops, 0.5)
     yield from _near("tf32_tflops", spec.tf32_tflops, half, "half of fp16_tflops")
+    yield from _int8(spec)
+    yield from _missing_units(spec)
     yield from _fp64(spec)
     rate = _product(spec.memory_bus_bits, spec.memory_gbit_per_s_per_pin, 1 / 8)
     rule = "bus width x rate of a pin / 8"
@@ -96,6 +112,26 @@ def _gpu(spec: GpuSpec) -> Iterator[str]:
         yield f"host_link is {spec.host_link!r}; use one of {', '.join(_LINK_GB_PER_S)}"
     link = _LINK_GB_PER_S.get(spec.host_link)
     yield from _near("h2d_gb_per_s", spec.h2d_gb_per_s, link, f"the rate of {spec.host_link}")
+
+
+def _int8(spec: GpuSpec) -> Iterator[str]:
+    int8, fp16 = spec.int8_tops, spec.fp16_tflops
+    ratios = _INT8_PER_FP16.get(spec.architecture)
+    if int8 is not None and fp16 is not None and ratios is not None:
+        ratio = min(ratios, key=lambda r: abs(r * fp16 - int8))
+        rule = f"{ratio:g} x fp16_tflops of {spec.architecture}"
+        yield from _near("int8_tops", int8, ratio * fp16, rule)
+    four = _product(spec.fp32_tflops, _INT8_PER_FP32.get(spec.architecture))
+    rule = f"4 x fp32_tflops of {spec.architecture}"
+    yield from _near("int8_tops", int8, four, rule)
+
+
+def _missing_units(spec: GpuSpec) -> Iterator[str]:
+    given = {"bfloat16": spec.bf16_tflops, "tf32": spec.tf32_tflops}
+    for kind, rate in given.items():
+        if rate is not None and not has_matrix_units(spec, kind):
+            column = "bf16_tflops" if kind == "bfloat16" else "tf32_tflops"
+            yield f"{column} is given, but {spec.architecture} has no such units"
 
 
 def _fp64(spec: GpuSpec) -> Iterator[str]:

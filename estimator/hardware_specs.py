@@ -9,15 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from collector.errors import EstimateError
+from collector.errors import EstimateError, UnknownFigureError
+from estimator.gpu_units import Unit, unit_of
 
 # Families whose operations run on matrix (tensor) units where the GPU has them for the dtype.
 MATRIX_WORKLOADS = frozenset(
     {"matmul", "conv2d", "dense_layer", "attention", "training_step", "inference_step"}
 )
-
-# GPUs of these generations have no TF32 units: libraries then compute in IEEE float32.
-ARCHITECTURES_WITHOUT_TF32 = frozenset({"Pascal", "Volta", "Turing"})
 
 CLOCK_KINDS = ("all_core", "fixed", "max")
 
@@ -68,29 +66,17 @@ class GpuSpec:
     def device(self) -> str:
         return "cuda"
 
-    def peak_flop_per_s(self, dtype: str, math_mode: str = "ieee", matrix: bool = True) -> float:
-        """Peak rate in FLOP/s for a dtype and math mode; EstimateError where it is not known.
+    def unit_for(self, dtype: str, math_mode: str = "ieee", matrix: bool = True) -> Unit:
+        """The unit that really does an operation, with its dense peak (see ``gpu_units``).
 
-        ``matrix=False`` is for operations off the matrix units: 16-bit types then run at the
-        float32 rate, since the libraries convert to float32 in registers.
+        ``matrix=False`` is for operations that are no products. Raises NoSuchUnitError where the
+        GPU cannot do it, UnknownFigureError where the catalogue does not say the unit's rate.
         """
-        tflops: float | None
-        if dtype in ("float64", "complex128"):
-            on_tensor = matrix and dtype == "float64" and self.fp64_tensor_tflops is not None
-            tflops = self.fp64_tensor_tflops if on_tensor else self.fp64_tflops
-        elif dtype == "float32" and math_mode == "tf32" and matrix:
-            lacks_tf32 = self.architecture in ARCHITECTURES_WITHOUT_TF32
-            tflops = self.fp32_tflops if lacks_tf32 else self.tf32_tflops
-        elif dtype in ("float32", "complex64"):
-            tflops = self.fp32_tflops
-        elif dtype in ("float16", "bfloat16"):
-            on_units = self.fp16_tflops if dtype == "float16" else self.bf16_tflops
-            tflops = on_units if matrix else self.fp32_tflops
-        else:
-            tflops = None
-        if tflops is None:
-            raise EstimateError(f"{self.name}: no peak rate for {dtype} ({math_mode}) is known")
-        return tflops * 1e12
+        return unit_of(self, dtype, math_mode, matrix)
+
+    def peak_flop_per_s(self, dtype: str, math_mode: str = "ieee", matrix: bool = True) -> float:
+        """Dense peak in FLOP/s of ``unit_for``; raises as it does."""
+        return self.unit_for(dtype, math_mode, matrix).flop_per_s
 
     @property
     def memory_bytes_per_s(self) -> float:
@@ -168,5 +154,7 @@ HardwareSpec: TypeAlias = GpuSpec | CpuSpec
 
 def _known(value: float | None, name: str, what: str) -> float:
     if value is None:
-        raise EstimateError(f"{name}: the catalogue has no {what}; it cannot be scaled from specs")
+        raise UnknownFigureError(
+            f"{name}: the catalogue has no {what}; it cannot be scaled from specs"
+        )
     return value

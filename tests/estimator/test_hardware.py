@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.errors import CatalogueError, EstimateError
+from collector.errors import CatalogueError, EstimateError, UnknownFigureError
 from estimator.hardware import (
     HARDWARE_COLUMNS,
     HARDWARE_PATH,
@@ -77,15 +77,21 @@ ASKED_FOR = (
     "H100 SXM",
     "H100 NVL",
     "H200 SXM",
+    "H200 NVL",
     "B200",
+    "B300",
+    "GB200",
+    "GB300",
     "MI300X",
     "RTX 4090",
     "RTX PRO 6000 Blackwell Server",
 )
 
 # Rows whose figures cannot all be derived, and why the checks must leave them out.
-NO_BOOST_CLOCK = {"GB200", "RTX PRO 6000 Blackwell Server"}
-NO_PIN_RATE = {"B200", "B300", "GB200", "RTX PRO 6000 Blackwell Server"}
+NO_BOOST_CLOCK = {"GB200", "GB300", "RTX PRO 6000 Blackwell Server"}
+NO_PIN_RATE = {"B200", "B300", "GB200", "GB300", "RTX PRO 6000 Blackwell Server"}
+# generations whose cards multiply int8 at two or four times the FP16 rate with float32 sums
+TWO_INT8_RATIOS = {"Ada", "Blackwell"}
 NOT_OPEN_CPUS = {"GCP e2 (CPU not fixed)", "GCP n1 (CPU not fixed)"}
 MIXED_CPUS = {
     "Azure Dsv5 Ddsv5 (Xeon, CPU not fixed)",
@@ -151,6 +157,7 @@ def derivable(spec: GpuSpec | CpuSpec) -> list[str]:
         )
     else:
         columns = ["fp64_tflops", "fp64_tensor_tflops", "tf32_tflops", "h2d_gb_per_s"]
+        columns += ["int8_tops"] * (spec.architecture not in TWO_INT8_RATIOS)
         if spec.name not in NO_BOOST_CLOCK:
             columns += ["fp32_tflops", "fp16_tflops", "sm_count", "boost_clock_ghz"]
         if spec.name not in NO_PIN_RATE:
@@ -293,15 +300,20 @@ def test_sixteen_bit_arithmetic_off_the_matrix_units_runs_at_the_float32_rate():
     assert gpu("H100").peak_flop_per_s("float16", matrix=False) == 67e12
 
 
-@pytest.mark.parametrize(("name", "dtype"), [("T4", "bfloat16"), ("T4", "int64")])
+@pytest.mark.parametrize(("name", "dtype"), [("T4", "float8_e4m3fn"), ("T4", "bool")])
 def test_a_rate_that_is_not_known_is_refused_by_name(name, dtype):
     with pytest.raises(EstimateError, match=f"T4: no peak rate for {dtype}"):
         gpu(name).peak_flop_per_s(dtype)
 
 
 def test_tf32_that_was_not_established_is_not_guessed_from_float32():
-    with pytest.raises(EstimateError, match="no peak rate"):
-        gpu("RTX PRO 6000").peak_flop_per_s("float32", "tf32")
+    with pytest.raises(UnknownFigureError, match="no peak rate"):
+        replace(gpu("RTX PRO 6000"), tf32_tflops=None).peak_flop_per_s("float32", "tf32")
+
+
+def test_a_rate_of_units_that_a_generation_does_not_have_is_refused():
+    turing = replace(gpu("T4"), bf16_tflops=65.0)
+    assert "bf16_tflops is given, but Turing has no such units" in (disagreement(turing) or "")
 
 
 def test_a_core_runs_at_the_given_clock_or_else_at_the_catalogues():
