@@ -109,7 +109,7 @@ def kernel_work(features: pd.DataFrame) -> KernelWork:
     added = features["added_s"] if "added_s" in features else pd.Series(0.0, features.index)
     return KernelWork(
         **columns,
-        added=added.to_numpy(dtype=float),
+        added=np.asarray(added, dtype=float),
         product=product,
         part=parts,
         byte_unit=np.ones(len(features)),

@@ -13,6 +13,7 @@ import pandas as pd
 
 from collector.errors import SelectionError
 from estimator.blas import one_blas_thread
+from estimator.bounds import bounded, least_seconds
 from estimator.dataset import CELL_COLUMNS
 from estimator.donor_choice import with_donors
 from estimator.donors import Donors
@@ -22,6 +23,7 @@ from estimator.intervals import NORMAL_95, half_widths
 from estimator.kernel_model import Array
 from estimator.levels import Fit
 from estimator.matching import Places
+from estimator.monotone import lifted, smaller_versions
 from estimator.predict import predict_points
 from estimator.questions import used_threads
 from estimator.spread import Spread, about_type, estimate_spread
@@ -83,6 +85,9 @@ class Model:
         machine_id may also be a GPU or a CPU of data/hardware.csv; ``threads`` are then the
         cores used of that CPU (default: all of a socket).
 
+        No time is shorter than the hardware allows (``bounds``), at either end of an interval,
+        nor than that of smaller work of the same shape (``monotone``).
+
         The interval is that of one more run on this very machine; with ``about`` "type" it is
         that of any machine of its type, wider by the spread between them (``spread``).
 
@@ -95,15 +100,23 @@ class Model:
             return pd.DataFrame(columns=list(PREDICTION_COLUMNS), index=cells.index)
         check_forms(asked, self.forms)
         _require_values(asked, ["params"])
-        for machine in asked["machine_id"].astype(str).unique():
-            self.donors.target(machine)
+        targets = {
+            name: self.donors.target(name) for name in asked["machine_id"].astype(str).unique()
+        }
         table = self.donors.table(asked)
-        answer = with_donors(self.donors, table, self.own_estimates(table))
+        answer = self._answers(table)
+        smaller, rows = smaller_versions(asked, answer)
+        if len(rows):
+            answer = lifted(answer, self._answers(self.donors.table(smaller)), rows)
         if strict:
             require_known(self, table, answer)
         if about == "type":
             answer = about_type(self.spread, answer, table)
-        return answer.set_axis(cells.index)
+        return bounded(answer, least_seconds(targets, table)).set_axis(cells.index)
+
+    def _answers(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Answers to described questions, each by itself."""
+        return with_donors(self.donors, table, self.own_estimates(table))
 
     @cached_property
     def forms(self) -> Forms:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf, log
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,6 +37,9 @@ _STEPPING = ("sort", "gather", "scatter_add", "spmm", "random", "depthwise")
 _LOOPING = ("python", "numba")  # libraries that run a loop as it is written, point by point
 _COMPUTE_ROOM = 1.2  # times the best rate of the family
 _SHEET_SHARE = 0.75  # of the data sheet's peak, by products of GPUs
+#: Times a data sheet's rate that a fitted one may reach: sheets round by up to 4 %
+#: (``hardware_checks``). Estimates are held to the sheet itself (``bounds``).
+_SHEET_MARGIN = 1.02
 _SHEET_ROOM = 1.05  # times the best rate where the peak is known
 _PRODUCT_SHARE = 0.6  # of the best rate of any family on the place in that precision, at least
 _OTHER_SHARE = 0.25  # the same, of families that do not multiply
@@ -187,7 +191,7 @@ def first_level(groups: pd.DataFrame) -> PriorRows:
     _set(rows.centre, "cache_bytes", known & (sheet_cache > 0.0), kept)
     # on a GPU one level of cache lies between memory and the multiprocessors' own
     _set(rows.centre, "inner_cache_gain", ~cpu, np.zeros(len(groups)))
-    return rows
+    return _within_sheet(rows, groups, LEVELS[0])
 
 
 def next_level(groups: pd.DataFrame, parent_theta: Array, level: str) -> PriorRows:
@@ -235,7 +239,34 @@ def next_level(groups: pd.DataFrame, parent_theta: Array, level: str) -> PriorRo
     _set(rows.spread, "dispatch_s", on_gpu, np.full(len(groups), _DISPATCH_SPREADS[level]))
     chains = (groups["workload"] == "launch").to_numpy()
     _set(rows.spread, "call_s", chains, np.full(len(groups), _CALL_SPREADS[level]))
+    rows = _within_sheet(rows, groups, level)
     return PriorRows(np.clip(centre, rows.low, rows.high), rows.spread, rows.low, rows.high)
+
+
+def _within_sheet(rows: PriorRows, groups: pd.DataFrame, level: str) -> PriorRows:
+    """With fitted rates of GPUs bounded by their data sheets.
+
+    Memory's, but for copies over the bus, which are no memory's; and from the level of element
+    types on arithmetic's, where the work is counted in FLOP.
+    """
+    sheet, unit = (groups[name].astype(float) for name in ("sheet_memory_bytes_per_s", "byte_rate"))
+    of_memory = (groups["device"] == "cuda") & (sheet > 0.0)
+    if level != LEVELS[0]:
+        of_memory &= groups["family"] != "bus"
+    _set(
+        rows.high, "memory_bytes_per_s", of_memory.to_numpy(), np.log(_SHEET_MARGIN * sheet / unit)
+    )
+    if level in LEVELS[:2] or "sheet_flop_per_s" not in groups:
+        return rows
+    peak, unit = (groups[name].astype(float) for name in ("sheet_flop_per_s", "flop_rate"))
+    of_arithmetic = (groups["device"] == "cuda") & (peak > 0.0) & ~takes_steps(groups)
+    _set(
+        rows.high,
+        "compute_flop_per_s",
+        of_arithmetic.to_numpy(),
+        np.log(_SHEET_MARGIN * peak / unit),
+    )
+    return rows
 
 
 def blocks(groups: pd.DataFrame) -> Names:
@@ -266,9 +297,9 @@ def transfer_level(count: int, level: str, parent_theta: Array | None = None) ->
 
 
 def _set(
-    values: Array, name: str, rows: np.ndarray[tuple[int], np.dtype[np.bool_]], to: Array
+    values: Array, name: str, rows: np.ndarray[tuple[int], np.dtype[np.bool_]], to: Any
 ) -> None:
-    values[rows, KERNEL_PARAMETERS.index(name)] = to[rows]
+    values[rows, KERNEL_PARAMETERS.index(name)] = np.asarray(to, dtype=float)[rows]
 
 
 def _rows(priors: dict[str, Prior], names: tuple[str, ...], count: int, level: int) -> PriorRows:

@@ -1,0 +1,76 @@
+"""Larger work of one shape never takes less time: answers held against smaller versions of theirs.
+
+A correction by measured neighbours may fall where the formula hardly rises, as for operations so
+short that their launch is most of the time, and a step between two forms of a kernel may go down.
+An answer is therefore the largest of its own and those for a half, a quarter and a sixteenth of its
+first parameter: of n, of a batch, of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from collector.errors import SelectionError
+from collector.workloads import get_workload
+from estimator.effects import PARTS
+from estimator.kernel_model import Array, Indices
+
+_PARTS_OF_WHOLE = (2, 4, 16)
+#: Share of the launch from which an answer is held against smaller ones: what is mostly work
+#: grows faster than corrections fall. A choice: fewer than one answer in a thousand beyond it
+#: falls by more than 1 % (``tests/estimator/test_physics.py``).
+_LAUNCH_SHARE = 0.15
+
+
+def smaller_versions(asked: pd.DataFrame, answer: pd.DataFrame) -> tuple[pd.DataFrame, Indices]:
+    """Questions for smaller versions of those that may need it, and the row of each in ``asked``.
+
+    ``answer`` has the columns of ``Model.predict``; a cell that was measured stands for itself.
+    """
+    seconds = answer["seconds_p50"].to_numpy(dtype=float)
+    launch = answer["launch_s"].to_numpy(dtype=float)
+    unmeasured = ~np.isfinite(answer["measured_median_s"].to_numpy(dtype=float))
+    chosen = np.flatnonzero(unmeasured & (launch > _LAUNCH_SHARE * seconds))
+    rows, params = [], []
+    questions = asked[["workload", "case", "params"]].iloc[chosen]
+    for row, question in zip(chosen, questions.itertuples(index=False, name=None), strict=True):
+        smaller = _smaller(*question)
+        rows += [row] * len(smaller)
+        params += smaller
+    at = np.array(rows, dtype=np.intp)
+    return asked.iloc[at].assign(params=pd.Series(params, dtype=object).to_numpy()), at
+
+
+def lifted(answer: pd.DataFrame, smaller: pd.DataFrame, rows: Indices) -> pd.DataFrame:
+    """Answers none of which is faster than those of its smaller versions; all ends move alike."""
+    seconds = answer["seconds_p50"].to_numpy(dtype=float)
+    least: Array = seconds.copy()
+    np.fmax.at(least, rows, smaller["seconds_p50"].to_numpy(dtype=float))
+    with np.errstate(invalid="ignore"):
+        factor = least / seconds
+    names = ["seconds_p5", "seconds_p50", "seconds_p95", *(f"{part}_s" for part in PARTS)]
+    return answer.assign(**{name: answer[name] * factor for name in names})
+
+
+def _smaller(workload: str, case: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    signature = get_workload(workload).signatures[case]
+    given = {name: params[name] for name in signature if name in params}
+    name = next((name for name, default in signature.items() if default is None), None)
+    if name is None or len(given) < len(params):  # canonical parameters hang together
+        return []
+    value = int(given[name])
+    smaller = [{**given, name: value // part} for part in _PARTS_OF_WHOLE if value >= part]
+    return [params for params in smaller if _is_allowed(workload, case, params)]
+
+
+def _is_allowed(workload: str, case: str, params: Mapping[str, int]) -> bool:
+    """Whether there is such an operation: a sparse row has no more nonzeros than columns."""
+    try:
+        get_workload(workload).complete(case, params)
+    except SelectionError:
+        return False
+    return True
