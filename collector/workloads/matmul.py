@@ -15,6 +15,7 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
+    JobMemory,
     Params,
     Workload,
     points,
@@ -23,7 +24,7 @@ from collector.workloads.base import (
 )
 from collector.workloads.products import product_tolerance, relative_l2
 from collector.workloads.projection import probe, projected, times
-from collector.workloads.work import Count, Floats, Work, product, real, whole_cube_root
+from collector.workloads.work import Count, Work, product, real, whole_cube_root
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -70,11 +71,13 @@ class Matmul(Workload):
         "square": {"n": None},
         "skinny": {"m": None, "n": None, "k": None},
         "long_k": {"m": None, "n": None, "k": None},
-        "batched": {"batch": None, "n": None},
+        "batched": dict.fromkeys(_DIMENSIONS),
         "int8_square": {"n": None},
         "dot_2000_float64": {"n": 2000},
         "x_xt_1000_float32": {"n": 1000},
     }
+    short_forms = {"batched": {"m": "n", "k": "n"}}
+    canonical_names = _DIMENSIONS
     support = {
         ("numpy", "cpu"): (_F64, _F32),
         ("torch", "cpu"): (_F64, _F32, _BF16, _INT8),
@@ -86,19 +89,8 @@ class Matmul(Workload):
     threaded_backends = frozenset({"numpy", "torch", "jax"})
     case_backends = {"int8_square": frozenset({"torch"})}
 
-    def complete(self, case: str, params: Params) -> dict[str, int]:
-        """Canonical parameters batch, m, n, k; a square case may be given by n alone."""
-        return super().complete(case, self._of_signature(case, params))
-
-    def complete_arrays(self, case: str, params: Mapping[str, Floats]) -> dict[str, Floats]:
-        return super().complete_arrays(case, self._of_signature(case, params))
-
-    def _of_signature(self, case: str, params: Mapping[str, Count]) -> Mapping[str, Count]:
-        if case in self.signatures and set(params) == set(_DIMENSIONS):
-            return {name: params[name] for name in self.signatures[case]}
-        return params
-
     def canonical(self, given: Mapping[str, Count]) -> dict[str, Count]:
+        """batch, m, n, k."""
         n = given["n"]
         m, k = given.get("m", n), given.get("k", n)
         return {"batch": given.get("batch", n // n), "m": m, "n": n, "k": k}
@@ -137,6 +129,18 @@ class Matmul(Workload):
         result_item = ITEM_BYTES["int32"] if case == "int8_square" else item
         read, written = real(batch * operands * item), real(batch * m * n * result_item)
         return Work(2.0 * batch * m * n * k, read, written, read, written, 1)
+
+    def operation_memory(
+        self, case: str, params: Params, dtype: str, backend: str, device: str
+    ) -> JobMemory:
+        """Operands and result; CPU libraries may pack the operands of 16-bit products once more.
+
+        BLAS packs blocks (OpenBLAS up to 32 MiB a thread); oneDNN reorders whole operands.
+        """
+        own = super().operation_memory(case, params, dtype, backend, device).bytes
+        packed = self.operation_work(case, params, dtype, backend).h2d_bytes
+        reorders = device == "cpu" and backend == "torch" and ITEM_BYTES[dtype] < 4
+        return JobMemory(own, own + (packed if reorders else 0.0))
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         p = self.complete(case, params)
