@@ -58,6 +58,12 @@ _LARGEST_END_TO_END = 4096
 _SKINNY: tuple[tuple[int, ...], ...] = ((4096, 16, 4096), (1, 4096, 4096), (8192, 100, 1024))
 _LONG_K: tuple[tuple[int, ...], ...] = ((64, 64, 65536), (256, 256, 32768), (100, 100, 100_000))
 _BATCHED: tuple[tuple[int, int], ...] = ((256, 64), (64, 250), (32, 512), (1024, 32))
+# batch, m, n, k as attention multiplies: scores, their mixture of values, one query (decoding),
+# and odd windows of a vision model
+_CPU_BATCHED: tuple[tuple[int, ...], ...] = ((12, 197, 197, 64), (12, 1, 1000, 64))
+_CUDA_BATCHED: tuple[tuple[int, ...], ...] = (
+    *((64, 1000, 1000, 64), (128, 2048, 64, 2048), (512, 1, 2048, 128), (1024, 49, 49, 30)),
+)
 _INT8_SIZES = {"cpu": (500, 1000), "cuda": (512, 1000, 4096)}
 
 
@@ -239,7 +245,7 @@ def _cpu_grid(suite: str, backend: str) -> Iterator[GridPoint]:
         yield from points("square", sizes("n", _CPU_SQUARE[:: 2 if full else 3]), [_BF16], hot)
         yield from points("int8_square", sizes("n", _INT8_SIZES["cpu"]), [_INT8], hot)
     chosen = slice(None) if full else slice(0, 2) if backend == "numpy" else slice(2, 3)
-    yield from _other_shapes([_F32], hot, chosen)
+    yield from _other_shapes([_F32], hot, chosen, _CPU_BATCHED)
 
 
 def _torch_cuda_grid(full: bool) -> Iterator[GridPoint]:
@@ -256,7 +262,7 @@ def _torch_cuda_grid(full: bool) -> Iterator[GridPoint]:
                     modes.append("end_to_end")
             yield from points("square", sizes("n", (n,)), [dtype], tuple(modes))
     yield from points("int8_square", sizes("n", _INT8_SIZES["cuda"]), [_INT8], ("hot",))
-    yield from _other_shapes([_F32, _BF16], ("hot",), slice(None))
+    yield from _other_shapes([_F32, _BF16], ("hot",), slice(None), _CUDA_BATCHED)
 
 
 def _few_cuda_points(backend: str) -> Iterator[GridPoint]:
@@ -275,11 +281,15 @@ def _few_cuda_points(backend: str) -> Iterator[GridPoint]:
 
 
 def _other_shapes(
-    dtypes: list[tuple[str, str]], modes: tuple[str, ...], chosen: slice
+    dtypes: list[tuple[str, str]],
+    modes: tuple[str, ...],
+    chosen: slice,
+    batched: tuple[tuple[int, ...], ...] = (),
 ) -> Iterator[GridPoint]:
-    """Skinny, long-K and batched products, ``chosen`` of each."""
+    """Skinny, long-K and batched products, ``chosen`` of each, and ``batched`` of any shape."""
     for case, shapes in (("skinny", _SKINNY), ("long_k", _LONG_K)):
         params = [dict(zip("mnk", shape, strict=True)) for shape in shapes[chosen]]
         yield from points(case, params, dtypes, modes)
     batches = [{"batch": batch, "n": n} for batch, n in _BATCHED[chosen]]
+    batches += [dict(zip(_DIMENSIONS, shape, strict=True)) for shape in batched]
     yield from points("batched", batches, dtypes, modes)
