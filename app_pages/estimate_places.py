@@ -9,7 +9,7 @@ import streamlit as st
 
 from app_pages import widgets
 from app_pages.shared import plural
-from app_pages.text import BASIS_NAMES, time_unit
+from app_pages.text import BASIS_NAMES, escape, time_unit
 from charts.estimate_intervals import estimate_intervals
 from charts.parts import PARTS, part_shares
 
@@ -76,6 +76,8 @@ def show_places(shown: pd.DataFrame, total: int, machine_names: list[str], reuse
         },
         alt="Estimate, interval and measurement for each place",
     )
+    for row in shown[shown["memory_warning"] != ""].to_dict("records"):
+        st.caption(f"{escape(row['option'])} {row['memory_warning']}.")
     measured = int(shown["measured_median_s"].notna().sum())
     which = f"the {len(shown)} fastest of {total} places" if len(shown) < total else "all places"
     st.caption(

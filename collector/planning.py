@@ -46,7 +46,7 @@ class Plan:
     @property
     def largest_task_bytes(self) -> float:
         """Memory that the largest operation needs for operands, result and temporaries."""
-        return max((_memory_bytes(task) for task in self.tasks), default=0.0)
+        return max((_measuring_bytes(task) for task in self.tasks), default=0.0)
 
     def seconds_range(self) -> tuple[float, float]:
         """Sampling time at best and at worst: every cell precise at once, every cell capped.
@@ -132,8 +132,8 @@ def _check_known(option: str, given: Sequence[str], known: Sequence[str]) -> Non
             raise SelectionError(f"{option} {name}: unknown; choose one of {', '.join(known)}")
 
 
-def _memory_bytes(task: Task) -> float:
+def _measuring_bytes(task: Task) -> float:
     operation = task.operation
-    return get_workload(operation.workload).memory_bytes(
+    return get_workload(operation.workload).measuring_bytes(
         operation.case, dict(operation.params), operation.dtype, operation.backend
     )

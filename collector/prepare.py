@@ -34,7 +34,7 @@ class Prepared:
 
 def memory_shortage(workload: Workload, operation: Operation, backend: Backend) -> str | None:
     """One line if the operands cannot fit into the memory that is free now, else None."""
-    needed = workload.memory_bytes(
+    needed = workload.measuring_bytes(
         operation.case, dict(operation.params), operation.dtype, operation.backend
     )
     free = min(backend.free_memory_bytes(), available_memory_bytes())

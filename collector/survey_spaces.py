@@ -42,6 +42,15 @@ _LAYER: dict[str, Range | Choice] = {
     "inputs": (64, 8192),
     "outputs": (64, 8192),
 }
+# attention's products: queries by keys, one head's width deep, and their mixture of values; of
+# all queries and of few (decoding), at sequences that are powers of two and that are not
+_QUERIES, _KEYS, _WIDTHS = [2048, 64, 197, 1, 1000, 128, 512], [2048, 1000, 197, 512], [64, 128, 80]
+_SCORES: dict[str, Range | Choice] = {
+    **{"batch": (8, 1024), "m": _QUERIES, "n": _KEYS, "k": _WIDTHS},
+}
+_MIXTURES: dict[str, Range | Choice] = {
+    **{"batch": (8, 1024), "m": _QUERIES, "n": _WIDTHS, "k": _KEYS},
+}
 _TRANSFERS = ("h2d_pageable", "h2d_pinned", "d2h_pageable", "d2h_pinned", "d2d")
 
 CUDA_SPACES = (
@@ -58,6 +67,14 @@ CUDA_SPACES = (
         _each(48, *_PRODUCTS) | _each(16, _F64),
     ),
     Space("matmul", "batched", {"batch": (2, 2048), "n": (16, 1024)}, _each(24, *_PRODUCTS)),
+    Space(
+        "matmul",
+        "batched",
+        {"batch": (2, 1024), "m": (1, 4096), "n": (16, 4096), "k": (16, 4096)},
+        _each(24, *_PRODUCTS),
+    ),
+    Space("matmul", "batched", _SCORES, _each(12, *_PRODUCTS)),
+    Space("matmul", "batched", _MIXTURES, _each(12, *_PRODUCTS)),
     Space(
         "conv2d",
         "forward",
@@ -214,6 +231,12 @@ CPU_SPACES = (
         {_F32: 24, _F64: 8},
     ),
     Space("matmul", "batched", {"batch": (2, 1024), "n": (8, 512)}, {_F32: 12}),
+    Space(
+        "matmul",
+        "batched",
+        {"batch": (2, 256), "m": (1, 1024), "n": (8, 1024), "k": (8, 1024)},
+        {_F32: 12},
+    ),
     Space(
         "conv2d",
         "forward",

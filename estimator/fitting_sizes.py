@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from estimator.place_answers import memory_shortages
+from estimator.memory import memories
 
 if TYPE_CHECKING:
     from estimator.model import Model
@@ -19,11 +19,11 @@ def largest_that_fits(
     """The largest value up to ``largest`` that fits; ``smallest`` if nothing above it does.
 
     ``cells(value)`` is the operation with that value on each place, in the columns that
-    ``memory_shortages`` reads. Memory grows with every parameter, so that it is bisected.
+    ``memories`` reads. Memory grows with every parameter, so that it is bisected.
     """
 
     def fits(value: int) -> bool:
-        return all(short is None for short in memory_shortages(model, cells(value)))
+        return not any(memory.shortage for memory in memories(model, cells(value)))
 
     low, high = round(smallest), round(largest)
     if high <= low or fits(high):

@@ -25,9 +25,8 @@ from estimator.hardware_specs import CpuSpec, GpuSpec, HardwareSpec
 from estimator.instance_costs import instance_costs as instance_costs
 from estimator.instances import Instance
 from estimator.machine_facts import cpu_name
+from estimator.memory import GIB, judge
 from estimator.model import PREDICTION_COLUMNS, Model
-
-_GIB = 2.0**30
 
 
 @dataclass(frozen=True)
@@ -190,14 +189,9 @@ def _answer(
         raise EstimateError(reason or f"no measured {where} has this operation")
     backend, estimate = estimates[target]
     given = instance.gpu_memory_gib if device == "cuda" else instance.memory_gib
-    room = None if given is None else given * _GIB
-    needed = get_workload(asked["workload"]).memory_bytes(
-        asked["case"], asked["params"], asked["dtype"], backend
-    )
-    if room is not None and needed > room:
-        raise EstimateError(
-            f"does not fit its memory: needs {needed / _GIB:.3g} GiB, has {room / _GIB:.3g} GiB"
-        )
+    memory = judge(asked, backend, device, np.nan if given is None else given * GIB)
+    if memory.shortage:
+        raise EstimateError(memory.shortage)
     facts = model.donors.target(name)
     donors = model.donors.of(facts, device)
     own = facts.cells.get(device, 0) > 0
@@ -207,4 +201,6 @@ def _answer(
         note = f"cores of the same family: {label}, scaled to {facts.physical_cores} cores"
     elif isinstance(spec, CpuSpec) and spec.clock_kind == "max":
         note += f"; the clock of {spec.name} is an upper limit"
+    if memory.warning:
+        note += f"; {memory.warning}" if note else memory.warning
     return _Answer(estimate, label, backend, note)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from collector.errors import BreakevenError, SelectionError
 from collector.workloads import get_workload
+from estimator.memory import memories
 
 if TYPE_CHECKING:
     from estimator.model import About, Model
@@ -23,7 +24,6 @@ PLACE = ("machine_id", "device", "backend", "threads")
 TIMES = ("seconds_p5", "seconds_p50", "seconds_p95")
 Threads = Literal["most", "one", "both"]
 
-_GIB = 2.0**30
 _MOST_REASONS = 12  # refused places whose own reason is asked for; the others share one
 
 
@@ -65,8 +65,9 @@ class PlaceQuestion:
 
 @dataclass(frozen=True)
 class PlaceAnswers:
-    """``table``: one row per place with the columns of a question and of ``Model.predict``,
-    fastest first. ``refused``: places without an estimate, ``PLACE`` and ``reason``."""
+    """``table``: one row per place with the columns of a question, of ``Model.predict`` and
+    ``memory_warning`` ("", or why it may not fit), fastest first. ``refused``: places without an
+    estimate, ``PLACE`` and ``reason``."""
 
     table: pd.DataFrame
     refused: pd.DataFrame
@@ -77,7 +78,9 @@ def answer_places(model: Model, question: PlaceQuestion) -> PlaceAnswers:
     asked = find_places(model, question)
     if asked.empty:
         return PlaceAnswers(asked, pd.DataFrame(columns=[*PLACE, "reason"]))
-    reasons = pd.Series(memory_shortages(model, asked), index=asked.index, dtype=object)
+    memory = pd.Series(memories(model, asked), index=asked.index, dtype=object)
+    short = memory.map(lambda one: one.shortage)
+    reasons = short.where(short != "").astype(object)
     found = _predicted(model, question, asked[reasons.isna()], reasons)
     silent = found.index[found["seconds_p50"].isna()]
     for row in silent:
@@ -86,6 +89,7 @@ def answer_places(model: Model, question: PlaceQuestion) -> PlaceAnswers:
         reasons[row] = _reason(model, asked.loc[[row]]) or reasons[row]
     found = found.drop(index=silent)
     table = asked.loc[found.index].join(amortised(found, question.reuse))
+    table["memory_warning"] = [one.warning for one in memory[found.index]]
     refused = asked.loc[reasons.notna(), list(PLACE)].assign(reason=reasons.dropna())
     table = table.sort_values("seconds_p50", ignore_index=True) if len(table) else asked.iloc[:0]
     return PlaceAnswers(table, refused.reset_index(drop=True))
@@ -165,44 +169,6 @@ def amortised(answer: pd.DataFrame, reuse: float) -> pd.DataFrame:
     times = {name: answer[name].to_numpy(dtype=float) * factor for name in TIMES}
     median = answer["measured_median_s"].where(~(shared > 0.0))
     return answer.assign(**times, transfer_s=shared / reuse, measured_median_s=median)
-
-
-def memory_shortages(model: Model, places: pd.DataFrame) -> list[str | None]:
-    """Of each place, one line if the operation exceeds its memory, else None.
-
-    As ``memory.memory_shortage``, for many places of one operation. GPUs named by their data
-    sheet are judged by that; what is not known refuses nothing.
-    """
-    first = places.iloc[0]
-    family = get_workload(str(first["workload"]))
-    needed = {
-        backend: family.memory_bytes(
-            str(first["case"]), dict(first["params"]), str(first["dtype"]), str(backend)
-        )
-        for backend in places["backend"].unique()
-    }
-    names = ["gpu_memory_bytes", "memory_bytes"]
-    machines = model.machines.set_index("machine_id")[names].apply(pd.to_numeric, errors="coerce")
-    rooms: dict[tuple[str, str], float] = {}
-    for key in places[["machine_id", "device"]].drop_duplicates().itertuples(index=False):
-        machine, device = map(str, key)
-        if machine in machines.index:
-            room = float(machines[names[device != "cuda"]].loc[machine])
-        else:
-            spec = model.donors.target(machine).gpu
-            known = device == "cuda" and spec is not None and spec.memory_gib is not None
-            room = spec.memory_gib * _GIB if known and spec and spec.memory_gib else np.nan
-        rooms[(machine, device)] = room
-    found: list[str | None] = []
-    for machine, device, backend in zip(
-        places["machine_id"].astype(str), places["device"], places["backend"], strict=True
-    ):
-        need, room = needed[backend], rooms[(machine, str(device))]
-        short = need > room  # an unknown size or room (NaN) does not refuse
-        where = "GPU" if device == "cuda" else "host"
-        text = f"needs about {need / _GIB:,.1f} GiB, its {where} has {room / _GIB:,.0f} GiB"
-        found.append(f"does not fit: {text}" if short else None)
-    return found
 
 
 def _named(model: Model, question: PlaceQuestion) -> list[str]:

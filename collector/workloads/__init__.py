@@ -11,6 +11,7 @@ from collector.workloads.base import (
     UNIT_ROUNDOFF,
     Check,
     GridPoint,
+    JobMemory,
     Workload,
 )
 from collector.workloads.conv2d import Conv2d
@@ -39,6 +40,7 @@ __all__ = [
     "UNIT_ROUNDOFF",
     "Check",
     "GridPoint",
+    "JobMemory",
     "Work",
     "Workload",
     "get_workload",

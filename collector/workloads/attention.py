@@ -20,6 +20,7 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
+    JobMemory,
     Params,
     Workload,
     points,
@@ -36,6 +37,7 @@ _F16 = ("float16", "ieee")
 _BF16 = ("bfloat16", "ieee")
 _NAMES = ("batch", "heads", "sequence", "head_dim")
 _ROUGH_LIMIT = 0.25
+_ALIGNED_BYTES = 16  # of a head's rows, which fused kernels load
 
 # Sequences of vision transformers (197) and of language models, 1000 and 1001 tokens as real
 # texts have them beside powers of two; head_dim 40 as in image diffusion. From small to large.
@@ -153,7 +155,7 @@ class Attention(Workload):
             kernels,
         )
 
-    def memory_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
+    def measuring_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
         """Operands and result twice; the scores too, but for fused kernels.
 
         numpy, cupy and jax hold three arrays of scores at once. torch holds two for float32, if
@@ -165,6 +167,31 @@ class Attention(Workload):
         scores = float(ITEM_BYTES[dtype] * self.size(case, params))
         held = 3 if backend != "torch" else 2 if dtype == "float32" else 0
         return 8 * once + held * scores
+
+    def operation_memory(
+        self, case: str, params: Params, dtype: str, backend: str, device: str
+    ) -> JobMemory:
+        """Operands and result; scores only where they are written out.
+
+        torch's fused kernels (flash, memory-efficient, and that of CPUs) hold no scores. On a GPU
+        they take heads whose rows are multiples of 16 bytes: 16-bit operands and results are
+        padded to that, float32 ones fall back to separate products, which hold the scores and
+        their softmax beside scaled operands (ATen/native/transformers, sdp_utils.cpp). NumPy and
+        CuPy hold scores, differences and powers at once, XLA two of them or three.
+        """
+        item = ITEM_BYTES[dtype]
+        once = float(item * math.prod(params.values()))
+        scores = float(item * self.size(case, params))
+        if backend == "jax":
+            return JobMemory(4 * once + 2 * scores, 4 * once + 3 * scores)
+        if backend != "torch":
+            return JobMemory(4 * once + 3 * scores, 4 * once + 3 * scores)
+        width = params["head_dim"]
+        missing = -width % (_ALIGNED_BYTES // item) if device == "cuda" else 0
+        if missing and item == 4:
+            return JobMemory(6 * once + 2 * scores, 6 * once + 3 * scores)
+        own = 3 * once + 4 * once * (1.0 + missing / width) if missing else 4 * once
+        return JobMemory(own, own)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """Queries, keys and values; their scores have a standard deviation of 1/3."""

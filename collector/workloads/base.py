@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from collector.errors import SelectionError
+from collector.workloads.job_memory import RUNTIME_BYTES
+from collector.workloads.job_memory import JobMemory as JobMemory
 from collector.workloads.parameters import LARGEST_PARAMETER as LARGEST_PARAMETER
 from collector.workloads.parameters import (
     are_sizes,
@@ -98,6 +101,10 @@ class Workload(ABC):
     size_meaning: ClassVar[str]
     #: case -> parameter -> default, None where the caller must give one
     signatures: ClassVar[Mapping[str, Mapping[str, int | None]]]
+    #: case -> parameter -> the one whose value it has where all of these are left out
+    short_forms: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    #: names of the canonical parameters, where ``canonical`` adds some to a case's own
+    canonical_names: ClassVar[tuple[str, ...]] = ()
     #: (backend, device) -> element types with their math modes
     support: ClassVar[Mapping[tuple[str, str], tuple[tuple[str, str], ...]]]
     #: backends whose CPU code uses more than one thread for this family
@@ -129,23 +136,59 @@ class Workload(ABC):
         return (1,)
 
     def complete(self, case: str, params: Params) -> dict[str, int]:
-        """Canonical parameters, defaults filled in. Raises SelectionError on a wrong one."""
-        values = with_defaults(self.name, self.signatures, case, params)
+        """Canonical parameters, defaults filled in. Raises SelectionError on a wrong one.
+
+        All canonical parameters, as rows of a dataset carry them, are taken as well where they
+        say nothing else than those of the case.
+        """
+        own, implied = self._divided(case, params)
+        values = with_defaults(self.name, self.signatures, case, own)
         owner = f"{self.name} {case}"
-        return self.canonical({name: whole(owner, name, value) for name, value in values.items()})
+        checked = {  # what was given first, so that an error names that
+            name: whole(owner, name, values[name])
+            for name in sorted(values, key=lambda name: name not in params)
+        }
+        complete = self.canonical({name: checked[name] for name in values})
+        for name, value in implied.items():
+            if value != complete[name]:
+                raise SelectionError(
+                    f"{owner}: {name}={value} contradicts the others ({name} is "
+                    f"{complete[name]} here); it takes {', '.join(self.signatures[case])}"
+                )
+        return complete
 
     def complete_arrays(self, case: str, params: Mapping[str, Floats]) -> dict[str, Floats]:
         """As ``complete`` for many operations: one array a parameter, all of one length.
 
         Raises the SelectionError that ``complete`` raises for the first wrong operation.
         """
-        values = with_defaults(self.name, self.signatures, case, params)
-        given = same_length(f"{self.name} {case}", values)
+        own, implied = self._divided(case, params)
+        values = with_defaults(self.name, self.signatures, case, own)
+        given = same_length(f"{self.name} {case}", {**values, **implied})
+        ours = {name: given[name] for name in values}
         with np.errstate(invalid="ignore"):  # what is no size is found, but not computed with
-            good = are_sizes(given) & self.allowed(given)
+            good = are_sizes(ours) & self.allowed(ours)
+            complete = self.canonical(ours)
+            for name in implied:
+                good = good & (given[name] == complete[name])
         if not np.all(good):
-            self.complete(case, first_wrong(given, good))
-        return same_length(self.name, self.canonical(given))
+            self.complete(case, first_wrong({name: given[name] for name in params}, good))
+        return same_length(self.name, complete)
+
+    def _divided(self, case: str, params: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+        """The parameters of the signature, and those that follow from them in a canonical set.
+
+        Of a short form (``short_forms``) the parameters that were left out are there.
+        """
+        signature = self.signatures.get(case, {})
+        short = self.short_forms.get(case, {})
+        if not set(short) & set(params):
+            filled = {name: params[same] for name, same in short.items() if same in params}
+            params = {**params, **filled}
+        if set(params) != set(self.canonical_names):
+            return dict(params), {}
+        own = {name: value for name, value in params.items() if name in signature}
+        return own, {name: value for name, value in params.items() if name not in signature}
 
     def allowed(self, given: Mapping[str, Count]) -> bool | Truths:
         """Whether sizes go together, where a family's ``complete`` asks for more than sizes."""
@@ -181,10 +224,29 @@ class Workload(ABC):
         """Principal size, as ``size_meaning`` says."""
         return self.principal_size(case, self.complete(case, params))
 
-    def memory_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
-        """Upper estimate of the memory that the operands, the result and temporaries take."""
+    def measuring_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
+        """Upper estimate of what the collector takes: copies to check with and references too."""
         work = self.operation_work(case, self.complete(case, params), dtype, backend)
         return 1.5 * (work.bytes_read + work.bytes_written) + work.h2d_bytes
+
+    def job_memory(
+        self, case: str, params: Params, dtype: str, backend: str, device: str
+    ) -> JobMemory:
+        """What the operation takes in a job, with nothing that measures or checks it."""
+        complete = self.complete(case, params)
+        own = self.operation_memory(case, complete, dtype, backend, device)
+        return replace(own, upper_bytes=own.upper_bytes + RUNTIME_BYTES[device])
+
+    def operation_memory(
+        self, case: str, params: Params, dtype: str, backend: str, device: str
+    ) -> JobMemory:
+        """``job_memory`` of canonical parameters, without the runtime: operands and result.
+
+        Families whose libraries take more say how much, and why.
+        """
+        work = self.operation_work(case, params, dtype, backend)
+        once = work.h2d_bytes + work.d2h_bytes
+        return JobMemory(once, once)
 
     def returns_operands(self, case: str) -> bool:
         """Whether the output shares memory with an operand, so that it must not be overwritten."""

@@ -14,6 +14,7 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
+    JobMemory,
     Params,
     Workload,
     points,
@@ -27,6 +28,7 @@ from collector.workloads.convolution_reference import (
     output_sums,
     weight_gradient_sums,
 )
+from collector.workloads.job_memory import CONVOLUTION_WORKSPACE
 from collector.workloads.products import (
     nearest_to_failure,
     normal_probe,
@@ -182,10 +184,32 @@ class Conv2d(Workload):
         kernels = passes * (4 if item == 2 and case != "depthwise" else 1)
         return Work(flop, read, written, read, written, kernels)
 
-    def memory_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
+    def measuring_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
         """Operands and results three times: themselves, in another layout, and workspace."""
         work = self.operation_work(case, self.complete(case, params), dtype, backend)
         return 3 * (work.bytes_read + work.bytes_written) + work.h2d_bytes
+
+    def operation_memory(
+        self, case: str, params: Params, dtype: str, backend: str, device: str
+    ) -> JobMemory:
+        """Operands and results; in another layout where the library computes in one; workspace.
+
+        cuDNN's 16-bit products take images whose channels lie innermost: operands and results
+        are there twice, but of kernels of 1 x 1; of the gradients the operands. oneDNN's blocked
+        layouts: the result twice, of the gradients the operands. A depthwise layer is torch's
+        own kernel on a GPU. What cuDNN's other algorithms take (Winograd, FFT) and im2col is the
+        library's choice, so the upper figure's: CONVOLUTION_WORKSPACE.
+        """
+        work = self.operation_work(case, params, dtype, backend)
+        own = work.h2d_bytes + work.d2h_bytes
+        if case == "depthwise" and device == "cuda" and backend == "torch":
+            return JobMemory(own, own)
+        turned = 0.0
+        if device == "cpu":
+            turned = work.h2d_bytes if case == "backward" else work.d2h_bytes
+        elif ITEM_BYTES[dtype] == 2 and params["kernel"] > 1:
+            turned = work.h2d_bytes if case == "backward" else own
+        return JobMemory(own + turned, own + CONVOLUTION_WORKSPACE * own)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """Input and weights; for the gradients the output's gradient too."""

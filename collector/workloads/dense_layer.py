@@ -14,6 +14,7 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
+    JobMemory,
     Params,
     Workload,
     points,
@@ -166,6 +167,20 @@ class DenseLayer(Workload):
         read = once + y + (between + 2) * y
         written = once + y + (between + 1) * y
         return Work(3 * flop, read, written, once + y, once + y, kernels + 4)
+
+    def operation_memory(
+        self, case: str, params: Params, dtype: str, backend: str, device: str
+    ) -> JobMemory:
+        """Operands, results, and what is alive beside them: sums before the ReLU, a gradient.
+
+        torch's and NumPy's sums stand beside the result while the ReLU is made; with gradients
+        the one behind the ReLU stands beside the results of the backward pass. XLA fuses.
+        """
+        work = self.operation_work(case, params, dtype, backend)
+        own = work.h2d_bytes + work.d2h_bytes
+        y = float(ITEM_BYTES[dtype] * params["batch"] * params["outputs"])
+        fused = case == "forward" and backend == "jax"
+        return JobMemory(own + (0.0 if fused else y), own + y)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """Input, weights scaled to about 1/sqrt(inputs), bias; the output's gradient.

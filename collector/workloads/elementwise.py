@@ -15,6 +15,7 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
+    JobMemory,
     Params,
     Workload,
     uniform,
@@ -118,6 +119,21 @@ class Elementwise(Workload):
         else:
             reads, writes, calls, arrays, flop = 1, 1, 1, 1, 1
         return Work(real(flop * n), reads * vector, writes * vector, arrays * vector, vector, calls)
+
+    def operation_memory(
+        self, case: str, params: Params, dtype: str, backend: str, device: str
+    ) -> JobMemory:
+        """Operands, result, and of the polynomial the arrays that are alive when it is summed.
+
+        x, x^2 and 2 x are there while their sum is made. NumPy puts that into one of them
+        (temporary elision, numpy/_core/src/multiarray/temp_elide.c), where it may; torch and
+        CuPy into a fourth. Compiled expressions have none of them.
+        """
+        own = super().operation_memory(case, params, dtype, backend, device).bytes
+        if case not in _POLYNOMIALS or backend in _FUSING:
+            return JobMemory(own, own)
+        vector = float(params["n"] * ITEM_BYTES[dtype])
+        return JobMemory((3.0 if backend == "numpy" else 4.0) * vector, 4.0 * vector)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         if case == "broadcast_add":

@@ -15,6 +15,7 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
+    JobMemory,
     Params,
     Workload,
     points,
@@ -97,6 +98,27 @@ class Fft(Workload):
         flop = 5.0 * transforms * count * log2(at_least(count, 2))
         once = real(transforms * count * ITEM_BYTES[dtype])
         return Work(flop, passes * once, passes * once, once, once, passes)
+
+    def operation_memory(
+        self, case: str, params: Params, dtype: str, backend: str, device: str
+    ) -> JobMemory:
+        """Operand and result; cuFFT's work area; NumPy's first pass of two dimensions.
+
+        The work area of cuFFT is as large as the data where one kernel does not hold a transform
+        (an H200: of 1,048,576 points, not of 10,000 nor of images of 4096 x 4096), and up to
+        eight times that in the worst case (cuFFT's manual, on cufftPlanMany), which are lengths
+        of large primes (10,007 points: four times). NumPy multiplies by a float64 factor, so that
+        complex64 goes through whole copies of complex128 (2.4).
+        """
+        own = super().operation_memory(case, params, dtype, backend, device).bytes
+        data = own / 2.0
+        if device == "cuda":
+            direct = max(_prime_factors(params["n"]), default=2) <= _LARGEST_DIRECT_PRIME
+            return JobMemory(own, own + (1.0 if direct else 8.0) * data)
+        if backend != "numpy":
+            return JobMemory(own, own + data)
+        own += (data if case == "fft2" else 0.0) + (4 * data if dtype == "complex64" else 0.0)
+        return JobMemory(own, own)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         n = params["n"]

@@ -119,7 +119,7 @@ class Gather(Workload):
         table = params["rows"] * row
         return Work(0.0, taken + indices, taken, table + indices, taken, 1)
 
-    def memory_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
+    def measuring_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
         """The table is there whether its rows are read or not."""
         work = self.operation_work(case, self.complete(case, params), dtype, backend)
         return 1.5 * work.h2d_bytes + 1.5 * work.bytes_written

@@ -16,6 +16,7 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
+    JobMemory,
     Params,
     Workload,
     points,
@@ -31,6 +32,7 @@ _F32 = ("float32", "ieee")
 _BOTH = (_F64, _F32)
 
 _CHANNELS = 3
+_BLOCKED_CHANNELS = 16  # of oneDNN's layout nChw16c
 #: Mean and standard deviation of ImageNet's channels, as torchvision's models want them.
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
@@ -136,6 +138,23 @@ class ImagePipeline(Workload):
             return Work(20 * values, operand, result, operand, result, 1)
         read, written = 33 * result, 22 * result
         return Work(20 * values, read, written, operand, result, 26)
+
+    def operation_memory(
+        self, case: str, params: Params, dtype: str, backend: str, device: str
+    ) -> JobMemory:
+        """Images, result, and the intermediate images that are alive at a time.
+
+        torch: the halved and the blurred ones and their difference from the mean; on a CPU
+        oneDNN's layouts may pad three channels to sixteen before and after the blur. Shifted
+        sums: the halved ones, the columns' blur, its padded copy, and in the sum of the five taps
+        four more. JAX makes one pass, or writes some of them.
+        """
+        work = self.operation_work(case, params, dtype, backend)
+        own, one = work.h2d_bytes + work.d2h_bytes, work.d2h_bytes
+        if backend == "torch":
+            blocked = 2 * _BLOCKED_CHANNELS / _CHANNELS * one if device == "cpu" else 0.0
+            return JobMemory(own + 3 * one, own + 3 * one + blocked)
+        return JobMemory(own + (0.0 if backend == "jax" else 6 * one), own + 7 * one)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         shape = (params["batch"], _CHANNELS, params["image"], params["image"])

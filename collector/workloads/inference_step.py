@@ -15,11 +15,13 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
+    JobMemory,
     Params,
     Workload,
     points,
     sizes,
 )
+from collector.workloads.network_memory import inference_memory
 from collector.workloads.network_reference import inference
 from collector.workloads.network_work import forward_work, plain_mlp_work
 from collector.workloads.networks import (
@@ -123,10 +125,19 @@ class InferenceStep(Workload):
         outputs = real(item * rows * net.outputs)
         return replace(work, h2d_bytes=real(samples_bytes), d2h_bytes=outputs)
 
-    def memory_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
+    def measuring_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
         """Parameters in both places, samples, and activations as if none were given back."""
         work = self.operation_work(case, self.complete(case, params), dtype, backend)
         return work.bytes_written + work.h2d_bytes + 12.0 * parameter_count(_net(case, params))
+
+    def operation_memory(
+        self, case: str, params: Params, dtype: str, backend: str, device: str
+    ) -> JobMemory:
+        """Parameters, samples and the activations alive at a time: network_memory."""
+        work = self.operation_work(case, params, dtype, backend)
+        net, batch, item = _net(case, params), params["batch"], _ITEM[dtype]
+        plain = backend in ("numpy", "cupy")
+        return inference_memory(net, batch, item, work.h2d_bytes, work.d2h_bytes, plain)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """Samples, the same few over and over where the batch is large (network_reference)."""

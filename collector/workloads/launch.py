@@ -20,6 +20,7 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
+    JobMemory,
     Params,
     Workload,
     points,
@@ -137,6 +138,18 @@ class Launch(Workload):
         kernels = 1 if case == "chain" and backend == "jax" else calls
         each_way = kernels * operand
         return Work(real(calls * _ELEMENTS), each_way, each_way, bus, bus, kernels)
+
+    def operation_memory(
+        self, case: str, params: Params, dtype: str, backend: str, device: str
+    ) -> JobMemory:
+        """A few elements; of Adam parameters, gradients and two moments, in blocks of 512 bytes.
+
+        So large is the least block of PyTorch's caching allocator.
+        """
+        if case != "optimizer_step":
+            return super().operation_memory(case, params, dtype, backend, device)
+        tensors = params["tensors"]
+        return JobMemory(4.0 * tensors * 4 * _ELEMENTS, 5.0 * tensors * 512)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """A vector; with automatic differentiation its result's gradient too; or gradients."""

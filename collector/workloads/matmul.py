@@ -15,6 +15,7 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
+    JobMemory,
     Params,
     Workload,
     points,
@@ -23,7 +24,7 @@ from collector.workloads.base import (
 )
 from collector.workloads.products import product_tolerance, relative_l2
 from collector.workloads.projection import probe, projected, times
-from collector.workloads.work import Count, Floats, Work, product, real, whole_cube_root
+from collector.workloads.work import Count, Work, product, real, whole_cube_root
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -57,6 +58,12 @@ _LARGEST_END_TO_END = 4096
 _SKINNY: tuple[tuple[int, ...], ...] = ((4096, 16, 4096), (1, 4096, 4096), (8192, 100, 1024))
 _LONG_K: tuple[tuple[int, ...], ...] = ((64, 64, 65536), (256, 256, 32768), (100, 100, 100_000))
 _BATCHED: tuple[tuple[int, int], ...] = ((256, 64), (64, 250), (32, 512), (1024, 32))
+# batch, m, n, k as attention multiplies: scores, their mixture of values, one query (decoding),
+# and odd windows of a vision model
+_CPU_BATCHED: tuple[tuple[int, ...], ...] = ((12, 197, 197, 64), (12, 1, 1000, 64))
+_CUDA_BATCHED: tuple[tuple[int, ...], ...] = (
+    *((64, 1000, 1000, 64), (128, 2048, 64, 2048), (512, 1, 2048, 128), (1024, 49, 49, 30)),
+)
 _INT8_SIZES = {"cpu": (500, 1000), "cuda": (512, 1000, 4096)}
 
 
@@ -70,11 +77,13 @@ class Matmul(Workload):
         "square": {"n": None},
         "skinny": {"m": None, "n": None, "k": None},
         "long_k": {"m": None, "n": None, "k": None},
-        "batched": {"batch": None, "n": None},
+        "batched": dict.fromkeys(_DIMENSIONS),
         "int8_square": {"n": None},
         "dot_2000_float64": {"n": 2000},
         "x_xt_1000_float32": {"n": 1000},
     }
+    short_forms = {"batched": {"m": "n", "k": "n"}}
+    canonical_names = _DIMENSIONS
     support = {
         ("numpy", "cpu"): (_F64, _F32),
         ("torch", "cpu"): (_F64, _F32, _BF16, _INT8),
@@ -86,19 +95,8 @@ class Matmul(Workload):
     threaded_backends = frozenset({"numpy", "torch", "jax"})
     case_backends = {"int8_square": frozenset({"torch"})}
 
-    def complete(self, case: str, params: Params) -> dict[str, int]:
-        """Canonical parameters batch, m, n, k; a square case may be given by n alone."""
-        return super().complete(case, self._of_signature(case, params))
-
-    def complete_arrays(self, case: str, params: Mapping[str, Floats]) -> dict[str, Floats]:
-        return super().complete_arrays(case, self._of_signature(case, params))
-
-    def _of_signature(self, case: str, params: Mapping[str, Count]) -> Mapping[str, Count]:
-        if case in self.signatures and set(params) == set(_DIMENSIONS):
-            return {name: params[name] for name in self.signatures[case]}
-        return params
-
     def canonical(self, given: Mapping[str, Count]) -> dict[str, Count]:
+        """batch, m, n, k."""
         n = given["n"]
         m, k = given.get("m", n), given.get("k", n)
         return {"batch": given.get("batch", n // n), "m": m, "n": n, "k": k}
@@ -137,6 +135,18 @@ class Matmul(Workload):
         result_item = ITEM_BYTES["int32"] if case == "int8_square" else item
         read, written = real(batch * operands * item), real(batch * m * n * result_item)
         return Work(2.0 * batch * m * n * k, read, written, read, written, 1)
+
+    def operation_memory(
+        self, case: str, params: Params, dtype: str, backend: str, device: str
+    ) -> JobMemory:
+        """Operands and result; CPU libraries may pack the operands of 16-bit products once more.
+
+        BLAS packs blocks (OpenBLAS up to 32 MiB a thread); oneDNN reorders whole operands.
+        """
+        own = super().operation_memory(case, params, dtype, backend, device).bytes
+        packed = self.operation_work(case, params, dtype, backend).h2d_bytes
+        reorders = device == "cpu" and backend == "torch" and ITEM_BYTES[dtype] < 4
+        return JobMemory(own, own + (packed if reorders else 0.0))
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         p = self.complete(case, params)
@@ -235,7 +245,7 @@ def _cpu_grid(suite: str, backend: str) -> Iterator[GridPoint]:
         yield from points("square", sizes("n", _CPU_SQUARE[:: 2 if full else 3]), [_BF16], hot)
         yield from points("int8_square", sizes("n", _INT8_SIZES["cpu"]), [_INT8], hot)
     chosen = slice(None) if full else slice(0, 2) if backend == "numpy" else slice(2, 3)
-    yield from _other_shapes([_F32], hot, chosen)
+    yield from _other_shapes([_F32], hot, chosen, _CPU_BATCHED)
 
 
 def _torch_cuda_grid(full: bool) -> Iterator[GridPoint]:
@@ -252,7 +262,7 @@ def _torch_cuda_grid(full: bool) -> Iterator[GridPoint]:
                     modes.append("end_to_end")
             yield from points("square", sizes("n", (n,)), [dtype], tuple(modes))
     yield from points("int8_square", sizes("n", _INT8_SIZES["cuda"]), [_INT8], ("hot",))
-    yield from _other_shapes([_F32, _BF16], ("hot",), slice(None))
+    yield from _other_shapes([_F32, _BF16], ("hot",), slice(None), _CUDA_BATCHED)
 
 
 def _few_cuda_points(backend: str) -> Iterator[GridPoint]:
@@ -271,11 +281,15 @@ def _few_cuda_points(backend: str) -> Iterator[GridPoint]:
 
 
 def _other_shapes(
-    dtypes: list[tuple[str, str]], modes: tuple[str, ...], chosen: slice
+    dtypes: list[tuple[str, str]],
+    modes: tuple[str, ...],
+    chosen: slice,
+    batched: tuple[tuple[int, ...], ...] = (),
 ) -> Iterator[GridPoint]:
-    """Skinny, long-K and batched products, ``chosen`` of each."""
+    """Skinny, long-K and batched products, ``chosen`` of each, and ``batched`` of any shape."""
     for case, shapes in (("skinny", _SKINNY), ("long_k", _LONG_K)):
         params = [dict(zip("mnk", shape, strict=True)) for shape in shapes[chosen]]
         yield from points(case, params, dtypes, modes)
     batches = [{"batch": batch, "n": n} for batch, n in _BATCHED[chosen]]
+    batches += [dict(zip(_DIMENSIONS, shape, strict=True)) for shape in batched]
     yield from points("batched", batches, dtypes, modes)

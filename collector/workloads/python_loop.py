@@ -13,6 +13,7 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
+    JobMemory,
     Params,
     Workload,
     points,
@@ -99,6 +100,19 @@ class PythonLoop(Workload):
             return Work(4 * n, operands, 8.0, operands, 8.0, kernels)
         kernels = 6 if backend == "torch" else 5
         return Work(4 * n, 8 * 5 * n + n, 8 * 3 * n + n, operands, 8.0, kernels)
+
+    def operation_memory(
+        self, case: str, params: Params, dtype: str, backend: str, device: str
+    ) -> JobMemory:
+        """Points; both squares and their sum in array forms (NumPy: in place of one of them).
+
+        A Python list holds a pointer and an object of 24 bytes for each float.
+        """
+        n = float(params["n"])
+        if backend == "python":
+            return JobMemory(64.0 * n, 64.0 * n)
+        own = 16.0 * n + {"numpy": 16.0, "torch": 24.0, "cupy": 24.0}.get(backend, 0.0) * n
+        return JobMemory(own, 41.0 * n if backend in ("numpy", "torch", "cupy") else own)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         generator = np.random.default_rng(seed)

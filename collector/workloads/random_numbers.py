@@ -15,6 +15,7 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
+    JobMemory,
     Params,
     Workload,
     points,
@@ -138,6 +139,13 @@ class RandomNumbers(Workload):
         n = real(params["n"])
         result = n * ITEM_BYTES[dtype]
         return Work(n, 0.0, result, 0.0, result, 1)
+
+    def operation_memory(
+        self, case: str, params: Params, dtype: str, backend: str, device: str
+    ) -> JobMemory:
+        """The numbers; JAX may write random bits and their counters out before it shapes them."""
+        own = float(params["n"] * ITEM_BYTES[dtype])
+        return JobMemory(own, (3.0 if backend == "jax" else 1.0) * own)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """None: the generator's state is its only operand."""

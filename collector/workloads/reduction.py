@@ -15,6 +15,7 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
+    JobMemory,
     Params,
     Workload,
     points,
@@ -114,6 +115,19 @@ class Reduction(Workload):
             return Work(5.0 * n, read, written, vector, vector, calls)
         sums = params["rows"] * item if case == "row_sum" else item
         return Work(real(n), vector, real(sums), vector, real(sums), 1)
+
+    def operation_memory(
+        self, case: str, params: Params, dtype: str, backend: str, device: str
+    ) -> JobMemory:
+        """Operand and result; as formulas softmax and layer norm hold a third matrix.
+
+        The centred values and their powers, squares or quotients stand beside the operand. XLA
+        may write the powers of a softmax out, too.
+        """
+        own = super().operation_memory(case, params, dtype, backend, device).bytes
+        if case not in _NORMALISING or backend == "torch":
+            return JobMemory(own, own)
+        return JobMemory(1.5 * own if backend in ("numpy", "cupy") else own, 1.5 * own)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """Positive values: random signs would hide a block that is left out of a sum."""

@@ -15,6 +15,7 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
+    JobMemory,
     Params,
     Workload,
     points,
@@ -120,6 +121,14 @@ class ScatterAdd(Workload):
         operands = added * item + params["count"] * _INDEX_BYTES
         result = real(outputs * item)
         return Work(added, operands + result, 2 * result, operands, result, 2)
+
+    def operation_memory(
+        self, case: str, params: Params, dtype: str, backend: str, device: str
+    ) -> JobMemory:
+        """Operands and result; XLA may copy the zeros instead of adding to them in place."""
+        work = self.operation_work(case, params, dtype, backend)
+        own = work.h2d_bytes + work.d2h_bytes
+        return JobMemory(own, own + (work.d2h_bytes if backend == "jax" else 0.0))
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """Positive values, so that a sum that lacks one is not closer to the right one."""

@@ -14,6 +14,7 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
+    JobMemory,
     Params,
     Workload,
     points,
@@ -134,11 +135,42 @@ class Sort(Workload):
         flop = count * log2(at_least(n, 2))
         return Work(flop, keys, written, keys, result, _kernel_count(rows, n, dtype, backend))
 
-    def memory_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
+    def measuring_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
         """A radix sort keeps a second copy of keys and indices, and the first indices."""
         count = float(self.size(case, params))
         more = count * (ITEM_BYTES[dtype] + 2 * _INDEX_BYTES)
-        return super().memory_bytes(case, params, dtype, backend) + more
+        return super().measuring_bytes(case, params, dtype, backend) + more
+
+    def operation_memory(
+        self, case: str, params: Params, dtype: str, backend: str, device: str
+    ) -> JobMemory:
+        """Operand, what the library returns, and the second copy of a sort that is not in place.
+
+        NumPy copies the keys and sorts in place; its argsort holds indices only. torch returns
+        sorted keys and indices whatever is asked. CUB's radix sort needs a second buffer of all
+        that it moves (DeviceRadixSort: O(n) temporary storage but with a DoubleBuffer): CuPy's
+        sort of keys, of keys and indices for argsort and in torch, which numbers the elements
+        first (ATen/native/cuda/Sort.cu). There short rows are sorted inside a thread block, long
+        ones one after the other, and fewer than 128 rows by value and again by row.
+        std::stable_sort, torch's on a CPU, takes half a buffer if it gets one; XLA one.
+        """
+        n = params["cols"] if case == "sort_rows" else params["n"]
+        rows = params["rows"] if case == "sort_rows" else 1
+        count = float(rows * n)
+        keys, indices = count * ITEM_BYTES[dtype], count * _INDEX_BYTES
+        own = keys + (indices if case == "argsort" else keys)
+        if backend == "torch":
+            own = 2 * keys + indices
+            if device == "cpu" or n <= _TORCH_SHORT_ROW:
+                return JobMemory(own, own + keys + indices)
+            if 1 < rows < _TORCH_MANY_ROWS and n < _TORCH_LONG_ROW:
+                own += 2 * keys + 3 * indices
+            else:
+                own += (keys + 2 * indices) / (rows if n >= _TORCH_LONG_ROW else 1)
+            return JobMemory(own, own + keys + indices)
+        if backend == "cupy":
+            own += keys + (keys + indices if case == "argsort" else 0.0)
+        return JobMemory(own, own if backend == "numpy" else own + keys + indices)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """Random keys; beyond 1,048,573 of them a vector repeats, so that its order is known."""

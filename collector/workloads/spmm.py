@@ -17,6 +17,7 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
+    JobMemory,
     Params,
     Workload,
     points,
@@ -129,6 +130,21 @@ class Spmm(Workload):
             d2h_bytes=dense,
             kernel_count={"cupy": 3, "torch": 4}.get(backend, 2),
         )
+
+    def operation_memory(
+        self, case: str, params: Params, dtype: str, backend: str, device: str
+    ) -> JobMemory:
+        """Operands and result; a copy of the dense matrix; what cuSPARSE and MKL may take.
+
+        CuPy copies the matrix into column order, and torch holds one more array of its size
+        (seen on an H200 and on a CPU). The buffers of cuSPARSE and MKL depend on the algorithm
+        (cusparseSpMM_bufferSize): taken as up to another one.
+        """
+        work = self.operation_work(case, params, dtype, backend)
+        own = work.h2d_bytes + work.d2h_bytes
+        if backend == "numpy":
+            return JobMemory(own, own)
+        return JobMemory(own + work.d2h_bytes, own + 2 * work.d2h_bytes)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """Column j of a row is drawn from the j-th of as many equal parts: sorted, no two alike."""

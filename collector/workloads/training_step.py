@@ -15,9 +15,11 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
+    JobMemory,
     Params,
     Workload,
 )
+from collector.workloads.network_memory import training_memory
 from collector.workloads.network_reference import StepReference, training
 from collector.workloads.network_work import forward_work, mlp_training_work, training_work
 from collector.workloads.networks import (
@@ -124,11 +126,20 @@ class TrainingStep(Workload):
             operands = batch * (16.0 * params["sequence"] if tokens else 4.0 * 3 * 32 * 32 + 8)
         return replace(work, h2d_bytes=operands, d2h_bytes=4.0)
 
-    def memory_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
+    def measuring_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
         """Activations and their gradients; parameters with gradients, moments and copies."""
         net = _task(case, params).net
         activations = forward_work(net, params["batch"], 4).bytes_written
         return 2 * activations + 32.0 * parameter_count(net)
+
+    def operation_memory(
+        self, case: str, params: Params, dtype: str, backend: str, device: str
+    ) -> JobMemory:
+        """Parameters, moments, what the backward pass needs: formulas in network_memory."""
+        task = _task(case, params)
+        samples = self.operation_work(case, params, dtype, backend).h2d_bytes
+        own = training_memory(task.net, params["batch"], task.optimizer, dtype == "bfloat16")
+        return JobMemory(samples + own.bytes, samples + own.upper_bytes)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """Samples and targets, the same few over and over where the batch is large.

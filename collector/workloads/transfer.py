@@ -13,6 +13,7 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
+    JobMemory,
     Params,
     Workload,
     points,
@@ -91,8 +92,15 @@ class Transfer(Workload):
         """Bus bytes count in every mode: they are what this family does."""
         return self.operation_work(case, complete, dtype, backend)
 
-    def memory_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
+    def measuring_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
         return 2.5 * params["bytes"]
+
+    def operation_memory(
+        self, case: str, params: Params, dtype: str, backend: str, device: str
+    ) -> JobMemory:
+        """The bytes, on the device; twice where a copy stays there."""
+        own = (2.0 if case == "d2d" else 1.0) * params["bytes"]
+        return JobMemory(own, own)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """Random bits: a pattern that a wrong or partial copy cannot match."""

@@ -204,6 +204,7 @@ def _report(model: Model, cpu: pd.Series[Any], gpu: pd.Series[Any], answer: Pair
                 f"; two machines of its type differ {twice.factor_p50:.3g}x in half of the cases, "
                 f"{twice.factor_p90:.3g}x in nine of ten"
             )
+        text += f"; {row['memory_warning']}" if row["memory_warning"] else ""
         lines.append(text)
     if crossing is not None:
         size = "none" if crossing.size is None else f"{crossing.size:,}"

@@ -58,17 +58,26 @@ def predict(arguments: argparse.Namespace) -> None:
             "backend": arguments.backend,
             "threads": arguments.threads,
         }
-        check_memory(model, asked)
-        answers.append((asked, dict(model.predict(pd.DataFrame([asked])).iloc[0])))
+        memory = check_memory(model, asked)
+        answers.append((asked, dict(model.predict(pd.DataFrame([asked])).iloc[0]), memory))
     if arguments.json:
-        objects = [{**asked, **estimate} for asked, estimate in answers]
+        objects = [
+            {
+                **{**asked, **estimate, "memory_bytes": memory.needed.bytes},
+                "memory_upper_bytes": memory.needed.upper_bytes,
+                "memory_room_bytes": memory.room_bytes,
+                "memory_warning": memory.warning,
+            }
+            for asked, estimate, memory in answers
+        ]
         print_json(objects[0] if len(objects) == 1 else objects)
         return
     reports = []
-    for asked, estimate in answers:
+    for asked, estimate, memory in answers:
         name = asked["machine_id"]
         label = f"{model.labels[name]} ({name[:8]})" if name in model.labels else name
-        reports.append(prediction_report(estimate, label))
+        sure = f"warning: {memory.warning}" if memory.warning else f"memory: {memory.text}"
+        reports.append(f"{prediction_report(estimate, label)}\n{sure}")
     print("\n\n".join([question_line(answers[0][0]), *reports]))
 
 

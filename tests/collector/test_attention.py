@@ -65,13 +65,13 @@ def test_size_is_the_number_of_scores():
 )
 def test_memory_holds_the_scores_that_a_backend_makes(backend, dtype, arrays):
     scores = 4 * ATTENTION.size("full", LARGE)
-    needed = ATTENTION.memory_bytes("full", LARGE, dtype, backend)
+    needed = ATTENTION.measuring_bytes("full", LARGE, dtype, backend)
     assert arrays * scores <= needed <= (arrays + 1) * scores
 
 
 def test_fused_kernels_need_no_memory_for_scores():
     scores = 2 * ATTENTION.size("full", LARGE)
-    assert ATTENTION.memory_bytes("full", LARGE, "bfloat16", "torch") < scores
+    assert ATTENTION.measuring_bytes("full", LARGE, "bfloat16", "torch") < scores
 
 
 @pytest.mark.parametrize("params", [SMALL, {**SMALL, "sequence": 1}, LARGE], ids=str)
@@ -222,5 +222,5 @@ def test_suites_keep_their_share_of_the_time(suite, places, most, cores):
 def test_no_operation_of_the_standard_suite_needs_much_memory():
     for backend, device in ATTENTION.support:
         for point in ATTENTION.grid("standard", backend, device):
-            needed = ATTENTION.memory_bytes(point.case, dict(point.params), point.dtype, backend)
+            needed = ATTENTION.measuring_bytes(point.case, dict(point.params), point.dtype, backend)
             assert needed <= 4 * 2**30

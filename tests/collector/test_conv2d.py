@@ -242,6 +242,6 @@ def test_suites_keep_their_share_of_the_time(suite, places, most, cores):
 def test_no_operation_of_the_standard_suite_needs_much_memory():
     for backend, device in CONV.support:
         for point in CONV.grid("standard", backend, device):
-            needed = CONV.memory_bytes(point.case, dict(point.params), point.dtype, backend)
+            needed = CONV.measuring_bytes(point.case, dict(point.params), point.dtype, backend)
             work = CONV.work(point.case, dict(point.params), point.dtype, backend, device, "hot")
             assert work.bytes_read + work.bytes_written <= needed <= 4 * 2**30

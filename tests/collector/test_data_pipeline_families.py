@@ -129,7 +129,9 @@ def test_modes_and_sizes_fit_the_places(name):
                     assert set(point.modes) <= {"hot"}
                 elif backend == "jax":
                     assert set(point.modes) <= {"resident", "end_to_end"}
-                memory = family.memory_bytes(point.case, dict(point.params), point.dtype, backend)
+                memory = family.measuring_bytes(
+                    point.case, dict(point.params), point.dtype, backend
+                )
                 assert memory < 4 * 2**30
                 values.update(value for _, value in point.params)
     assert any(value % 8 == 0 for value in values)

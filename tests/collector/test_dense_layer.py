@@ -215,7 +215,7 @@ def test_suites_keep_their_share_of_the_time(suite, places, most, cores):
 def test_no_operation_of_the_standard_suite_needs_much_memory():
     for backend, device in DENSE.support:
         for point in DENSE.grid("standard", backend, device):
-            needed = DENSE.memory_bytes(point.case, dict(point.params), point.dtype, backend)
+            needed = DENSE.measuring_bytes(point.case, dict(point.params), point.dtype, backend)
             assert needed <= 4 * 2**30
 
 

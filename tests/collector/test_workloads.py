@@ -263,7 +263,7 @@ def test_every_point_of_every_grid_is_complete_and_known(suite, backend, device)
         workload, params = get_workload(operation.workload), dict(operation.params)
         assert workload.complete(operation.case, params) == params
         assert workload.size(operation.case, params) > 0
-        assert workload.memory_bytes(operation.case, params, operation.dtype, backend) >= 0
+        assert workload.measuring_bytes(operation.case, params, operation.dtype, backend) >= 0
         assert (operation.dtype, operation.math_mode) in workload.dtypes(backend, device)
         assert operation.dtype in DTYPES
         assert operation.math_mode in MATH_MODES

@@ -13,14 +13,13 @@ from estimator.breakeven import Place
 from estimator.cli import main
 from estimator.dataset import empty_machines
 from estimator.fair_pair import fair_pair, faster_than, reasons_in_short
-from estimator.memory import memory_shortage
+from estimator.memory import memories, memory_of
 from estimator.pair_answers import compare_places
 from estimator.place_answers import (
     PlaceQuestion,
     amortised,
     answer_places,
     find_places,
-    memory_shortages,
 )
 from tests.estimator.conftest import FACTS
 
@@ -91,21 +90,20 @@ def test_what_does_not_fit_is_refused_with_its_reason(known):
     model, _ = known
     answer = answer_places(model, replace(QUESTION, given=(("n", 10**6),)))
     assert answer.table.empty
-    assert answer.refused["reason"].str.startswith("does not fit: needs about").all()
+    assert answer.refused["reason"].str.startswith("does not fit its memory: needs about").all()
 
 
 def test_memory_of_many_places_agrees_with_that_of_one(known):
     model, _ = known
     for n in (1000, 10**5, 10**6):
         places = find_places(model, replace(QUESTION, given=(("n", n),)))
-        ours = [short is not None for short in memory_shortages(model, places)]
-        theirs = [memory_shortage(model, row) is not None for row in places.to_dict("records")]
-        assert ours == theirs
+        theirs = [memory_of(model, row) for row in places.to_dict("records")]
+        assert memories(model, places) == theirs
 
 
 def test_a_gpus_data_sheet_tells_its_memory(known):
     model, _ = known
-    asked = replace(QUESTION, given=(("n", 45_000),), sheets=("L4",))
+    asked = replace(QUESTION, given=(("n", 50_000),), sheets=("L4",))
     refused = answer_places(model, asked).refused
     assert set(refused["machine_id"]) == {"L4"}
     assert "24 GiB" in refused["reason"].iloc[0]
@@ -196,7 +194,7 @@ def test_break_even_examines_no_size_that_fits_nowhere(known):
     cpu, gpu = Place(machine, "numpy", 2), Place(machine, "torch")
     answer = compare_places(small, QUESTION, cpu, gpu, "n")
     places_of = [find_places(small, QUESTION.with_value("n", n)) for n in (5000, 10_000)]
-    fits = [not any(memory_shortages(small, one)) for one in places_of]
+    fits = [not any(memory.shortage for memory in memories(small, one)) for one in places_of]
     assert fits == [True, False]
     largest = answer.curves["size"].max()
     assert 5000 < largest < 10_000
