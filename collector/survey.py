@@ -54,6 +54,8 @@ def _modes(workload: str, case: str, backend: str, device: str, index: int) -> t
     more: tuple[str, ...] = ()
     if index % 5 == 2:
         more += ("resident",)
+    if index % 10 == 4 and backend == "torch" and workload != "launch":
+        more += ("cold",)
     if index % 10 == 7 and workload != "transfer" and backend != "numba":
         more += ("end_to_end",)
     return ("hot", *more)
