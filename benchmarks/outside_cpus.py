@@ -26,7 +26,7 @@ import pandas as pd
 from estimator import fit, load
 from estimator.hardware import shipped_hardware
 from estimator.hardware_specs import CpuSpec
-from estimator.instance_families import cpu_hardware
+from estimator.instance_families import cpu_hardware, vcpus_per_core
 from estimator.instances import Instance
 from estimator.job_timings import instance_timings
 
@@ -138,7 +138,8 @@ def above_peak(table: pd.DataFrame) -> Mapping[str, tuple[int, int]]:
         spec = specs.get(str(row["hardware"]))
         if spec is None:
             continue
-        cores = max(1, int(row["vcpu"]) // (spec.vcpus_per_core or 1))
+        threads = vcpus_per_core(str(row["provider"]), str(row["instance"]), spec)
+        cores = max(1, int(row["vcpu"]) // threads)
         rate = _PRODUCT_FLOP / float(row["product_seconds_p50"])
         per_cycle = spec.fp32_flop_per_cycle
         clocks = spec.clock_ghz, getattr(spec, "boost_clock_ghz", None) or spec.clock_ghz
