@@ -3,7 +3,7 @@
     what a call costs   1 / (clock x work per clock)
     products            1 / (clock x (FLOP per cycle)^1/2 x workers^e)
     other arithmetic    1 / (clock x work per clock x workers^e)
-    memory              1 / rate at so many cores
+    memory              1 / rate of so many cores (a gain from more cores to the power e)
     data in caches      1 / (clock x workers^e)
 
 with the clock that a donor *ran* at (``machine_facts``: hosts report 2.1 and 2.6 GHz and ran at 3.6
@@ -11,8 +11,9 @@ and 3.7) and that of the target's data sheet: the highest for one thread, where 
 else the sustained one.
 
 The exponent is e = s^1/2 / (s^1/2 + s0^1/2) of an operation of s seconds on one core: 1 for long
-ones, half at s0 = 1.8 ms, as dividing costs more than it saves. Both figures are the best of a grid
-for the 204 cells of products, layers, attention and convolutions that machines of data/runs
+ones, half at s0 = 1.8 ms, as dividing costs more than it saves (0.2 ms where memory is read: there
+is less to tell the threads). The figures are the best of a grid for the 204 cells of products,
+layers, attention and convolutions, and the 242 of other families, that machines of data/runs
 measured on one thread and on all (2 cores of Zen 4, 16 of Emerald Rapids); a time is in doubt by
 ``_DOUBT`` in log units per square root of a doubling. Others measured 0.99 to 1.0 of a core per
 core for stress-ng on 1,400 cloud types, 0.9 to 1 for prompts of llama.cpp.
@@ -32,6 +33,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from collector.errors import EstimateError
 from estimator.cpu_architectures import ARCHITECTURES
 from estimator.cpu_rates import flop_per_cycle, has_instructions, sockets
 from estimator.donor_pairs import Pairs
@@ -39,7 +41,8 @@ from estimator.hardware_specs import MATRIX_WORKLOADS, CpuSpec
 from estimator.kernel_model import Array
 from estimator.machine_facts import MachineFacts
 
-_HALF_S = 1.8e-3  # of one core, for which an operation has half the exponent
+# Seconds of one core, for which an operation has half the exponent
+_HALF_S, _READ_HALF_S = 1.8e-3, 2e-4
 #: Deviation in log units of a time that is one doubling of the threads away from measured ones.
 _DOUBT = 0.29
 _WIDTH = 0.5  # exponent of the FLOP per cycle
@@ -74,21 +77,24 @@ def core_ratios(pairs: Pairs, asked: pd.DataFrame, put: pd.DataFrame, seconds: A
         for count, table in ((threads, asked), (known, put))
     )
     of_one_core = np.sqrt(seconds * had)
-    divided = (wanted / had) ** (-of_one_core / (of_one_core + math.sqrt(_HALF_S)))
+    gain, read_gain = (
+        of_one_core / (of_one_core + math.sqrt(half)) for half in (_HALF_S, _READ_HALF_S)
+    )
     keys = asked[["workload", "dtype"]].assign(pair=pairs.code, threads=threads, known=known)
     codes = keys.groupby(list(keys.columns), sort=False, dropna=False).ngroup().to_numpy()
     _, first = np.unique(codes, return_index=True)
-    table = np.ones((len(first), 4))
+    table = np.ones((len(first), 5))
     for i, row in enumerate(keys.iloc[first].itertuples(index=False, name=None)):
         workload, dtype, pair, new, old = row
         target, donor = pairs.pairs[pair]
         table[i] = _ratios(target, donor, str(workload), str(dtype), float(new), float(old))
-    call, core, cached, memory = table[codes].T
+    call, core, cached, memory, more = table[codes].T
     inside = asked["footprint"].to_numpy(dtype=float) < _CACHED_BYTES
     ratios = np.ones((len(pairs), 4))
     ratios[:, 0] = call
-    ratios[:, 1] = core * divided
-    ratios[:, 2] = np.where(inside, cached * divided, memory)
+    ratios[:, 1] = core * (wanted / had) ** -gain
+    reads = np.where(inside, wanted / had, more)
+    ratios[:, 2] = np.where(inside, cached, memory) * reads**-read_gain
     return ratios
 
 
@@ -99,19 +105,18 @@ def _ratios(
     dtype: str,
     threads: float,
     donor_threads: float,
-) -> tuple[float, float, float, float]:
-    """For a call, one core's arithmetic, its data in caches, and memory at these threads."""
+) -> tuple[float, float, float, float, float]:
+    """For a call, one core's arithmetic, its data in caches, memory at the donor's threads, and
+    the target's rate of memory at its own threads over that."""
     one, many = _clocks(target, donor, 1.0, 1.0), _clocks(target, donor, threads, donor_threads)
     core = many * _per_clock(target, donor)
     if workload in MATRIX_WORKLOADS:  # wide units keep no core above its sustained clock
         core = _clocks(target, donor, math.inf, math.inf) * _width(target, donor, dtype)
-    new, old = _sustained(target, threads), _sustained(donor, donor_threads)
-    memory = (
-        old / new
-        if new is not None and old is not None
-        else (threads / donor_threads) ** -memory_exponent(donor)
-    )
-    return one * _per_clock(target, donor), core, many, memory
+    memory, more = 1.0, (threads / donor_threads) ** memory_exponent(donor)
+    if target.architecture is not None and donor.architecture is not None:
+        here = _sustained(target, donor_threads)
+        memory, more = _sustained(donor, donor_threads) / here, _sustained(target, threads) / here
+    return one * _per_clock(target, donor), core, many, memory, more
 
 
 def clock_ratio(target: MachineFacts, donor: MachineFacts) -> float:
@@ -122,17 +127,23 @@ def clock_ratio(target: MachineFacts, donor: MachineFacts) -> float:
 def _clocks(
     target: MachineFacts, donor: MachineFacts, threads: float, donor_threads: float
 ) -> float:
+    """Donor's clock over target's, with so many threads busy: of two clocks of one kind.
+
+    What hosts report is compared with what hosts report only.
+    """
     new, old = _clock(target, threads), _clock(donor, donor_threads)
+    if new is None or old is None:
+        new, old = target.clock_ghz, donor.clock_ghz
     return old / new if new is not None and old is not None else 1.0
 
 
 def _clock(machine: MachineFacts, threads: float) -> float | None:
-    """GHz with so many threads busy: what it ran at, else its sheet's, else what it reports."""
+    """GHz with so many threads busy: what it ran at, else its data sheet's; None: not known."""
     cpu = machine.cpu
     sheet = None if cpu is None else cpu.clock_ghz
     if sheet is not None and cpu is not None and threads <= 1.0:
         sheet = cpu.boost_clock_ghz or sheet
-    return machine.ran_at_ghz or sheet or machine.clock_ghz
+    return machine.ran_at_ghz or sheet
 
 
 def _per_clock(target: MachineFacts, donor: MachineFacts) -> float:
@@ -155,15 +166,15 @@ def _width(target: MachineFacts, donor: MachineFacts, dtype: str) -> float:
     return float(ratio**_WIDTH)
 
 
-def _sustained(machine: MachineFacts, cores: float) -> float | None:
-    return None if machine.cpu is None else sustained_memory_bytes_per_s(machine.cpu, cores)
+def _sustained(machine: MachineFacts, cores: float) -> float:
+    return 1.0 if machine.cpu is None else sustained_memory_bytes_per_s(machine.cpu, cores)
 
 
-def sustained_memory_bytes_per_s(cpu: CpuSpec, cores: float) -> float | None:
-    """Rate in B/s at which so many cores read memory; None where its architecture is not known."""
+def sustained_memory_bytes_per_s(cpu: CpuSpec, cores: float) -> float:
+    """Rate in B/s at which so many cores read memory. EstimateError: architecture not known."""
     unit = ARCHITECTURES.get(cpu.architecture)
     if unit is None:
-        return None
+        raise EstimateError(f"{cpu.name}: the memory rate of {cpu.architecture} is not known")
     links = unit.one_core_gb_per_s * cores
     if unit.slice_cores is not None and unit.slice_gb_per_s is not None:
         links = min(links, unit.slice_gb_per_s * math.ceil(cores / unit.slice_cores))
