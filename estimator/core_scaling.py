@@ -22,8 +22,9 @@ A doubled vector width is worth half a doubling, between nothing and all of it: 
 llama.cpp on 213 types agree best with the square root.
 
 Memory: cores of one L3 slice share its link (AMD), others reach so much each (Intel, Arm), until
-the socket's channels saturate at 0.8 of the sheet: 1 / rate^2 = 1 / links^2 + 1 / (0.8 sheet)^2.
-Reads of 64 to 96 cores reach 0.65 to 0.85 of the sheet's sockets.
+the socket's channels saturate at 0.8 of the sheet: 1 / rate^b = 1 / links^b + 1 / (0.8 sheet)^b,
+with b = 2 for cores, which queue for the channels long before those are full, and 4 for slices,
+whose links are the narrower part. Reads of 64 to 96 cores reach 0.65 to 0.85 of their sheets.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ _HALF_S, _READ_HALF_S = 1.8e-3, 2e-4
 _DOUBT = 0.29
 _WIDTH = 0.5  # exponent of the FLOP per cycle
 _SHEET_SHARE = 0.8  # of a socket's memory rate that all its cores read at
+_BEND_OF_CORES, _BEND_OF_SLICES = 2.0, 4.0  # how sharply links give way to the socket's channels
 _CACHED_BYTES = 3e7  # a host's share of an L3: data of so much stays in caches
 
 _MEMORY = 0.8  # exponent of threads where an architecture is not known
@@ -185,7 +187,8 @@ def sustained_memory_bytes_per_s(cpu: CpuSpec, cores: float) -> float:
     if unit.domain_cores is not None:
         parts = min(parts, math.ceil(cores / unit.domain_cores) / unit.domains)
     socket = _SHEET_SHARE * sheet * parts
-    return 1e9 * links * socket / math.hypot(links, socket)
+    bend = _BEND_OF_CORES if unit.slice_cores is None else _BEND_OF_SLICES
+    return 1e9 * float((links**-bend + socket**-bend) ** (-1.0 / bend))
 
 
 def memory_exponent(donor: MachineFacts) -> float:

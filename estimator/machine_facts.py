@@ -127,10 +127,10 @@ def facts_of(model: Model) -> dict[str, MachineFacts]:
             memory_bytes_per_s=rates.get(machine, {}),
             cells=cells.get(machine, {}),
         )
-    return _with_clocks(found, model.measured)
+    return with_clocks(found, model.measured)
 
 
-def _with_clocks(
+def with_clocks(
     machines: Mapping[str, MachineFacts], measured: pd.DataFrame
 ) -> dict[str, MachineFacts]:
     """The same with the clocks that they ran at: machines of one type have one."""
