@@ -28,7 +28,7 @@ from estimator.spread import Spread
 from estimator.transfer_model import TRANSFER_PARAMETERS
 
 FORMAT = "breakeven.model"
-VERSION = 4
+VERSION = 5
 
 #: Of a group's index, what is read of it after the fit beside its keys (``group_table``), and
 #: how the names of its ranges, counts and deviations begin.
