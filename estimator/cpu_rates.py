@@ -61,6 +61,14 @@ def has_instructions(cpu: CpuSpec, dtype: str) -> bool:
     return dtype in unit.half_flop_per_fp32 or dtype in unit.matrix_per_cycle
 
 
+def no_instructions(dtype: str) -> str:
+    """Why a product of that type is not answered through CPUs that have them."""
+    return (
+        f"its cores have no instructions for products of {dtype}: libraries take other code, "
+        "which no machine without them has measured"
+    )
+
+
 def peak_flop_per_s(
     cpu: CpuSpec, cores: float, dtype: str, clock_ghz: float | None = None
 ) -> float:

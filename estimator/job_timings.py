@@ -20,7 +20,7 @@ import pandas as pd
 from collector.errors import EstimateError, SelectionError
 from collector.workloads import get_workload
 from estimator.cpu_architectures import is_fixed
-from estimator.cpu_rates import has_instructions
+from estimator.cpu_rates import has_instructions, no_instructions
 from estimator.forms import check_forms
 from estimator.hardware import shipped_hardware
 from estimator.hardware_specs import CpuSpec, GpuSpec, HardwareSpec
@@ -192,7 +192,7 @@ def _answer(
     if target is None or spec is None:
         raise EstimateError(why_unknown(instance.provider, instance.instance))
     if isinstance(spec, CpuSpec) and not has_instructions(spec, str(asked["dtype"])):
-        missing = f"its cores have no instructions for products of {asked['dtype']}"
+        missing = no_instructions(str(asked["dtype"]))
     else:
         missing = f"no measured {where} has this operation"
     name, device = target

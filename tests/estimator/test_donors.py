@@ -267,3 +267,19 @@ def test_cores_of_the_same_family_answer_before_others(unmeasured):
     width = [np.log(answer["seconds_p95"] / answer["seconds_p50"]) for answer in (family, more)]
     assert 0.0 < width[0] < width[1]
     assert width[0] < np.log(other["seconds_p95"] / other["seconds_p50"])
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "message"),
+    [
+        ("GCP e2 (CPU not fixed), 4 cores", "float32", "does not fix which processor"),
+        ("AWS m6i (Xeon 8375C), 4 cores", "bfloat16", "no instructions for products of bfloat16"),
+    ],
+)
+def test_a_cpu_that_is_not_fixed_or_lacks_the_unit_is_refused_with_the_reason(
+    unmeasured, name, dtype, message
+):
+    cells = two_machines.cells_of("made", made_up.CPU, ("matmul",))
+    cell = cells[cells["backend"] == "torch"].tail(1)
+    with pytest.raises(EstimateError, match=message):
+        unmeasured.predict(cell.assign(machine_id=name, dtype=dtype))

@@ -43,7 +43,7 @@ def test_no_temporary_file_is_left(path):
     [
         (lambda text: text[: len(text) // 2], "no JSON"),
         (lambda text: "[]", "not a model file"),
-        (lambda text: text.replace('"version":4', '"version":99'), "model version 99"),
+        (lambda text: text.replace('"version":5', '"version":99'), "model version 99"),
         (lambda text: text.replace('"bus":[', '"buses":['), "damaged"),
         (lambda text: text.replace('"launch_s"', '"lunch_s"', 1), "damaged"),
         (lambda text: text.replace('"theta":[[', '"theta":[["x",', 1), "damaged"),
