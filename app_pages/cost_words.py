@@ -28,7 +28,6 @@ BASIS_NAMES = {
     "extrapolated": "same GPU, beyond measured sizes",
     "new_workload": "same GPU, case not measured",
     "probed": "same GPU, through other machines",
-    "same_cores": "same CPU family, cores scaled",
     "from_specs": "estimated from data sheets",
 }
 #: Three words for a glance, as every figure of the pages says which of them it is.
@@ -38,7 +37,6 @@ BASIS_KINDS = {
     "extrapolated": "estimated",
     "new_workload": "estimated",
     "probed": "estimated",
-    "same_cores": "estimated",
     "from_specs": "from data sheets",
 }
 

@@ -42,7 +42,6 @@ BASIS_NAMES = {
     "extrapolated": "beyond measured sizes",
     "new_workload": "case not measured here",
     "probed": "through other machines, corrected by a few cells of this one",
-    "same_cores": "same CPU family, cores scaled",
     "from_specs": "from data sheets",
 }
 

@@ -4,8 +4,8 @@
 
 Each machine's CPU is asked as a CPU of another name, through the other machines of its type with
 its own cells left out; and on all of its cores, through cells of one thread alone. Prints for
-each the cells, the share inside the 90 % interval, the median of the absolute log error, and the
-median half-width.
+each the cells, the share inside the 90 % interval, the medians of the absolute and of the signed
+log error, and the median half-width.
 """
 
 from __future__ import annotations
@@ -73,13 +73,15 @@ def _report(
     params = pd.Series([dict(key) for key in cells["params_key"]], dtype=object)
     cells = cells.assign(machine_id=_STAND_IN, params=params)
     answer = model.predict(cells[_QUESTION], strict=False)
-    chosen = (answer["basis"] == "same_cores").to_numpy()
-    error = np.abs(cells["log_seconds"].to_numpy() - np.log(answer["seconds_p50"].to_numpy()))
+    chosen = (answer["basis"] == "from_specs").to_numpy()
+    apart = cells["log_seconds"].to_numpy() - np.log(answer["seconds_p50"].to_numpy())
+    error = np.abs(apart)
     half = np.log((answer["seconds_p95"] / answer["seconds_p50"]).to_numpy())
     inside = (error <= half)[chosen].mean()
     print(
         f"{name:40} cells {chosen.sum():5} inside {inside:6.1%} "
-        f"median error {np.median(error[chosen]):.2f} half-width {np.median(half[chosen]):.2f}"
+        f"median error {np.median(error[chosen]):.2f} bias {np.median(apart[chosen]):+.2f} "
+        f"half-width {np.median(half[chosen]):.2f}"
     )
 
 

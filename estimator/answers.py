@@ -17,8 +17,7 @@ Counts = np.ndarray[Any, np.dtype[np.int64]]
 class Answers:
     """Log seconds of cells, their deviation, and the parts in seconds (n, 4); NaN: no answer.
 
-    ``n`` is the count of rows behind each answer's fit, ``probes`` that of the target's cells;
-    ``family`` says that cores of the same architecture answer.
+    ``n`` is the count of rows behind each answer's fit, ``probes`` that of the target's cells.
     """
 
     log_seconds: Array
@@ -26,7 +25,6 @@ class Answers:
     parts: Array
     n: Counts
     probes: Counts
-    family: Flags
 
     @property
     def known(self) -> Flags:

@@ -34,7 +34,7 @@ class Timing:
     """Seconds of one step with their 90 % interval; ``basis`` says how they are known.
 
     ``basis`` is the estimator's: measured, interpolated, extrapolated, new_workload, probed,
-    same_cores, from_specs.
+    from_specs.
     """
 
     seconds_p5: float

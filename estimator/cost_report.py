@@ -21,11 +21,9 @@ _ALWAYS = ("time", "$/job", "90 % interval", "time from", "price of")
 _MAY_WRAP = ("against it", "price of", "in budget", "GPU", "in time", "market")
 _BASIS = {
     "from_specs": "data sheets",
-    "same_cores": "same CPU family",
 }
 _BASIS_LONG = {
     "from_specs": "estimated from data sheets: no machine with this processor was measured",
-    "same_cores": "from measured cores of the same CPU family, scaled to this number",
     "measured": "this very case was measured on a machine with the same GPU",
     "interpolated": "from a machine with the same GPU, between measured sizes",
     "extrapolated": "from a machine with the same GPU, beyond the measured sizes",

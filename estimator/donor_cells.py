@@ -129,7 +129,6 @@ class Cells:
             np.where(here[:, None], self._parts[at], np.nan),
             np.where(here, self._rows[at], 0),
             nothing,
-            nothing > 0,
         )
 
     def _work_out(self, rows: Indices) -> None:

@@ -66,14 +66,13 @@ def _put(answer: pd.DataFrame, places: Any, found: Answers, chosen: Flags) -> No
     seconds = np.exp(found.log_seconds[chosen])
     half = NORMAL_95 * found.deviation[chosen]
     parts = found.parts[chosen]
-    specs = np.where(found.family[chosen], "same_cores", "from_specs")
     columns: dict[str, Any] = {
         "seconds_p5": seconds * np.exp(-half),
         "seconds_p50": seconds,
         "seconds_p95": seconds * np.exp(half),
         **{f"{name}_s": parts[:, i] for i, name in enumerate(PARTS)},
         "bound": np.array(PARTS, dtype=object)[parts.argmax(axis=1)],
-        "basis": np.where(found.probes[chosen] > 0, "probed", specs),
+        "basis": np.where(found.probes[chosen] > 0, "probed", "from_specs"),
         "n_fit": found.n[chosen],
     }
     for name, values in columns.items():

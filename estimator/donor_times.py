@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from estimator.answers import Answers, Counts, Flags
-from estimator.core_scaling import core_doubt, core_ratios, family_rows
+from estimator.core_scaling import code_doubt, core_doubt, core_ratios, cpu_rows
 from estimator.donor_cells import deviation_of
 from estimator.donor_pairs import Indices, Pairs
 from estimator.donor_ranks import Ranks
@@ -104,12 +104,12 @@ def times_by_rank(
 
 
 def _doubted(times: ScaledTimes, pairs: Pairs, below: Array, above: Array) -> ScaledTimes:
-    """With what other numbers of cores of one family are in doubt by."""
-    rows = np.flatnonzero(family_rows(pairs, times.table["device"]))
+    """With what other numbers of cores and other instruction sets of CPUs are in doubt by."""
+    rows = np.flatnonzero(cpu_rows(times.table["device"]))
     threads = times.table["threads"].to_numpy(dtype=float)[rows]
-    times.deviation[rows] = np.hypot(
-        times.deviation[rows], core_doubt(threads, below[rows], above[rows])
-    )
+    code = code_doubt(pairs.take(rows), times.table["workload"].iloc[rows])
+    doubt = np.hypot(core_doubt(threads, below[rows], above[rows]), code)
+    times.deviation[rows] = np.hypot(times.deviation[rows], doubt)
     return times
 
 
@@ -138,14 +138,14 @@ def _put(
     table = donors.cells.put_to(pairs.donors, asked, put)
     own = own_answers(donors, table, measured_only)
     here = table.assign(threads=asked["threads"].to_numpy())
-    ratios = part_ratios(pairs, here, table["threads"].to_numpy(dtype=float))
-    family = np.flatnonzero(family_rows(pairs, table["device"]))
-    if len(family):
-        ratios[family] = core_ratios(
-            pairs.take(family),
-            asked.iloc[family],
-            table.iloc[family],
-            own.parts[family].sum(axis=1),
+    ratios, cpu = np.ones((len(table), 4)), cpu_rows(table["device"])
+    if not cpu.all():
+        gpu = np.flatnonzero(~cpu)
+        ratios[gpu] = part_ratios(pairs.take(gpu), here.iloc[gpu])
+    if cpu.any():
+        rows = np.flatnonzero(cpu)
+        ratios[rows] = core_ratios(
+            pairs.take(rows), asked.iloc[rows], table.iloc[rows], own.parts[rows].sum(axis=1)
         )
     parts = _moved(donors.model.fit, pairs, table, own.parts) * ratios
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -237,7 +237,7 @@ def _cache_shift(device: str, target: MachineFacts, donor: MachineFacts) -> floa
 
 
 def _differs(device: str, target: MachineFacts, donor: MachineFacts) -> float:
-    return float(relation(target, donor, device) == "other")
+    return float(relation(target, donor, device) in ("maker", "other"))
 
 
 def _threads_of(donors: Donors, pairs: Pairs, asked: pd.DataFrame) -> tuple[Array, Array, Array]:

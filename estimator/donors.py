@@ -33,7 +33,7 @@ from estimator.donor_times import (
     scaled_times,
     times_by_rank,
 )
-from estimator.effect_spread import estimate, of_family
+from estimator.effect_spread import FAMILY, MAKER, estimate, wider
 from estimator.effects import (
     Design,
     Deviations,
@@ -88,7 +88,7 @@ class Donors:
 
     def of(self, target: MachineFacts, device: str) -> list[MachineFacts]:
         """The machines that answer for a target on a device, the most alike first."""
-        if not target.has(device):
+        if not target.has(device) or not target.is_fixed(device):
             return []
         able = [
             machine
@@ -144,6 +144,8 @@ class Donors:
             if device == "cpu" and target.gpu is not None:
                 return "a GPU's data sheet tells nothing of a CPU; name a measured machine or a CPU"
             return f"it has no {'GPU' if device == 'cuda' else 'CPU'} that is known"
+        if not target.is_fixed(device):
+            return f"the provider does not fix which processor it is ({target.label})"
         if self.of(target, device):
             return ""
         kind = "GPU" if device == "cuda" else "CPU"
@@ -163,7 +165,6 @@ class Donors:
         weight, mean = np.zeros(count), np.zeros(count)
         spread, squares, parts = np.zeros(count), np.zeros(count), np.zeros((count, 4))
         rows, probes = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
-        family = np.zeros(count, dtype=bool)
         asking = Ranks.of(self.of, targets, which, asked["device"])
         wanted, times = np.ones(count, dtype=bool), times_by_rank(self, asking, asked)
         for rank in range(asking.most):
@@ -182,7 +183,6 @@ class Donors:
             mean[at] += share * one.log_seconds[known]
             spread[at] += 1.0  # each donor's variance times its weight
             squares[at] += np.where(far == 0, share**2, np.inf)
-            family[at] |= far == 1
             parts[at] += share[:, None] * one.parts[known]
             rows[at] = np.maximum(rows[at], one.n[known])
             probes[at] = np.maximum(probes[at], one.probes[known])
@@ -192,7 +192,7 @@ class Donors:
             alone = np.minimum(1.0, squares / weight**2)
             deviation = np.sqrt(0.5 * (1.0 + alone) * spread / weight)
             parts = parts * (np.exp(log_seconds) / parts.sum(axis=1))[:, None]
-        return Answers(log_seconds, deviation, parts, rows, probes, family)
+        return Answers(log_seconds, deviation, parts, rows, probes)
 
     def _through(self, pairs: Pairs, times: ScaledTimes) -> Answers:
         """The answers of one donor for each row, shifted by what the target's cells tell."""
@@ -209,8 +209,7 @@ class Donors:
                 columns = _design(times.table.iloc[rows], times.parts[rows])
                 mean[rows], variance[rows] = posterior.shift(columns)
         total = np.sqrt(variance + times.deviation**2)
-        no = np.zeros(len(pairs), dtype=bool)
-        return Answers(times.log_seconds + mean, total, times.parts, times.rows, count, no)
+        return Answers(times.log_seconds + mean, total, times.parts, times.rows, count)
 
     def posterior(self, target: MachineFacts, donor: MachineFacts) -> Posterior:
         """What the target's cells tell of its difference from a donor."""
@@ -265,6 +264,7 @@ class Donors:
         pairs: dict[Relation, list[tuple[Design, Array, Array]]] = {
             "same": [],
             "family": [],
+            "maker": [],
             "other": [],
         }
         machines = [m for m in self.facts.values() if sum(m.cells.values()) > 0]
@@ -277,9 +277,11 @@ class Donors:
                     part = (ratios[0].take(on), ratios[1][on], ratios[2][on])
                     pairs[relation(two, one, device)].append(part)
         same = estimate(pairs["same"], "same")
+        family = wider(same, FAMILY)
         return {
             "same": same,
-            "family": estimate(pairs["family"], "family", of_family(same)),
+            "family": estimate(pairs["family"], "family", family),
+            "maker": estimate(pairs["maker"], "maker", wider(family, MAKER)),
             "other": estimate(pairs["other"], "other"),
         }
 

@@ -46,6 +46,7 @@ HARDWARE_PATH = Path(__file__).resolve().parent.parent / "data" / "hardware.csv"
 _SHARED_BANDS: Mapping[str, tuple[float, float]] = {
     "memory_bandwidth_gb_per_s": (20.0, 50_000.0),
     "last_level_cache_mib": (1.0, 2000.0),
+    "boost_clock_ghz": (0.5, 6.0),
 }
 _GPU_BANDS: Mapping[str, tuple[float, float]] = {
     "memory_gib": (1.0, 2000.0),
@@ -59,7 +60,6 @@ _GPU_BANDS: Mapping[str, tuple[float, float]] = {
     "sm_count": (1.0, 2000.0),
     "h2d_gb_per_s": (1.0, 2000.0),
     "tdp_w": (10.0, 5000.0),
-    "boost_clock_ghz": (0.5, 4.0),
     "fp32_lanes_per_sm": (32.0, 512.0),
     "fp16_flop_per_clock_per_sm": (64.0, 65_536.0),
     "memory_bus_bits": (64.0, 16_384.0),
@@ -218,6 +218,7 @@ def _cpu(
         source=row["source"],
         memory_channels=_whole(figures["memory_channels"]),
         memory_mt_per_s=figures["memory_mt_per_s"],
+        boost_clock_ghz=figures["boost_clock_ghz"],
         checked_against=row["checked_against"],
         checked_on=row["checked_on"],
     )

@@ -76,6 +76,7 @@ _FP64_PER_CYCLE: Mapping[str, float] = {
     "Zen 3": 16.0,
     "Zen 4": 16.0,
     "Zen 5": 32.0,
+    "Skylake": 32.0,
     "Cascade Lake": 32.0,
     "Ice Lake": 32.0,
     "Sapphire Rapids": 32.0,
@@ -158,6 +159,8 @@ def _cpu(spec: CpuSpec) -> Iterator[str]:
     yield from _near("fp64_flop_per_cycle", spec.fp64_flop_per_cycle, expected, rule)
     twice = _product(spec.fp64_flop_per_cycle, 2.0)
     yield from _near("fp32_flop_per_cycle", spec.fp32_flop_per_cycle, twice, "twice that of FP64")
+    if spec.boost_clock_ghz is not None and spec.boost_clock_ghz < (spec.clock_ghz or 0.0):
+        yield f"boost_clock_ghz is {spec.boost_clock_ghz:g}, below clock_ghz {spec.clock_ghz:g}"
 
 
 def _near(

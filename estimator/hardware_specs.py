@@ -94,7 +94,8 @@ class CpuSpec:
     """One CPU of a cloud family, or of a host that hides its model, by its data sheet.
 
     ``clock_kind`` says what ``clock_ghz`` is: ``all_core`` (sustained with all cores busy),
-    ``fixed``, or ``max`` (an upper limit: no sustained clock is published).
+    ``fixed``, or ``max`` (an upper limit: no sustained clock is published);
+    ``boost_clock_ghz`` is the highest that a core reaches, where published.
     ``cores_per_socket`` counts the cores that the family's largest shape offers per socket;
     bandwidth and last-level cache are of the whole socket. ``vcpus_per_core`` is 2 where a
     vCPU is a hardware thread, 1 where it is a core. FLOP per cycle are of all fused multiply-add
@@ -118,6 +119,7 @@ class CpuSpec:
     source: str
     memory_channels: int | None = None
     memory_mt_per_s: float | None = None
+    boost_clock_ghz: float | None = None
     checked_against: str = ""
     checked_on: str = ""
 

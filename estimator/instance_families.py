@@ -1,8 +1,9 @@
 """What is known of an instance by its name: its family, and the hardware of that family.
 
 A price list from elsewhere calls a GPU "A100" and does not name a CPU. What the shipped catalogue
-and the names of data/hardware.csv ("AWS c7i m7i r7i (Xeon 8488C)") say of a family is reused;
-what they do not say stays unknown.
+and the names of data/hardware.csv ("AWS c7i m7i r7i (Xeon 8488C)") say of a family is reused, and
+what lscpu said on the sizes of others (data/instance_cpus.csv, of its own licence); what they do
+not say stays unknown.
 """
 
 from __future__ import annotations
@@ -10,10 +11,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 
+from estimator.catalogue_csv import read_rows
 from estimator.hardware import match_gpu, shipped_hardware
 from estimator.hardware_specs import CpuSpec, GpuSpec
 from estimator.instances import GPU_MEMORY_TOLERANCE, read_instances
+
+INSTANCE_CPUS_PATH = Path(__file__).resolve().parent.parent / "data" / "instance_cpus.csv"
+INSTANCE_CPU_COLUMNS = (
+    *("provider", "family", "hardware", "vcpus_per_core"),
+    *("types_seen", "cpus_seen"),
+)
 
 _LONGEST = 200  # characters of a name that is worth a look
 _FORM_FACTORS = ("pcie", "nvl", "sxm")
@@ -49,17 +58,42 @@ def cpu_hardware(provider: str, instance: str) -> str:
     if provider.casefold() == "gcp" and _OTHER_CPU.fullmatch(instance.casefold()):
         return ""
     known = _cpu_rows()
+    return next((known[key] for key in _keys(provider, instance) if key in known), "")
+
+
+def vcpus_per_core(provider: str, instance: str, spec: CpuSpec) -> int:
+    """Threads of a core of this instance: families of one CPU may differ in them."""
+    seen = next((row for key in _keys(provider, instance) if (row := _seen().get(key))), None)
+    own = seen is not None and seen["hardware"] == spec.name
+    return int(seen["vcpus_per_core"]) if seen and own else spec.vcpus_per_core or 1
+
+
+def why_unknown(provider: str, instance: str) -> str:
+    """Why ``cpu_hardware`` has no row for an instance, or one whose CPU is not fixed."""
+    cpus = next(
+        (_seen()[key]["cpus_seen"] for key in _keys(provider, instance) if key in _seen()), ""
+    )
+    seen = f" (seen: {cpus})" if ";" in cpus else ""
+    return f"the provider does not say which processor it is{seen}"
+
+
+def _keys(provider: str, instance: str) -> tuple[tuple[str, str], ...]:
+    """(provider, family) of an instance, and of the family that a flex family is cut from."""
     name = family(provider, instance)
-    for key in (name, name.removesuffix("-flex")):
-        if (provider.casefold(), key) in known:
-            return known[provider.casefold(), key]
-    return ""
+    return tuple((provider.casefold(), key) for key in (name, name.removesuffix("-flex")))
+
+
+@lru_cache(maxsize=1)
+def _seen() -> Mapping[tuple[str, str], Mapping[str, str]]:
+    """(provider, family) -> its row of data/instance_cpus.csv."""
+    rows = (row for _, row in read_rows(INSTANCE_CPUS_PATH, INSTANCE_CPU_COLUMNS))
+    return {(row["provider"], row["family"]): row for row in rows}
 
 
 @lru_cache(maxsize=1)
 def _cpu_rows() -> Mapping[tuple[str, str], str]:
     """(provider, family) -> name of the CPU's row."""
-    found: dict[tuple[str, str], str] = {}
+    found = {key: row["hardware"] for key, row in _seen().items() if row["hardware"]}
     for spec in shipped_hardware():
         provider, _, rest = spec.name.partition(" ")
         if isinstance(spec, CpuSpec) and provider in ("AWS", "GCP", "Azure") and "(" in rest:

@@ -19,10 +19,13 @@ import pandas as pd
 
 from collector.errors import EstimateError, SelectionError
 from collector.workloads import get_workload
+from estimator.cpu_architectures import is_fixed
+from estimator.cpu_rates import has_instructions, no_instructions
 from estimator.forms import check_forms
 from estimator.hardware import shipped_hardware
 from estimator.hardware_specs import CpuSpec, GpuSpec, HardwareSpec
 from estimator.instance_costs import instance_costs as instance_costs
+from estimator.instance_families import vcpus_per_core, why_unknown
 from estimator.instances import Instance
 from estimator.machine_facts import cpu_name
 from estimator.memory import GIB, judge
@@ -105,7 +108,9 @@ def _target(model: Model, instance: Instance) -> tuple[str, str] | None:
         ]
         return (max(same)[1] if same else spec.name), "cuda"
     if isinstance(spec, CpuSpec):
-        cores = instance.vcpu // (spec.vcpus_per_core or 1)
+        if not is_fixed(spec.architecture):
+            return None
+        cores = instance.vcpu // vcpus_per_core(instance.provider, instance.instance, spec)
         return cpu_name(spec, max(1, cores)), "cpu"
     return None
 
@@ -162,7 +167,7 @@ def _answered(
 
 def _preference(estimate: Mapping[str, Any]) -> tuple[bool, float]:
     """The fastest library, but one that was measured at such sizes before one that was not."""
-    known = ("measured", "interpolated", "probed", "same_cores", "from_specs")
+    known = ("measured", "interpolated", "probed", "from_specs")
     return estimate["basis"] not in known, float(estimate["seconds_p50"])
 
 
@@ -181,12 +186,18 @@ def _answer(
     able = index.loc[index["workload"] == asked["workload"], "device"]
     if target not in estimates and not (able == instance.device).any():
         raise EstimateError(f"no measured {where} has this operation")
+    if isinstance(spec, CpuSpec) and not is_fixed(spec.architecture):
+        raise EstimateError(f"the provider does not fix which processor it is ({spec.name})")
     if target is None or spec is None:
-        raise EstimateError("the provider does not say which processor it is")
+        raise EstimateError(why_unknown(instance.provider, instance.instance))
+    if isinstance(spec, CpuSpec) and not has_instructions(spec, str(asked["dtype"])):
+        missing = no_instructions(str(asked["dtype"]))
+    else:
+        missing = f"no measured {where} has this operation"
     name, device = target
     if target not in estimates:
         reason = model.donors.why_none(name, device)
-        raise EstimateError(reason or f"no measured {where} has this operation")
+        raise EstimateError(reason or missing)
     backend, estimate = estimates[target]
     given = instance.gpu_memory_gib if device == "cuda" else instance.memory_gib
     memory = judge(asked, backend, device, np.nan if given is None else given * GIB)
@@ -197,9 +208,7 @@ def _answer(
     own = facts.cells.get(device, 0) > 0
     label = facts.label if own else donors[0].label if donors else ""
     note = "" if own else f"scaled by data sheets from {label}"
-    if estimate["basis"] == "same_cores":
-        note = f"cores of the same family: {label}, scaled to {facts.physical_cores} cores"
-    elif isinstance(spec, CpuSpec) and spec.clock_kind == "max":
+    if isinstance(spec, CpuSpec) and spec.clock_kind == "max":
         note += f"; the clock of {spec.name} is an upper limit"
     if memory.warning:
         note += f"; {memory.warning}" if note else memory.warning

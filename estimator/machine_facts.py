@@ -6,14 +6,18 @@ nothing is known, or a CPU whose cores are rented in any number.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from collector.errors import EstimateError
+from estimator.cpu_architectures import ARCHITECTURES, CpuArchitecture, is_fixed
+from estimator.cpu_rates import flop_per_cycle, peak_flop_per_s
 from estimator.hardware import match_cpu, match_gpu, normalise, shipped_hardware
 from estimator.hardware_specs import CpuSpec, GpuSpec
 from estimator.references import STREAMING
@@ -28,18 +32,21 @@ _CORES = re.compile(r"(.+), (\d{1,4}) cores?")
 FEW_CELLS = 40
 
 #: How two machines are related on a device: the same parts by name; CPUs of one architecture
-#: (other names, or other numbers of cores); or different parts.
-Relation = Literal["same", "family", "other"]
+#: (other names, or other numbers of cores); CPUs of one maker; or different parts.
+Relation = Literal["same", "family", "maker", "other"]
 
-_VAGUE = ("mixed", "or newer")  # architectures of CPUs that a provider does not fix
+#: Share of one core's peak that its best product reaches: what OpenBLAS and MKL get of large ones.
+_BEST_SHARE = 0.9
 
 
 @dataclass(frozen=True)
 class MachineFacts:
     """A machine as its data sheets and its fingerprint describe it; None: not known.
 
-    ``memory_bytes_per_s`` maps a number of threads to the rate at which the host's memory
-    streams, as fitted; ``cells`` maps a device to the count of cells measured on it.
+    ``clock_ghz`` is what the host reports, often a base clock; ``ran_at_ghz`` is what its best
+    products on one core need (the best of the machines of its type). ``memory_bytes_per_s`` maps
+    a number of threads to the rate at which the host's memory streams, as fitted; ``cells`` maps
+    a device to the count of cells measured on it.
     """
 
     machine_id: str
@@ -50,6 +57,7 @@ class MachineFacts:
     cpu: CpuSpec | None = None
     cpu_model: str = ""
     clock_ghz: float | None = None
+    ran_at_ghz: float | None = None
     physical_cores: int | None = None
     cache_bytes: float | None = None
     memory_bytes_per_s: Mapping[int, float] = field(default_factory=dict)
@@ -61,13 +69,32 @@ class MachineFacts:
             return self.cpu is not None or bool(self.cpu_model) or self.cells.get("cpu", 0) > 0
         return self.gpu is not None or bool(self.gpu_model) or self.cells.get("cuda", 0) > 0
 
+    def is_fixed(self, device: str) -> bool:
+        """Whether it is known which processor the device is: some providers do not fix a CPU."""
+        measured = self.cells.get(device, 0) > 0
+        return device != "cpu" or self.cpu is None or measured or is_fixed(self.cpu.architecture)
+
     def last_level_cache(self, device: str) -> float | None:
         """Bytes of the last cache before memory, of the GPU or of the host."""
         spec = self.gpu if device == "cuda" else self.cpu
         if device == "cpu" and self.cache_bytes is not None:
             return self.cache_bytes
         mib = None if spec is None else spec.last_level_cache_mib
+        if mib is not None and isinstance(spec, CpuSpec):
+            mib *= self._share_of_cache(spec)
         return None if mib is None else 2.0**20 * mib
+
+    def _share_of_cache(self, cpu: CpuSpec) -> float:
+        """Of a socket's L3 that these cores have: whole slices, or all where it is one."""
+        unit, cores, all_cores = self.architecture, self.physical_cores, cpu.cores_per_socket
+        if unit is None or unit.slice_cores is None or cores is None or all_cores is None:
+            return 1.0
+        return min(1.0, math.ceil(cores / unit.slice_cores) * unit.slice_cores / all_cores)
+
+    @property
+    def architecture(self) -> CpuArchitecture | None:
+        """Of its CPU; None where that is not known or not fixed."""
+        return None if self.cpu is None else ARCHITECTURES.get(self.cpu.architecture)
 
 
 def facts_of(model: Model) -> dict[str, MachineFacts]:
@@ -100,7 +127,43 @@ def facts_of(model: Model) -> dict[str, MachineFacts]:
             memory_bytes_per_s=rates.get(machine, {}),
             cells=cells.get(machine, {}),
         )
-    return found
+    return with_clocks(found, model.measured)
+
+
+def with_clocks(
+    machines: Mapping[str, MachineFacts], measured: pd.DataFrame
+) -> dict[str, MachineFacts]:
+    """The same with the clocks that they ran at: machines of one type have one."""
+    products = measured[
+        (measured["device"] == "cpu")
+        & (measured["threads"] == 1)
+        & (measured["workload"] == "matmul")
+        & (measured["case"] == "square")
+        & measured["dtype"].isin(["float32", "float64"])
+    ]
+    flop = [2.0 * math.prod(dict(key).values()) for key in products["params_key"]]
+    rates = products.assign(rate=np.array(flop, dtype=float) / products["median_s"])
+    best: dict[str, float] = {}
+    for (machine, dtype), group in rates.groupby(["machine_id", "dtype"]):
+        facts = machines.get(str(machine))
+        if facts is not None and facts.cpu is not None:
+            clock = _clock_of(facts.cpu, str(dtype), float(group["rate"].max()))
+            kind = facts.machine_type_id or facts.machine_id
+            best[kind] = max(clock, best.get(kind, 0.0))
+    return {
+        name: replace(facts, ran_at_ghz=best.get(facts.machine_type_id or facts.machine_id) or None)
+        for name, facts in machines.items()
+    }
+
+
+def _clock_of(cpu: CpuSpec, dtype: str, flop_per_s: float) -> float:
+    """The clock in GHz that a core's best product needs; 0 where its sheet says too little."""
+    try:
+        most = peak_flop_per_s(cpu, 1.0, dtype) / 1e9
+        per_cycle = flop_per_cycle(cpu, dtype)
+    except EstimateError:
+        return 0.0
+    return min(flop_per_s / 1e9 / per_cycle / _BEST_SHARE, most / per_cycle)
 
 
 def facts_of_name(name: str) -> MachineFacts | None:
@@ -146,7 +209,7 @@ def relation(target: MachineFacts, donor: MachineFacts, device: str) -> Relation
 
     Equal machine types are the same in all; else names decide, and for a CPU also its CPUID
     family (through the catalogue's row) and its cores. CPUs that are not the same are of one
-    family where their rows have one architecture.
+    family where their rows have one architecture, and else of one maker where both are.
     """
     if target.machine_type_id and target.machine_type_id == donor.machine_type_id:
         return "same"
@@ -159,33 +222,24 @@ def relation(target: MachineFacts, donor: MachineFacts, device: str) -> Relation
     alike = bool(both[0]) and both[0] == both[1] and target.cpu == donor.cpu
     if alike and target.physical_cores == donor.physical_cores:
         return "same"
-    return "family" if _architecture(target) == _architecture(donor) != "" else "other"
+    new, old = target.architecture, donor.architecture
+    if new is None or old is None:
+        return "other"
+    return "family" if new == old else "maker" if new.maker == old.maker else "other"
 
 
 def distance(target: MachineFacts, donor: MachineFacts, device: str) -> int:
-    """How unlike two machines are: 0 the same parts, 1 of one family, 2 a CPU of one maker, 3.
+    """How unlike two machines are: 0 the same parts, 1 of one family, then CPUs of one maker.
 
-    Of the nearest donors the answers come; others are asked for what those have none of.
+    Of those 2 with the same instruction sets, 3 with others; 4 is all else. Of the nearest donors
+    the answers come; others are asked for what those have none of.
     """
     kind = relation(target, donor, device)
-    if kind != "other":
-        return 0 if kind == "same" else 1
-    if device == "cpu" and _maker(target) == _maker(donor) != "":
-        return 2
-    return 3
-
-
-def _architecture(machine: MachineFacts) -> str:
-    """Of its CPU; "" where that is not known or not fixed."""
-    name = "" if machine.cpu is None else machine.cpu.architecture
-    return "" if any(word in name for word in _VAGUE) else name
-
-
-def _maker(machine: MachineFacts) -> str:
-    if machine.cpu is None or machine.cpu.architecture == "mixed":
-        return ""
-    name = machine.cpu.architecture
-    return "amd" if name.startswith("Zen") else "arm" if _is_arm(machine.cpu) else "intel"
+    if kind == "maker":
+        new, old = target.architecture, donor.architecture
+        alike = new is None or old is None or new.instruction_sets == old.instruction_sets
+        return 2 if alike else 3
+    return {"same": 0, "family": 1}.get(kind, 4)
 
 
 def comparable(target: MachineFacts, donor: MachineFacts, device: str) -> bool:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 BASES = (
     *("measured", "interpolated", "extrapolated", "new_workload"),
-    *("probed", "same_cores", "from_specs"),
+    *("probed", "from_specs"),
 )
 BOUNDS = ("launch", "compute", "memory", "transfer")
 
@@ -80,9 +80,8 @@ class Model:
         measured_median_s, measured_n (samples), n_fit (rows behind the group's fit).
 
         What a machine has not measured itself is answered through machines that have
-        (``donors``): basis "probed" where cells of its own correct the answer, else "same_cores"
-        on a CPU of a measured one's architecture (``core_scaling``), else "from_specs". A
-        machine_id may also be a GPU or a CPU of data/hardware.csv; ``threads`` are then the
+        (``donors``): basis "probed" where cells of its own correct the answer, else "from_specs".
+        A machine_id may also be a GPU or a CPU of data/hardware.csv; ``threads`` are then the
         cores used of that CPU (default: all of a socket).
 
         No time is shorter than the hardware allows (``bounds``), at either end of an interval,

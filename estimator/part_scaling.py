@@ -3,9 +3,8 @@
     GPU    compute: peak rates for the element type, memory: bandwidths, each times the share of it
            that published kernels reach on that GPU (``gpu_profiles``) where both are known
     bus    nominal host links
-    host   the cost of launching from the host, and a CPU's of calling: clocks
-    CPU    compute: cores used x clock x FLOP per cycle for products, cores used x clock for the
-           rest; memory: the rate at that number of threads, at most the share of the socket
+    host   the cost of launching from the host: what one core does (``core_scaling``, which also
+           has the parts of a CPU's times)
 
 A ratio is 1 where a figure of either machine is not known: the prior of its effect is wide.
 """
@@ -18,33 +17,30 @@ import numpy as np
 import pandas as pd
 
 from collector.errors import EstimateError
+from estimator.core_scaling import clock_ratio
 from estimator.donor_pairs import Pairs
 from estimator.gpu_profiles import efficiency_ratio, operation_of
-from estimator.hardware_specs import MATRIX_WORKLOADS, CpuSpec
+from estimator.hardware_specs import MATRIX_WORKLOADS
 from estimator.kernel_model import Array
-from estimator.machine_facts import FEW_CELLS, MachineFacts
+from estimator.machine_facts import MachineFacts
 
 _HOST_MODES = ("resident", "end_to_end")
 
 
-def part_ratios(pairs: Pairs, asked: pd.DataFrame, donor_threads: Array) -> Array:
-    """target / donor for launch, compute, memory and transfer of each cell, (n, 4).
+def part_ratios(pairs: Pairs, asked: pd.DataFrame) -> Array:
+    """target / donor for launch, compute, memory and transfer of cells on a GPU, (n, 4).
 
-    ``asked`` has device, workload, case, dtype, math_mode, answer_mode and threads on the target;
-    ``donor_threads`` (n,) are those of the donor's cells.
+    ``asked`` has workload, case, dtype, math_mode and answer_mode.
     """
-    keys = asked[["device", "workload", "case", "dtype", "math_mode", "answer_mode", "threads"]]
-    keys = keys.assign(donor_threads=donor_threads, pair=pairs.code)
+    keys = asked[["workload", "case", "dtype", "math_mode", "answer_mode"]]
+    keys = keys.assign(pair=pairs.code)
     codes = keys.groupby(list(keys.columns), sort=False, dropna=False).ngroup().to_numpy()
     _, first = np.unique(codes, return_index=True)
     rows = []
     for row in keys.iloc[first].itertuples(index=False, name=None):
-        device, workload, case, dtype, math_mode, mode, threads, known, pair = row
+        workload, case, dtype, math_mode, mode, pair = row
         target, donor = pairs.pairs[pair]
-        if device == "cuda":
-            rows.append(_cuda_ratios(target, donor, workload, case, dtype, math_mode, mode))
-        else:
-            rows.append(_cpu_ratios(target, donor, workload, dtype, threads, known))
+        rows.append(_cuda_ratios(target, donor, workload, case, dtype, math_mode, mode))
     table = np.array(rows, dtype=float).reshape(-1, 4)
     result: Array = table[codes]
     return result
@@ -59,7 +55,7 @@ def _cuda_ratios(
     math_mode: str,
     mode: str,
 ) -> tuple[float, float, float, float]:
-    launch = _clock_ratio(target, donor) if mode in _HOST_MODES else 1.0
+    launch = clock_ratio(target, donor) if mode in _HOST_MODES else 1.0
     new, old = target.gpu, donor.gpu
     if new is None or old is None or new.name == old.name:
         return launch, 1.0, 1.0, 1.0
@@ -74,64 +70,6 @@ def _cuda_ratios(
     compute *= efficiency_ratio(old, new, "compute", operation)
     memory *= efficiency_ratio(old, new, "memory", operation)
     return launch, compute, memory, transfer
-
-
-def _cpu_ratios(
-    target: MachineFacts,
-    donor: MachineFacts,
-    workload: str,
-    dtype: str,
-    threads: float,
-    donor_threads: float,
-) -> tuple[float, float, float, float]:
-    clock = _clock_ratio(target, donor)
-    if workload in MATRIX_WORKLOADS:
-        compute = _ratio(lambda: _core(donor, dtype), lambda: _core(target, dtype), clock)
-    else:
-        compute = clock
-    memory = _memory_rate(donor, donor, donor_threads) / _memory_rate(target, donor, threads)
-    return clock, compute * donor_threads / threads, memory, 1.0
-
-
-def _core(machine: MachineFacts, dtype: str) -> float:
-    if machine.cpu is None:
-        raise EstimateError(f"{machine.label}: its CPU is not in data/hardware.csv")
-    # 16-bit types follow float32: no catalogue says more of CPUs
-    known = dtype if dtype in ("float64", "float32", "complex64", "complex128") else "float32"
-    return machine.cpu.core_flop_per_s(known, machine.clock_ghz)
-
-
-def _clock_ratio(target: MachineFacts, donor: MachineFacts) -> float:
-    """donor's clock over target's: how much longer what one core does takes on the target."""
-    clocks = [machine.clock_ghz or _sheet_clock(machine.cpu) for machine in (donor, target)]
-    old, new = clocks
-    return old / new if old and new else 1.0
-
-
-def _sheet_clock(cpu: CpuSpec | None) -> float | None:
-    return None if cpu is None else cpu.clock_ghz
-
-
-def _memory_rate(machine: MachineFacts, donor: MachineFacts, threads: float) -> float:
-    """Rate of a host's memory with so many threads, in B/s.
-
-    Measured rates of the donor stand in for the target's, per thread, up to the share of its
-    socket's bandwidth that the target's cores have by the data sheet.
-    """
-    # fits of a few probes tell no rate, and one number of threads nothing of others
-    several = len(machine.memory_bytes_per_s) > 1 and machine.cells.get("cpu", 0) > FEW_CELLS
-    own = machine.memory_bytes_per_s if several else donor.memory_bytes_per_s
-    if not own:
-        return 1.0
-    known = sorted(own)
-    rate = float(np.exp(np.interp(np.log(threads), np.log(known), np.log([own[t] for t in known]))))
-    cpu, cores = machine.cpu, machine.physical_cores
-    if machine is donor or several or cpu is None or cores is None:
-        return rate
-    if cpu.cores_per_socket is None or cpu.memory_bandwidth_gb_per_s is None:
-        return rate
-    share = min(1.0, cores / cpu.cores_per_socket)
-    return min(rate, 1e9 * cpu.memory_bandwidth_gb_per_s * share)
 
 
 def _ratio(

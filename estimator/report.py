@@ -88,6 +88,5 @@ _BASIS = {
     "extrapolated": "model of this machine, beyond measured sizes",
     "new_workload": "model of this machine, no cell like this was measured",
     "probed": "through other machines, corrected by this one's own cells",
-    "same_cores": "measured cores of the same CPU family, scaled to this number of cores",
     "from_specs": "from specs: measured machines scaled by data sheets",
 }

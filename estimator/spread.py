@@ -198,10 +198,10 @@ def machine_deviation(spread: Spread, answer: pd.DataFrame, cells: pd.DataFrame)
 def about_type(spread: Spread, answer: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """Answers with their intervals widened from one machine to any of its type.
 
-    Those from data sheets alone, or from cores of the family, are about a type already.
+    Those from data sheets alone are about a type already.
     """
     wider = NORMAL_95 * machine_deviation(spread, answer, cells)
-    wider = np.where(answer["basis"].isin(["from_specs", "same_cores"]), 0.0, wider)
+    wider = np.where(answer["basis"] == "from_specs", 0.0, wider)
     seconds = answer["seconds_p50"].to_numpy(dtype=float)
     low = np.hypot(np.log(seconds / answer["seconds_p5"].to_numpy(dtype=float)), wider)
     high = np.hypot(np.log(answer["seconds_p95"].to_numpy(dtype=float) / seconds), wider)

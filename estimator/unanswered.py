@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from collector.errors import EstimateError
+from estimator.cpu_rates import has_instructions, no_instructions
 from estimator.features import case_of
 
 if TYPE_CHECKING:
@@ -50,8 +51,11 @@ def _require_donors(model: Model, row: pd.Series[Any], place: pd.DataFrame) -> N
     machine, device = str(row["machine_id"]), str(row["device"])
     if ((place["machine_id"] == machine) & (place["device"] == device)).any():
         return
-    name = model.donors.target(machine).label
+    target = model.donors.target(machine)
+    name, cpu = target.label, target.cpu
     reason = model.donors.why_none(machine, device)
+    if device == "cpu" and cpu is not None and not has_instructions(cpu, str(row["dtype"])):
+        reason = reason or no_instructions(str(row["dtype"]))
     if reason:
         raise EstimateError(f"{name}: {reason}")
     raise EstimateError(

@@ -173,7 +173,8 @@ def test_a_cpu_of_the_catalogue_takes_a_number_of_cores(unmeasured):
         unmeasured.predict(cell.assign(machine_id=name))["seconds_p50"].iloc[0]
         for name in ("Xeon Platinum 8481C, 2 cores", "Xeon Platinum 8481C, 8 cores")
     ]
-    assert times[0] == pytest.approx(4.0 * times[1], rel=0.15)
+    # a millisecond: dividing it among more cores costs some of the gain
+    assert 1.5 * times[1] < times[0] < 4.0 * times[1]
     whole = unmeasured.predict(cell.assign(machine_id="Xeon Platinum 8481C"))
     assert whole["seconds_p50"].iloc[0] < times[1]
 
@@ -253,10 +254,12 @@ def test_cores_of_the_same_family_answer_before_others(unmeasured):
         return unmeasured.predict(cell.assign(machine_id=name)).iloc[0]
 
     family = asked("Xeon Platinum 8573C, 2 cores")  # Emerald Rapids, as the measured 8581C
-    assert family["basis"] == "same_cores"
+    assert family["basis"] == "from_specs"
     measured = unmeasured.predict(cell.assign(machine_id="made")).iloc[0]
-    # its core does what a measured one does, whatever the clocks say
-    assert family["seconds_p50"] == pytest.approx(measured["measured_median_s"], rel=1e-6)
+    # its core does what a measured one does at the clock of its sheet
+    ran_at = unmeasured.donors.facts["made"].ran_at_ghz
+    expected = measured["measured_median_s"] * ran_at / 3.0
+    assert family["seconds_p50"] == pytest.approx(expected, rel=0.02)
     more = asked("Xeon Platinum 8573C, 8 cores")
     assert family["seconds_p50"] / 4.0 < more["seconds_p50"] < family["seconds_p50"]
     other = asked("Xeon Platinum 8481C, 2 cores")
@@ -264,3 +267,19 @@ def test_cores_of_the_same_family_answer_before_others(unmeasured):
     width = [np.log(answer["seconds_p95"] / answer["seconds_p50"]) for answer in (family, more)]
     assert 0.0 < width[0] < width[1]
     assert width[0] < np.log(other["seconds_p95"] / other["seconds_p50"])
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "message"),
+    [
+        ("GCP e2 (CPU not fixed), 4 cores", "float32", "does not fix which processor"),
+        ("AWS m6i (Xeon 8375C), 4 cores", "bfloat16", "no instructions for products of bfloat16"),
+    ],
+)
+def test_a_cpu_that_is_not_fixed_or_lacks_the_unit_is_refused_with_the_reason(
+    unmeasured, name, dtype, message
+):
+    cells = two_machines.cells_of("made", made_up.CPU, ("matmul",))
+    cell = cells[cells["backend"] == "torch"].tail(1)
+    with pytest.raises(EstimateError, match=message):
+        unmeasured.predict(cell.assign(machine_id=name, dtype=dtype))

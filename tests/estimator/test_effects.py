@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from estimator.effect_spread import estimate
+from estimator.effect_spread import FAMILY, MAKER, estimate, wider
 from estimator.effects import KINDS, PRIORS, assumed, combined, design, infer
 
 COUNT = 200
@@ -113,3 +113,13 @@ def test_gpus_and_hosts_may_be_related_differently():
     assert mixed.values["cuda compute"] == PRIORS["cuda compute"][0]
     assert mixed.values["cuda host"] == PRIORS["cuda host"][1]
     assert mixed.values["cpu memory"] == PRIORS["cpu memory"][1]
+
+
+def test_less_alike_machines_are_never_surer_of():
+    same = assumed("same")
+    family = wider(same, FAMILY)
+    maker = wider(family, MAKER)
+    for kind in KINDS:
+        assert same.values[kind] <= family.values[kind] <= maker.values[kind]
+    assert maker.values["cpu compute"] > family.values["cpu compute"]
+    assert maker.values["cuda compute"] == same.values["cuda compute"]

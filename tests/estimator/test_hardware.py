@@ -352,6 +352,7 @@ def test_empty_fields_are_none_and_not_zero(tmp_path):
         (CPU_ROW, {"clock_kind": "fast"}, "clock_kind is 'fast'"),
         (CPU_ROW, {"clock_kind": ""}, "clock_ghz and clock_kind"),
         (CPU_ROW, {"clock_ghz": "3700"}, "clock_ghz is 3700"),
+        (CPU_ROW, {"boost_clock_ghz": "2.5"}, "boost_clock_ghz is 2.5, below clock_ghz 3.7"),
         (GPU_ROW, {"cores_per_socket": "8"}, "cores_per_socket is given, but not for a gpu"),
         (CPU_ROW, {"sm_count": "8"}, "sm_count is given, but not for a cpu"),
         (CPU_ROW, {"host_link": "PCIe 4.0 x16"}, "host_link is given, but not for a cpu"),

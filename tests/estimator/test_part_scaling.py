@@ -16,12 +16,6 @@ def gpu_machine(gpu, **facts):
     return MachineFacts(gpu.name, gpu.name, gpu=gpu, gpu_model=gpu.name, **facts)
 
 
-def cpu_machine(name, cores, **facts):
-    spec = match_cpu(name)
-    known = {"cpu": spec, "cpu_model": spec.name, "clock_ghz": spec.clock_ghz, **facts}
-    return MachineFacts(name, name, physical_cores=cores, **known)
-
-
 def cell(**changes):
     asked = {
         "device": "cuda",
@@ -35,9 +29,8 @@ def cell(**changes):
     return pd.DataFrame([{**asked, **changes}])
 
 
-def ratios(target, donor, donor_threads=1, **changes):
-    pairs = Pairs.one(target, donor, 1)
-    return part_ratios(pairs, cell(**changes), np.array([float(donor_threads)]))[0]
+def ratios(target, donor, **changes):
+    return part_ratios(Pairs.one(target, donor, 1), cell(**changes))[0]
 
 
 def test_a_gpus_parts_follow_their_own_figures():
@@ -68,25 +61,6 @@ def test_a_host_launches_by_its_clock():
     slow, fast = (gpu_machine(T4, clock_ghz=clock) for clock in (2.0, 3.0))
     assert ratios(slow, fast, answer_mode="resident")[0] == pytest.approx(1.5)
     assert ratios(slow, fast, answer_mode="hot")[0] == 1.0
-
-
-def test_products_on_a_cpu_follow_cores_clock_and_width():
-    """9R14: 3.7 GHz x 32 FLOP per cycle and core in float32; 8488C: 3.2 GHz x 64."""
-    amd, intel = cpu_machine("AMD EPYC 9R14", 8), cpu_machine("Xeon Platinum 8488C", 4)
-    found = ratios(amd, intel, 4, device="cpu", workload="matmul", threads=8)
-    assert found[1] == pytest.approx((4 * 3.2 * 64) / (8 * 3.7 * 32))
-    assert found[0] == pytest.approx(3.2 / 3.7)
-    plain = ratios(amd, intel, 4, device="cpu", workload="python_loop", threads=8)
-    assert plain[1] == pytest.approx((4 * 3.2) / (8 * 3.7))
-
-
-def test_a_host_streams_as_the_donors_did_up_to_its_share_of_the_socket():
-    rates = {1: 1.5e10, 8: 1.0e11}
-    donor = cpu_machine("Xeon Platinum 8488C", 8, memory_bytes_per_s=rates)
-    whole = cpu_machine("AMD EPYC 9R14", 96)
-    assert ratios(whole, donor, 8, device="cpu", threads=8)[2] == pytest.approx(1.0)
-    few = cpu_machine("AMD EPYC 9R14", 8)  # 8 of 96 cores: a twelfth of 460.8 GB/s
-    assert ratios(few, donor, 8, device="cpu", threads=8)[2] == pytest.approx(1e11 * 12 / 460.8e9)
 
 
 def test_names_of_the_catalogue_have_facts():
