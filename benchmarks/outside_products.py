@@ -29,8 +29,10 @@ import pandas as pd
 
 from benchmarks.published_kernels import cells_of
 from collector.errors import DatasetError, EstimateError, UserError
+from estimator.answers import Flags
 from estimator.cache import fit_cached, user_cache_directory
 from estimator.dataset import load
+from estimator.gpu_profiles import CONVOLUTION_SHARE
 from estimator.hardware import GpuSpec, match_gpu
 from estimator.hardware_specs import MATRIX_WORKLOADS
 from estimator.kernel_model import Array
@@ -139,7 +141,9 @@ def sample(cells: pd.DataFrame, rows: int) -> pd.DataFrame:
     if not rows:
         return cells
     shuffled = cells.sample(frac=1.0, random_state=SEED)
-    return shuffled.groupby(["gpu", "operation"]).head(rows).sort_index()
+    kept: pd.DataFrame = shuffled.groupby(["gpu", "operation"]).head(rows)
+    ordered: pd.DataFrame = kept.sort_index()
+    return ordered
 
 
 def estimates(model: Model, cells: pd.DataFrame) -> pd.DataFrame:
@@ -162,14 +166,19 @@ def estimates(model: Model, cells: pd.DataFrame) -> pd.DataFrame:
                 p50=seconds[:, 1],
                 p95=seconds[:, 2],
                 roofline=np.fmax(compute, memory),
-                least=np.fmax(compute, np.where(streams, memory, 0.0)),
+                least=np.fmax(compute / _winograd(part), np.where(streams, memory, 0.0)),
                 reason=reason,
             )
         )
     return pd.concat(tables)
 
 
-def _sheet_seconds(gpu: GpuSpec | None, cells: pd.DataFrame) -> tuple[Array, Array, Array]:
+def _winograd(cells: pd.DataFrame) -> float:
+    """How much less arithmetic than the definition's an algorithm of the library may do."""
+    return CONVOLUTION_SHARE if str(cells.iloc[0]["workload"]) == "conv2d" else 1.0
+
+
+def _sheet_seconds(gpu: GpuSpec | None, cells: pd.DataFrame) -> tuple[Array, Array, Flags]:
     """At the sheet's peak and memory rate, (n,) each, NaN where blank; and what must stream."""
     first = cells.iloc[0]
     matrix = str(first["workload"]) in MATRIX_WORKLOADS
@@ -208,7 +217,6 @@ def scores(part: pd.DataFrame) -> list[str] | str:
     plain = 100.0 * (known["roofline"] / truth - 1.0).abs()
     held = (known["p5"] <= truth) & (truth <= known["p95"])
     tight = 1.0 - 1e-9
-    # an operation on a convolution's short cut (Winograd) does less arithmetic than it counts
     above = [(known[name] < tight * known["least"]).mean() for name in ("p50", "p5")]
     return [
         f"{len(known)}" + (f" of {len(part)}" if len(known) < len(part) else ""),
@@ -232,7 +240,8 @@ def both_timed(kernels: pd.DataFrame) -> pd.DataFrame:
         tables.append(part.drop_duplicates([*_SHAPE]))
     times = tables[1].set_index([*_SHAPE])["median_s"]
     other = times.reindex(pd.MultiIndex.from_frame(tables[0][[*_SHAPE]])).to_numpy(dtype=float)
-    return tables[0].assign(other_s=other)[np.isfinite(other)].reset_index(drop=True)
+    both: pd.DataFrame = tables[0].assign(other_s=other)[np.isfinite(other)]
+    return both.reset_index(drop=True)
 
 
 def _pair_estimates(model: Model, pairs: pd.DataFrame) -> dict[str, pd.Series]:

@@ -16,12 +16,13 @@ from estimator.donor_cells import deviation_of
 from estimator.donor_pairs import Indices, Pairs
 from estimator.donor_ranks import Ranks
 from estimator.effects import PARTS
+from estimator.gpu_scaling import joined
 from estimator.hardware_specs import GpuSpec
 from estimator.kernel_model import Array
 from estimator.levels import Fit
 from estimator.machine_facts import MachineFacts, relation
 from estimator.part_scaling import part_ratios
-from estimator.predict import predict_points
+from estimator.predict import kernel_parameters, predict_points
 from estimator.profile_answers import PUBLISHED_WORKLOADS, profile_parts
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _put(
     table = donors.cells.put_to(pairs.donors, asked, put)
     own = own_answers(donors, table, measured_only)
     here = table.assign(threads=asked["threads"].to_numpy())
-    ratios = part_ratios(pairs, here, table["threads"].to_numpy(dtype=float))
+    ratios, deviations = part_ratios(pairs, here, table["threads"].to_numpy(dtype=float))
     family = np.flatnonzero(family_rows(pairs, table["device"]))
     if len(family):
         ratios[family] = core_ratios(
@@ -147,10 +148,19 @@ def _put(
             table.iloc[family],
             own.parts[family].sum(axis=1),
         )
-    parts = _moved(donors.model.fit, pairs, table, own.parts) * ratios
+    fit = donors.model.fit
+    moved = _moved(fit, pairs, table, own.parts)
+    parts, doubt = moved * ratios, np.zeros(len(moved))
+    on_gpu = np.flatnonzero((table["device"] == "cuda").to_numpy())
+    if len(on_gpu):
+        theta = kernel_parameters(fit, table.iloc[on_gpu])[0]
+        parts[on_gpu], doubt[on_gpu] = joined(
+            moved[on_gpu], ratios[on_gpu], deviations[on_gpu], theta
+        )
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = np.log(parts.sum(axis=1) / own.parts.sum(axis=1))
-    return ScaledTimes(own.log_seconds + scale, own.deviation, parts, own.n, here)
+    deviation = np.hypot(own.deviation, doubt)
+    return ScaledTimes(own.log_seconds + scale, deviation, parts, own.n, here)
 
 
 def own_answers(donors: Donors, table: pd.DataFrame, measured_only: bool = False) -> Answers:

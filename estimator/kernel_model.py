@@ -61,6 +61,7 @@ __all__ = [
     "kernel_parts",
     "kernel_seconds",
     "logistic",
+    "norm",
 ]
 
 KERNEL_PARAMETERS = (
@@ -181,7 +182,7 @@ def _memory(log: dict[str, Array], work: KernelWork) -> tuple[Array, dict[str, A
     return seconds, slopes
 
 
-def _norm(a: Array, b: Array, p: Array) -> tuple[Array, Array]:
+def norm(a: Array, b: Array, p: Array) -> tuple[Array, Array]:
     """(a^p + b^p)^(1/p) and a's share of the sum, (n,) each, for a and b of at least 0."""
     larger = np.maximum(np.maximum(a, b), _TINY)
     with np.errstate(under="ignore"):
@@ -197,10 +198,10 @@ def _terms(theta: Array, work: KernelWork) -> _Terms:
     memory, memory_slopes = _memory(log, work)
     compute = compute * np.exp(log["awkward_factor"] * work.awkward)
     memory = memory * np.exp(log["awkward_factor"] * work.awkward_memory)
-    body, compute_share = _norm(compute, memory, np.exp(log["exponent_p"]))
+    body, compute_share = norm(compute, memory, np.exp(log["exponent_p"]))
     per_launch = np.exp(log["launch_s"]) + work.forks * np.exp(log["fork_s"])
     host = np.exp(log["call_s"]) + work.launches * per_launch
-    seconds, host_share = _norm(host, body, np.exp(log["overlap_q"]))
+    seconds, host_share = norm(host, body, np.exp(log["overlap_q"]))
     return _Terms(
         host,
         body,

@@ -1,13 +1,11 @@
 """Ratios by which the parts of a time change from one machine to another, from data sheets.
 
-    GPU    compute: peak rates for the element type, memory: bandwidths, each times the share of it
-           that published kernels reach on that GPU (``gpu_profiles``) where both are known
-    bus    nominal host links
+    GPU    compute, memory and bus: ``gpu_scaling``
     host   the cost of launching from the host, and a CPU's of calling: clocks
     CPU    compute: cores used x clock x FLOP per cycle for products, cores used x clock for the
            rest; memory: the rate at that number of threads, at most the share of the socket
 
-A ratio is 1 where a figure of either machine is not known: the prior of its effect is wide.
+A CPU's ratio is 1 where a figure of either machine is not known: its effect's prior is wide.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ import pandas as pd
 
 from collector.errors import EstimateError
 from estimator.donor_pairs import Pairs
-from estimator.gpu_profiles import efficiency_ratio, operation_of
+from estimator.gpu_scaling import gpu_ratios
 from estimator.hardware_specs import MATRIX_WORKLOADS, CpuSpec
 from estimator.kernel_model import Array
 from estimator.machine_facts import FEW_CELLS, MachineFacts
@@ -27,8 +25,11 @@ from estimator.machine_facts import FEW_CELLS, MachineFacts
 _HOST_MODES = ("resident", "end_to_end")
 
 
-def part_ratios(pairs: Pairs, asked: pd.DataFrame, donor_threads: Array) -> Array:
+def part_ratios(pairs: Pairs, asked: pd.DataFrame, donor_threads: Array) -> tuple[Array, Array]:
     """target / donor for launch, compute, memory and transfer of each cell, (n, 4).
+
+    And the deviations of their logarithms for what the data sheets leave open, (n, 4). A ratio
+    is NaN where a figure that it takes is not known.
 
     ``asked`` has device, workload, case, dtype, math_mode, answer_mode and threads on the target;
     ``donor_threads`` (n,) are those of the donor's cells.
@@ -42,38 +43,13 @@ def part_ratios(pairs: Pairs, asked: pd.DataFrame, donor_threads: Array) -> Arra
         device, workload, case, dtype, math_mode, mode, threads, known, pair = row
         target, donor = pairs.pairs[pair]
         if device == "cuda":
-            rows.append(_cuda_ratios(target, donor, workload, case, dtype, math_mode, mode))
+            launch = _clock_ratio(target, donor) if mode in _HOST_MODES else 1.0
+            of_gpu = gpu_ratios(target, donor, workload, case, dtype, math_mode)
+            rows.append([(launch, *of_gpu.ratios), (0.0, *of_gpu.deviations)])
         else:
-            rows.append(_cpu_ratios(target, donor, workload, dtype, threads, known))
-    table = np.array(rows, dtype=float).reshape(-1, 4)
-    result: Array = table[codes]
-    return result
-
-
-def _cuda_ratios(
-    target: MachineFacts,
-    donor: MachineFacts,
-    workload: str,
-    case: str,
-    dtype: str,
-    math_mode: str,
-    mode: str,
-) -> tuple[float, float, float, float]:
-    launch = _clock_ratio(target, donor) if mode in _HOST_MODES else 1.0
-    new, old = target.gpu, donor.gpu
-    if new is None or old is None or new.name == old.name:
-        return launch, 1.0, 1.0, 1.0
-    matrix = workload in MATRIX_WORKLOADS
-    compute = _ratio(
-        lambda: old.peak_flop_per_s(dtype, math_mode, matrix),
-        lambda: new.peak_flop_per_s(dtype, math_mode, matrix),
-    )
-    memory = _ratio(lambda: old.memory_bytes_per_s, lambda: new.memory_bytes_per_s)
-    transfer = _ratio(lambda: old.h2d_bytes_per_s, lambda: new.h2d_bytes_per_s)
-    operation = operation_of(workload, case, matrix)
-    compute *= efficiency_ratio(old, new, "compute", operation)
-    memory *= efficiency_ratio(old, new, "memory", operation)
-    return launch, compute, memory, transfer
+            rows.append([_cpu_ratios(target, donor, workload, dtype, threads, known), (0.0,) * 4])
+    table = np.array(rows, dtype=float).reshape(-1, 2, 4)[codes]
+    return table[:, 0], table[:, 1]
 
 
 def _cpu_ratios(
