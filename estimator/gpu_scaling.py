@@ -125,6 +125,14 @@ def _ratio(reference: Callable[[], float], target: Callable[[], float]) -> float
         return np.nan
 
 
+def unit_note(gpu: GpuSpec | None, workload: str, dtype: str, math_mode: str) -> str:
+    """What to say of the unit that does an operation: that it is not the one asked for, or ""."""
+    if gpu is None or why_not(gpu, workload, dtype, math_mode):
+        return ""
+    note = gpu.unit_for(dtype, math_mode, workload in MATRIX_WORKLOADS).note
+    return f"{gpu.name}: {note}" if note else ""
+
+
 def why_not(gpu: GpuSpec, workload: str, dtype: str, math_mode: str) -> str:
     """Why its data sheet does not answer for an operation; "" where it does."""
     try:
