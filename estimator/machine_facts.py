@@ -165,7 +165,7 @@ def unknown_machine(name: str, measured: Mapping[str, str]) -> str:
     hint = f"did you mean {', '.join(guesses)}? " if guesses else ""
     return (
         f"machine {name!r} is not measured and is no GPU, CPU or instance of the catalogues; "
-        f"{hint}measured: {listed or 'none'}"
+        f"{hint}choose one of {listed}"
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from estimator.donor_pairs import Pairs
 from estimator.gpu_scaling import joined
-from estimator.hardware import match_cpu, match_gpu
+from estimator.hardware import GpuSpec, match_cpu, match_gpu, shipped_hardware
 from estimator.kernel_model import KERNEL_PARAMETERS
 from estimator.machine_facts import MachineFacts, cpu_name, facts_of_name, relation
 from estimator.part_scaling import part_ratios
@@ -117,6 +117,38 @@ def test_a_card_of_the_same_chip_with_less_power_is_no_faster():
             for name in ("A100-PCIe", "A100-40GB-SXM")
         )
         assert (pcie >= sxm).all()
+
+
+GPUS = [spec for spec in shipped_hardware() if isinstance(spec, GpuSpec)]
+FIGURES = (
+    *("fp64_tflops", "fp64_tensor_tflops", "fp32_tflops", "tf32_tflops", "fp16_tflops"),
+    *("bf16_tflops", "int8_tops", "memory_bandwidth_gb_per_s", "h2d_gb_per_s", "tdp_w"),
+)
+
+
+def no_better(one, two):
+    """Whether the first card of a chip is nowhere above the second by its data sheet."""
+    pairs = [(getattr(one, name) or 0.0, getattr(two, name) or 0.0) for name in FIGURES]
+    return one.chip == two.chip and one != two and all(a <= b for a, b in pairs)
+
+
+SISTERS = [(one, two) for one in GPUS for two in GPUS if no_better(one, two)]
+
+
+@given(
+    st.sampled_from(SISTERS),
+    st.sampled_from(GPUS),
+    st.sampled_from(("matmul", "dense_layer", "conv2d", "elementwise", "reduction", "fft")),
+    st.sampled_from(("float64", "float32", "float16", "bfloat16", "int8", "complex64")),
+    st.sampled_from(("ieee", "tf32")),
+)
+def test_no_part_is_faster_on_a_card_that_its_sheet_puts_below_its_sister(
+    sisters, donor, workload, dtype, math_mode
+):
+    asked = {"workload": workload, "case": "x", "dtype": dtype, "math_mode": math_mode}
+    less, more = (ratios(gpu_machine(to), gpu_machine(donor), **asked) for to in sisters)
+    assert (np.isnan(less) == np.isnan(more)).all()
+    assert (np.nan_to_num(less) >= np.nan_to_num(more) * (1.0 - 1e-9)).all()
 
 
 cells = st.tuples(*[st.floats(0.0, 1.0)] * 4).filter(lambda parts: sum(parts) > 1e-3)
