@@ -9,6 +9,7 @@ before a measurement.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,12 +33,22 @@ _FAMILY = {
     "softmax": ("reduction", "softmax"),
     "ln": ("reduction", "layer_norm"),
 }
-_PARAMS = {
-    "bmm": ("batch", "m", "n", "k"),
-    "linear": ("batch", "m", "n", "k"),
-    "conv2d": ("batch", "in_channels", "out_channels", "kernel_size", "size", "stride", "padding"),
+#: Our families' names of parameters -> columns of the file; several columns are multiplied.
+_PARAMS: dict[str, dict[str, tuple[str, ...]]] = {
+    "bmm": {name: (name,) for name in ("batch", "m", "n", "k")},
+    "linear": {"batch": ("batch", "m"), "inputs": ("k",), "outputs": ("n",)},
+    "conv2d": {
+        "batch": ("batch",),
+        "channels_in": ("in_channels",),
+        "channels_out": ("out_channels",),
+        "image": ("size",),
+        "kernel": ("kernel_size",),
+        "stride": ("stride",),
+    },
+    "softmax": {"rows": ("rows",), "cols": ("cols",)},
+    "ln": {"rows": ("rows",), "cols": ("cols",)},
 }
-_ROWS = ("rows", "cols")
+_ELEMENTS: dict[str, tuple[str, ...]] = {"n": ("rows", "cols")}
 _IDENTITY = ("gpu", "op", "dtype", "latency_s", "published_split")
 _NUMBERS = (
     *("rows", "cols", "batch", "m", "k", "n"),
@@ -131,9 +142,14 @@ def cells_of(published: pd.DataFrame) -> pd.DataFrame:
 
 
 def _params(op: pd.Series, numbers: pd.DataFrame) -> list[dict[str, int]]:
-    names = [_PARAMS.get(name, _ROWS) for name in op]
     values = numbers.to_dict("list")
-    return [{name: int(values[name][i]) for name in wanted} for i, wanted in enumerate(names)]
+    return [
+        {
+            name: int(math.prod(values[column][i] for column in columns))
+            for name, columns in _PARAMS.get(kind, _ELEMENTS).items()
+        }
+        for i, kind in enumerate(op)
+    ]
 
 
 def log_times(cells: pd.DataFrame) -> Array:

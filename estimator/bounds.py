@@ -20,6 +20,11 @@ import numpy as np
 import pandas as pd
 
 from collector.errors import EstimateError
+from estimator.cpu_rates import (
+    peak_cache_bytes_per_s,
+    peak_flop_per_s,
+    peak_memory_bytes_per_s,
+)
 from estimator.effects import PARTS
 from estimator.hardware_specs import MATRIX_WORKLOADS, GpuSpec
 from estimator.intervals import NARROWEST
@@ -151,7 +156,18 @@ def _gpu_limits(gpu: GpuSpec, dtype: str, math_mode: str, matrix: bool) -> Limit
 
 
 def _cpu_limits(machine: MachineFacts, threads: float, dtype: str) -> Limits:
-    return Limits()
+    """At the clock that a measured host ran at; else what the sheet says its cores sustain."""
+    cpu = machine.cpu
+    if cpu is None:
+        return Limits()
+    clock = machine.ran_at_ghz or cpu.clock_ghz
+    memory = _known(lambda: peak_memory_bytes_per_s(cpu, threads))
+    return Limits(
+        flop_per_s=_known(lambda: peak_flop_per_s(cpu, threads, dtype, clock)),
+        bytes_per_s=memory,
+        cache_bytes=machine.last_level_cache("cpu") or 0.0,
+        cache_bytes_per_s=_known(lambda: peak_cache_bytes_per_s(cpu, threads, clock)),
+    )
 
 
 def _known(rate: Callable[[], float]) -> float:

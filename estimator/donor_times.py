@@ -16,12 +16,13 @@ from estimator.donor_cells import deviation_of
 from estimator.donor_pairs import Indices, Pairs
 from estimator.donor_ranks import Ranks
 from estimator.effects import PARTS
+from estimator.gpu_scaling import joined
 from estimator.hardware_specs import GpuSpec
 from estimator.kernel_model import Array
 from estimator.levels import Fit
 from estimator.machine_facts import MachineFacts, relation
 from estimator.part_scaling import part_ratios
-from estimator.predict import predict_points
+from estimator.predict import kernel_parameters, predict_points, with_added
 from estimator.profile_answers import PUBLISHED_WORKLOADS, profile_parts
 
 if TYPE_CHECKING:
@@ -138,19 +139,31 @@ def _put(
     table = donors.cells.put_to(pairs.donors, asked, put)
     own = own_answers(donors, table, measured_only)
     here = table.assign(threads=asked["threads"].to_numpy())
-    ratios, cpu = np.ones((len(table), 4)), cpu_rows(table["device"])
+    ratios, deviations = np.ones((len(table), 4)), np.zeros((len(table), 4))
+    cpu = cpu_rows(table["device"])
     if not cpu.all():
         gpu = np.flatnonzero(~cpu)
-        ratios[gpu] = part_ratios(pairs.take(gpu), here.iloc[gpu])
+        ratios[gpu], deviations[gpu] = part_ratios(pairs.take(gpu), here.iloc[gpu])
     if cpu.any():
         rows = np.flatnonzero(cpu)
         ratios[rows] = core_ratios(
             pairs.take(rows), asked.iloc[rows], table.iloc[rows], own.parts[rows].sum(axis=1)
         )
-    parts = _moved(donors.model.fit, pairs, table, own.parts) * ratios
+    fit = donors.model.fit
+    moved = _moved(fit, pairs, table, own.parts)
+    parts, doubt = moved * ratios, np.zeros(len(moved))
+    on_gpu = np.flatnonzero((table["device"] == "cuda").to_numpy())
+    if len(on_gpu):
+        cells = table.iloc[on_gpu]
+        theta = kernel_parameters(fit, cells)[0]
+        added = np.nan_to_num(with_added(fit, cells)["added_s"].to_numpy(dtype=float))
+        parts[on_gpu], doubt[on_gpu] = joined(
+            moved[on_gpu], ratios[on_gpu], deviations[on_gpu], theta, added
+        )
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = np.log(parts.sum(axis=1) / own.parts.sum(axis=1))
-    return ScaledTimes(own.log_seconds + scale, own.deviation, parts, own.n, here)
+    deviation = np.hypot(own.deviation, doubt)
+    return ScaledTimes(own.log_seconds + scale, deviation, parts, own.n, here)
 
 
 def own_answers(donors: Donors, table: pd.DataFrame, measured_only: bool = False) -> Answers:

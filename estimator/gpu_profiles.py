@@ -3,7 +3,8 @@
 The profiles were derived by ``benchmarks/derive_gpu_profiles.py`` from the kernel times published
 with NeuSight (github.com/sitar-lab/NeuSight, commit 6945927, MIT licence, (c) 2025 Georgia
 Institute of Technology and Microsoft): float32 operations of PyTorch 2.1 on P4, P100, V100, T4,
-A100 and H100. Only those few numbers are here, none of the published rows.
+A100 and H100; and from this project's own measurements of the same operations. Only those few
+numbers are here, none of the published rows.
 
     t   = launch + (t_c^p + t_m^p)^(1/p),  p = 3
     t_c = flop / (compute_share F) * min over tiles of waves (1 + h / side) * (1 + d / k)
@@ -11,12 +12,16 @@ A100 and H100. Only those few numbers are here, none of the published rows.
 
 ``F`` and ``W`` are the data sheet's peak rate for the element type and its memory bandwidth.
 ``waves`` is the work of a product cut into square tiles on the GPU's multiprocessors, over the
-useful work. A GPU without a row has the mean (in logarithms) of the others, weighted by how many
-generations of architecture lie between.
+useful work. The cards of one chip have the mean (in logarithms) of the chip's rows; a chip without
+a row has that of the others, weighted by how many generations of architecture lie between.
+
+A card with little power for its peak cannot sustain it in products on its FP32 units: ``sustained``
+says what lies between what is certain and what is usual.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,7 +32,8 @@ import numpy as np
 
 from collector.errors import CatalogueError
 from estimator.catalogue_csv import parse_number, read_rows
-from estimator.hardware_specs import GpuSpec
+from estimator.hardware import GpuSpec, shipped_hardware
+from estimator.intervals import NORMAL_95
 from estimator.kernel_model import Array
 
 PROFILES_PATH = Path(__file__).resolve().parent.parent / "data" / "gpu_profiles.csv"
@@ -36,6 +42,13 @@ PROFILE_COLUMNS = ("gpu", "architecture", "operation", *NUMBERS, "median_error",
 EXPONENT = 3.0
 TILE_SIDES = (32.0, 64.0, 128.0, 256.0)
 _STEEPNESS = 4.0
+#: A share is at most 1, but for the compute share of convolutions: Winograd's F(2x2, 3x3)
+#: multiplies 2.25 times less than their definition counts (Lavin and Gray, CVPR 2016).
+CONVOLUTION_SHARE = 2.25
+#: Seconds that a kernel takes at least in a row of kernels (modes hot and cold): a stated choice
+#: of the model (the middle of 1.5 to 4.5 us), as published times have the host's part in them.
+#: What the host adds is the profile's launch time.
+SHORTEST_KERNEL_S = 2.6e-6
 
 #: Generations of NVIDIA GPUs in their order; the distance between two weighs their profiles.
 GENERATIONS = ("Pascal", "Volta", "Turing", "Ampere", "Ada", "Hopper", "Blackwell")
@@ -43,7 +56,6 @@ GENERATIONS = ("Pascal", "Volta", "Turing", "Ampere", "Ada", "Hopper", "Blackwel
 #: Workload -> operation of the profiles that stands for it; for the others, products are
 #: answered by "linear" and all else by "elementwise".
 _OPERATIONS: Mapping[str, str] = {
-    "matmul": "bmm",
     "conv2d": "conv2d",
     "dense_layer": "linear",
     "elementwise": "elementwise",
@@ -61,6 +73,11 @@ class Profile:
     tile_half: float
     depth_half: float
     launch_s: float
+
+    @property
+    def sustained_share(self) -> float:
+        """Of large, deep products, whose tiles have the largest side."""
+        return self.compute_share / (1.0 + self.tile_half / TILE_SIDES[-1])
 
 
 @dataclass(frozen=True)
@@ -105,33 +122,60 @@ def read_profiles(path: Path) -> dict[tuple[str, str], tuple[str, Profile]]:
         if row["architecture"] not in GENERATIONS:
             raise CatalogueError(f"{where}: architecture {row['architecture']!r} is not known")
         profile = Profile(**{name: float(value or 0.0) for name, value in values.items()})
+        most = CONVOLUTION_SHARE if row["operation"] == "conv2d" else 1.0
+        if profile.compute_share > most or profile.memory_share > 1.0:
+            raise CatalogueError(f"{where}: a share is above what the hardware can do ({most:g})")
         found[row["gpu"], row["operation"]] = (row["architecture"], profile)
     return found
 
 
 def profile_of(gpu: GpuSpec, operation: str) -> Profile | None:
-    """The profile of a GPU's operation: its own row, else one made of other GPUs'.
+    """The profile of a GPU's operation: that of its chip, else one made of other chips'.
 
     None for a GPU of another vendor, and where no GPU has the operation.
     """
-    if not has_profiles(gpu):
+    rows = _rows(operation)
+    if not has_profiles(gpu) or not rows:
         return None
-    known = shipped_profiles()
-    if (gpu.name, operation) in known:
-        return known[gpu.name, operation][1]
-    place = GENERATIONS.index(gpu.architecture.removesuffix(" Ultra"))
-    rows = [pair for (_, name), pair in known.items() if name == operation]
-    if not rows:
-        return None
-    gaps = [abs(GENERATIONS.index(architecture) - place) for architecture, _ in rows]
-    if operation == "conv2d" and min(gaps) > 1:
-        # published up to Turing, where float32 convolutions take short cuts (Winograd) that
-        # later libraries leave for matrix units: there an implicit product stands for them
-        return profile_of(gpu, "linear")
+    kin = [row for row in rows if row.chip == gpu.chip]
+    if not kin:
+        # what a card reaches at its power limit is its own
+        kin = [row for row in rows if _power_share(row.gpu) >= 1.0] or rows
+    gaps = [_gap(row.gpu, gpu) if row.chip != gpu.chip else 0 for row in kin]
     weights = np.exp(-np.array(gaps, dtype=float))
-    logs = np.log([[getattr(profile, name) for name in NUMBERS] for _, profile in rows])
+    logs = np.log([[getattr(row.profile, name) for name in NUMBERS] for row in kin])
     mean = np.exp(weights @ logs / weights.sum())
     return Profile(*(float(value) for value in mean))
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A shipped profile and the card that it is of."""
+
+    gpu: GpuSpec
+    profile: Profile
+
+    @property
+    def chip(self) -> str:
+        return self.gpu.chip
+
+
+@lru_cache(maxsize=32)
+def _rows(operation: str) -> list[_Row]:
+    specs = {spec.name: spec for spec in shipped_hardware() if isinstance(spec, GpuSpec)}
+    return [
+        _Row(specs[name], profile)
+        for (name, of), (_, profile) in shipped_profiles().items()
+        if of == operation
+    ]
+
+
+def _place(gpu: GpuSpec) -> int:
+    return GENERATIONS.index(gpu.architecture.removesuffix(" Ultra"))
+
+
+def _gap(one: GpuSpec, two: GpuSpec) -> int:
+    return abs(_place(one) - _place(two))
 
 
 def has_profiles(gpu: GpuSpec | None) -> TypeGuard[GpuSpec]:
@@ -141,31 +185,55 @@ def has_profiles(gpu: GpuSpec | None) -> TypeGuard[GpuSpec]:
 
 def operation_of(workload: str, case: str, matrix: bool) -> str:
     """The operation of the profiles that stands for a case."""
-    if case == "layer_norm":
-        return "layer_norm"
+    if case in ("layer_norm", "batched"):
+        return "bmm" if case == "batched" else case
     return _OPERATIONS.get(workload, "linear" if matrix else "elementwise")
 
 
-def efficiency_ratio(old: GpuSpec, new: GpuSpec, part: str, operation: str) -> float:
-    """old / new of the shares of the data sheet that two GPUs reach; 1 where one is not known.
+@dataclass(frozen=True)
+class Share:
+    """A share of a data sheet's rate, and the deviation of its logarithm from a power limit."""
 
-    ``part``: "compute" or "memory". Only GPUs with a row of their own, or whose architecture
-    has one, count as known.
+    share: float
+    deviation: float = 0.0
+
+
+def memory_share(gpu: GpuSpec, operation: str) -> float | None:
+    """Share of its memory's rate that a GPU reaches where nothing stays in cache; None: unknown."""
+    profile = profile_of(gpu, operation)
+    return None if profile is None else profile.memory_share
+
+
+def sustained(gpu: GpuSpec, operation: str) -> Share | None:
+    """Share of its FP32 peak that a GPU sustains in large products; None: unknown.
+
+    What a chip usually reaches may be more than a card of it has the power for. The least energy
+    of a FLOP that a profiled card of this or an older generation was seen to need bounds what the
+    power certainly pays for; the estimate is the geometric mean of the two, its deviation that of
+    a bracket that holds nine tenths. A card with a row of its own is as it was measured.
     """
-    if not (_has_kin(old, operation) and _has_kin(new, operation)):
+    profile = profile_of(gpu, operation)
+    if profile is None:
+        return None
+    if any(row.gpu.name == gpu.name for row in _rows(operation)):
+        return Share(profile.sustained_share)
+    certain = min(1.0, _power_share(gpu))
+    return Share(profile.sustained_share * certain**0.5, -math.log(certain) / (2.0 * NORMAL_95))
+
+
+@lru_cache(maxsize=256)
+def _power_share(gpu: GpuSpec) -> float:
+    """What the power certainly pays for, over what GPUs usually sustain of the FP32 peak."""
+    if gpu.tdp_w is None or gpu.fp32_tflops is None:
         return 1.0
-    profiles = profile_of(old, operation), profile_of(new, operation)
-    assert profiles[0] is not None
-    assert profiles[1] is not None
-    shares = [getattr(profile, f"{part}_share") for profile in profiles]
-    return float(shares[0] / shares[1])
-
-
-def _has_kin(gpu: GpuSpec, operation: str) -> bool:
-    return any(
-        name == operation and architecture == gpu.architecture
-        for (_, name), (architecture, _) in shipped_profiles().items()
-    )
+    usual = float(np.median([row.profile.sustained_share for row in _rows("linear")]))
+    needs = [
+        row.gpu.tdp_w / (row.profile.sustained_share * row.gpu.fp32_tflops)
+        for operation in ("linear", "bmm")
+        for row in _rows(operation)
+        if row.gpu.tdp_w and row.gpu.fp32_tflops and _place(row.gpu) <= _place(gpu)
+    ]
+    return gpu.tdp_w / (min(needs) * usual * gpu.fp32_tflops)
 
 
 def kernel_parts(profile: Profile, sheet: Sheet, work: Kernels) -> Array:

@@ -14,10 +14,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 
 from collector.errors import CatalogueError
 from estimator.catalogue_csv import check_text, parse_number, read_rows, shown
+from estimator.gpu_fractions import part_of_gpu
 from estimator.hardware import CpuSpec, GpuSpec, HardwareSpec, match_gpu, shipped_hardware
 
 INSTANCES_PATH = Path(__file__).resolve().parent.parent / "data" / "instances.csv"
@@ -138,6 +140,12 @@ def read_instances(
     return tuple(instances)
 
 
+@lru_cache(maxsize=1)
+def shipped_instances() -> tuple[Instance, ...]:
+    """The catalogue that ships with Breakeven, read once."""
+    return read_instances()
+
+
 def parse_instance(
     where: str, row: Mapping[str, str], hardware: Sequence[HardwareSpec]
 ) -> Instance:
@@ -151,6 +159,12 @@ def parse_instance(
         if not row[column]:
             raise CatalogueError(f"{where}: {column} is empty; every row needs one")
     gpu_count = _count(where, row, "gpu_count", 0, 64)
+    part = part_of_gpu(row["instance"], row["gpu"]) if gpu_count else 1
+    if part < 1:
+        raise CatalogueError(
+            f"{where}: {shown(row['instance'])} rents out {part} of a GPU ({shown(row['gpu'])}), "
+            "whose times are not known; name an instance with a whole one"
+        )
     instance = Instance(
         provider=row["provider"],
         instance=row["instance"],
@@ -209,8 +223,9 @@ def _check_memory(where: str, row: Mapping[str, str], spec: GpuSpec) -> None:
     if stated is None or spec.memory_gib is None:
         return
     if abs(stated / spec.memory_gib - 1.0) > GPU_MEMORY_TOLERANCE:
+        what = "; a part of one?" if stated < spec.memory_gib else ""
         raise CatalogueError(
-            f"{where}: gpu_memory_gib is {stated:g} but {spec.name} has {spec.memory_gib:g}"
+            f"{where}: gpu_memory_gib is {stated:g} but {spec.name} has {spec.memory_gib:g}{what}"
         )
 
 

@@ -64,6 +64,7 @@ __all__ = [
     "kernel_parts",
     "kernel_seconds",
     "logistic",
+    "norm",
 ]
 
 KERNEL_PARAMETERS = (
@@ -185,7 +186,7 @@ def _memory(log: dict[str, Array], work: KernelWork) -> tuple[Array, dict[str, A
     return seconds, slopes
 
 
-def _norm(a: Array, b: Array, p: Array) -> tuple[Array, Array]:
+def norm(a: Array, b: Array, p: Array) -> tuple[Array, Array]:
     """(a^p + b^p)^(1/p) and a's share of the sum, (n,) each, for a and b of at least 0."""
     larger = np.maximum(np.maximum(a, b), _TINY)
     with np.errstate(under="ignore"):
@@ -201,10 +202,10 @@ def _terms(theta: Array, work: KernelWork) -> _Terms:
     memory, memory_slopes = _memory(log, work)
     compute = compute * np.exp(log["awkward_factor"] * work.awkward)
     memory = memory * np.exp(log["awkward_factor"] * work.awkward_memory)
-    body, compute_share = _norm(compute, memory, np.exp(log["exponent_p"]))
+    body, compute_share = norm(compute, memory, np.exp(log["exponent_p"]))
     per_launch = np.exp(log["launch_s"]) + work.forks * np.exp(log["dispatch_s"])
     host = np.exp(log["call_s"]) + work.launches * per_launch
-    joint, host_share = _norm(host, body, np.exp(log["overlap_q"]))
+    joint, host_share = norm(host, body, np.exp(log["overlap_q"]))
     joint = np.maximum(joint, SMALLEST_S)
     return _Terms(
         host,

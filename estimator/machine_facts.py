@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from collector.errors import EstimateError
+from collector.errors import EstimateError, SelectionError
 from estimator.cpu_architectures import ARCHITECTURES, CpuArchitecture, is_fixed
 from estimator.cpu_rates import flop_per_cycle, peak_flop_per_s
 from estimator.hardware import match_cpu, match_gpu, normalise, shipped_hardware
 from estimator.hardware_specs import CpuSpec, GpuSpec
+from estimator.instances import shipped_instances
+from estimator.names import instance_named, near
 from estimator.references import STREAMING
 
 if TYPE_CHECKING:
@@ -170,7 +172,9 @@ def facts_of_name(name: str) -> MachineFacts | None:
     """The facts of a name in data/hardware.csv, or None: a GPU first, then a CPU.
 
     A CPU's name may be followed by a number of cores ("EPYC 9R14, 8 cores"; default: all that
-    its family offers of a socket).
+    its family offers of a socket). The name of an instance ("aws/g5.xlarge") stands for its GPU
+    or, without one, its CPU's cores. SelectionError for one whose processor is not known, or a
+    name of several.
     """
     gpu = match_gpu(name)
     if gpu is not None:
@@ -187,7 +191,44 @@ def facts_of_name(name: str) -> MachineFacts | None:
                     clock_ghz=spec.clock_ghz,
                     physical_cores=cores or spec.cores_per_socket,
                 )
-    return None
+    return _facts_of_instance(name)
+
+
+def _facts_of_instance(name: str) -> MachineFacts | None:
+    item = instance_named(name, shipped_instances())
+    if item is None:
+        return None
+    machine = f"{item.provider}/{item.instance}"
+    spec = next((spec for spec in shipped_hardware() if spec.name == item.hardware), None)
+    if spec is None:
+        raise SelectionError(f"{machine}: its processor is not known, so nothing answers for it")
+    if isinstance(spec, GpuSpec):
+        return MachineFacts(name, f"{machine} ({spec.name})", gpu=spec, gpu_model=spec.name)
+    cores = max(1, item.vcpu // (spec.vcpus_per_core or 1))
+    return MachineFacts(
+        name,
+        f"{machine} ({cpu_name(spec, cores)})",
+        cpu=spec,
+        cpu_model=spec.name,
+        clock_ghz=spec.clock_ghz,
+        physical_cores=cores,
+    )
+
+
+def unknown_machine(name: str, measured: Mapping[str, str]) -> str:
+    """One line on a name that is no machine's, with near matches. ``measured``: id -> label."""
+    known = [*measured, *measured.values()]
+    for spec in shipped_hardware():
+        known += [spec.name, *spec.aliases]
+    known += [f"{item.provider}/{item.instance}" for item in shipped_instances()]
+    known += [item.instance for item in shipped_instances()]
+    listed = ", ".join(f"{machine} ({label})" for machine, label in measured.items())
+    guesses = near(name, known)
+    hint = f"did you mean {', '.join(guesses)}? " if guesses else ""
+    return (
+        f"machine {name!r} is not measured and is no GPU, CPU or instance of the catalogues; "
+        f"{hint}choose one of {listed}"
+    )
 
 
 def cpu_name(spec: CpuSpec, cores: int) -> str:

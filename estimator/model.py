@@ -22,6 +22,7 @@ from estimator.forms import Forms, check_forms, known_forms
 from estimator.intervals import NORMAL_95, half_widths
 from estimator.kernel_model import Array
 from estimator.levels import Fit
+from estimator.machine_facts import unknown_machine
 from estimator.matching import Places
 from estimator.monotone import lifted, smaller_versions
 from estimator.predict import predict_points
@@ -176,12 +177,10 @@ class Model:
         found = self.machines_like(name)
         if len(found) == 1:
             return found[0]
-        listed = ", ".join(f"{machine} ({label})" for machine, label in self.labels.items())
-        problem = "is not measured" if not found else "fits several machines"
-        raise SelectionError(
-            f"machine {name!r} {problem}; choose one of {listed}, or a GPU or CPU of "
-            "data/hardware.csv"
-        )
+        if not found:
+            raise SelectionError(unknown_machine(name, self.labels))
+        listed = ", ".join(f"{machine} ({self.labels[machine]})" for machine in found)
+        raise SelectionError(f"machine {name!r} fits several machines; choose one of {listed}")
 
     def machines_like(self, name: str) -> list[str]:
         """Machines whose id is or starts with a name, or whose label has it in it."""

@@ -11,14 +11,20 @@ import numpy as np
 import pandas as pd
 
 from collector.errors import EstimateError
-from estimator.gpu_profiles import Kernels, Sheet, kernel_parts, operation_of, profile_of
+from estimator.gpu_profiles import (
+    SHORTEST_KERNEL_S,
+    Kernels,
+    Share,
+    Sheet,
+    kernel_parts,
+    operation_of,
+    profile_of,
+    sustained,
+)
+from estimator.gpu_scaling import EMULATED_DEVIATION
 from estimator.hardware_specs import MATRIX_WORKLOADS, GpuSpec
 from estimator.kernel_model import Array
 
-#: Seconds that a kernel takes at least in a row of kernels (modes hot and cold): a stated choice
-#: of the model (the middle of 1.5 to 4.5 us), as published times have the host's part in them.
-#: What the host adds is the profile's launch time.
-_SHORTEST_KERNEL_S = 2.6e-6
 #: Share of a host link's nominal rate that copies reach: the median over the published rates of
 #: ``benchmarks/derive_specs_interval.py`` (nvbandwidth on seven cloud GPUs).
 _LINK_SHARE = 0.44
@@ -33,6 +39,9 @@ _PUBLISHED_DEVIATION, _OTHER_DEVIATION = 0.35, 0.51
 #: others are no better than a plain roofline for them, which is 28 to 44 % off on published times
 #: and nearly always too fast (NeuSight, ASPLOS 2025): 1 / (1 - 0.36).
 _OPTIMISM = 1.56
+#: What stands for a size that a data sheet does not give, and the deviation that this adds: the
+#: middle of data/hardware.csv's GPUs, and a stated choice (an interval wider by a factor of 2).
+_MIDDLE_UNITS, _MIDDLE_CACHE_MIB, _BLANK_DEVIATION = 100, 40.0, 0.42
 PUBLISHED_WORKLOADS = frozenset({"matmul", "dense_layer", "elementwise", "reduction", "conv2d"})
 
 
@@ -49,25 +58,29 @@ def profile_parts(gpu: GpuSpec, cells: pd.DataFrame) -> tuple[Array, Array]:
         part = cells.iloc[rows]
         first = part.iloc[0]
         workload, matrix = str(first["workload"]), first["workload"] in MATRIX_WORKLOADS
-        profile = profile_of(gpu, operation_of(workload, str(first["case"]), bool(matrix)))
+        operation = operation_of(workload, str(first["case"]), bool(matrix))
+        profile = profile_of(gpu, operation)
         if profile is None:
             continue
         try:
-            rate = gpu.peak_flop_per_s(str(first["dtype"]), str(first["math_mode"]), bool(matrix))
-            sheet = Sheet(
-                rate,
-                gpu.memory_bytes_per_s,
-                float(gpu.sm_count or 100),
-                2.0**20 * float(gpu.last_level_cache_mib or 40.0),
-            )
-            link = gpu.h2d_bytes_per_s
+            unit = gpu.unit_for(str(first["dtype"]), str(first["math_mode"]), bool(matrix))
+            memory, link = gpu.memory_bytes_per_s, gpu.h2d_bytes_per_s
         except EstimateError:
             continue
+        limit = sustained(gpu, operation) if matrix and unit.name == "FP32 units" else None
+        limited = Share(1.0) if limit is None else limit
+        rate = unit.flop_per_s * limited.share / (profile.sustained_share if limit else 1.0)
+        sheet = Sheet(
+            rate,
+            memory,
+            float(gpu.sm_count or _MIDDLE_UNITS),
+            2.0**20 * float(gpu.last_level_cache_mib or _MIDDLE_CACHE_MIB),
+        )
         kernel = kernel_parts(profile, sheet, _kernels(part))
         kernel = kernel * (1.0 if workload in PUBLISHED_WORKLOADS else _OPTIMISM)
         host = part["answer_mode"].isin(_HOST_MODES).to_numpy()
         launches = part["launches"].to_numpy(dtype=float)
-        start = np.where(host, profile.launch_s, _SHORTEST_KERNEL_S) * launches
+        start = np.where(host, profile.launch_s, SHORTEST_KERNEL_S) * launches
         moved = (part["h2d_bytes"] + part["d2h_bytes"]).to_numpy(dtype=float)
         # a copy over the bus is the operation itself in the transfer family
         bus = (moved > 0.0) & (workload == "transfer")
@@ -75,7 +88,10 @@ def profile_parts(gpu: GpuSpec, cells: pd.DataFrame) -> tuple[Array, Array]:
         copies = copied * (_LINK_CALL_S + moved / (_LINK_SHARE * link))
         parts[rows] = np.stack([start, kernel[:, 1], kernel[:, 2] * ~bus, copies], axis=1)
         published = workload in PUBLISHED_WORKLOADS and first["dtype"] == "float32"
-        deviation[rows] = _PUBLISHED_DEVIATION if published else _OTHER_DEVIATION
+        blank = _BLANK_DEVIATION * (None in (gpu.sm_count, gpu.last_level_cache_mib))
+        own = _PUBLISHED_DEVIATION if published else _OTHER_DEVIATION
+        emulated = EMULATED_DEVIATION * unit.emulated
+        deviation[rows] = np.linalg.norm([own, limited.deviation, blank, emulated])
     return parts, deviation
 
 

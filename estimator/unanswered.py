@@ -10,6 +10,7 @@ import pandas as pd
 from collector.errors import EstimateError
 from estimator.cpu_rates import has_instructions, no_instructions
 from estimator.features import case_of
+from estimator.gpu_scaling import why_not
 
 if TYPE_CHECKING:
     from estimator.model import Model
@@ -58,6 +59,12 @@ def _require_donors(model: Model, row: pd.Series[Any], place: pd.DataFrame) -> N
         reason = reason or no_instructions(str(row["dtype"]))
     if reason:
         raise EstimateError(f"{name}: {reason}")
+    gpu = model.donors.target(machine).gpu
+    if device == "cuda" and gpu is not None:
+        asked = (str(row[name]) for name in ("workload", "dtype", "math_mode"))
+        unit = why_not(gpu, *asked)
+        if unit:
+            raise EstimateError(unit)
     raise EstimateError(
         f"{name}: no measured machine has {row['workload']} {case_of(row['operation'])} "
         f"{row['dtype']} ({row['math_mode']}) with {row['backend']} on {device} to scale from"

@@ -78,6 +78,7 @@ def read_question(arguments: argparse.Namespace) -> dict[str, Any]:
     """The columns of a question that do not depend on the place. Raises SelectionError."""
     from collector.workloads import get_workload
     from estimator.forms import default_dtype
+    from estimator.names import dtype_of
 
     family = get_workload(arguments.workload)
     case = arguments.case or family.cases[0]
@@ -93,7 +94,7 @@ def read_question(arguments: argparse.Namespace) -> dict[str, Any]:
                 f"--param {text}: write NAME=VALUE with a whole number, such as n=3000"
             ) from None
     known = sorted({dtype for pairs in family.support.values() for dtype, _ in pairs})
-    dtype = arguments.dtype or default_dtype(family, case)
+    dtype = dtype_of(arguments.dtype) if arguments.dtype else default_dtype(family, case)
     if dtype not in known:
         raise SelectionError(
             f"{family.name}: unknown dtype {dtype!r}; choose one of {', '.join(known)}"

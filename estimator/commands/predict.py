@@ -15,6 +15,7 @@ from estimator.commands.options import (
     read_question,
 )
 from estimator.commands.selecting import add_selection
+from estimator.names import device_of
 
 if TYPE_CHECKING:
     from estimator.commands import Subparsers
@@ -25,9 +26,14 @@ def add_parser(commands: Subparsers) -> None:
     parser = commands.add_parser("predict", help="time of one operation on one machine")
     add_question(parser)
     parser.add_argument("--backend", default="torch", help="library (default: torch)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
     parser.add_argument(
-        "--machine", metavar="NAME", help="id or part of the label (default: all that measured it)"
+        "--device", type=device_of, choices=("cpu", "cuda"), default="cpu", help="default: cpu"
+    )
+    parser.add_argument(
+        "--machine",
+        metavar="NAME",
+        help="id, part of the label, a GPU or CPU of data/hardware.csv, or an instance such as "
+        "g5.xlarge (default: all that measured it)",
     )
     parser.add_argument(
         "--threads",
@@ -45,6 +51,7 @@ def predict(arguments: argparse.Namespace) -> None:
     """Print the estimates."""
     import pandas as pd
 
+    from estimator.gpu_scaling import unit_note
     from estimator.memory import check_memory
     from estimator.report import prediction_report, question_line
 
@@ -78,7 +85,10 @@ def predict(arguments: argparse.Namespace) -> None:
         label = f"{model.labels[name]} ({name[:8]})" if name in model.labels else name
         sure = f"warning: {memory.warning}" if memory.warning else f"memory: {memory.text}"
         reports.append(f"{prediction_report(estimate, label)}\n{sure}")
-    print("\n\n".join([question_line(answers[0][0]), *reports]))
+    kind = (question["workload"], question["dtype"], question["math_mode"])
+    gpus = [model.donors.target(asked["machine_id"]).gpu for asked, _, _ in answers]
+    notes = {unit_note(gpu, *kind) for gpu in gpus if arguments.device == "cuda"} - {""}
+    print("\n\n".join([question_line(answers[0][0]), *reports, *sorted(notes)]))
 
 
 def _machines(model: Model, name: str | None, device: str, workload: str) -> list[str]:

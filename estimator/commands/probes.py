@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from collector.errors import SelectionError
 from estimator.commands.options import print_json
+from estimator.names import device_of
 
 if TYPE_CHECKING:
     from estimator.commands import Subparsers
@@ -19,6 +20,7 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "--device",
         action="append",
+        type=device_of,
         choices=("cpu", "cuda"),
         help="repeatable (default: both)",
     )
