@@ -165,6 +165,8 @@ def _parameters(family: str, case: str) -> dict[str, int]:
     signature = get_workload(family).signatures[case]
     if not signature:
         return {}
+    short = get_workload(family).short_forms.get(case, {})
+    is_short = not any(_key(family, case, name) in st.query_params for name in short)
     params: dict[str, int] = {}
     in_a_row = max(2, min(_FIELDS_IN_A_ROW, len(signature)))
     rows = [st.columns(in_a_row) for _ in range(0, len(signature), in_a_row)]
@@ -173,6 +175,9 @@ def _parameters(family: str, case: str) -> dict[str, int]:
         start = default or _START_VALUES_BY_FAMILY.get(family, {}).get(
             name, _START_VALUES.get(name, _FALLBACK)
         )
+        linked = st.query_params.get(_key(family, case, short.get(name, name)), "")
+        if is_short and name in short and linked.isdecimal():
+            start = min(max(int(linked), 1), LARGEST_PARAMETER)  # a link with the size alone
         with column:
             label, text = job_words.parameter_words(family, case, name)
             params[name] = widgets.number(

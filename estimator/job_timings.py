@@ -9,9 +9,9 @@ too little is known) a row that says why. All intervals are those of a machine t
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,6 @@ import pandas as pd
 from collector.errors import EstimateError, SelectionError
 from collector.workloads import get_workload
 from estimator.cpu_architectures import is_fixed
-from estimator.cpu_rates import has_instructions, no_instructions
 from estimator.forms import check_forms
 from estimator.hardware import shipped_hardware
 from estimator.hardware_specs import CpuSpec, GpuSpec, HardwareSpec
@@ -30,6 +29,7 @@ from estimator.instances import Instance
 from estimator.machine_facts import cpu_name
 from estimator.memory import GIB, judge
 from estimator.model import PREDICTION_COLUMNS, Model
+from estimator.unanswered import why_unanswered
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,14 @@ def instance_timings(
     asked = {"math_mode": "ieee", "mode": None, "backend": None, **question, "params": params}
     targets = {instance.key: _target(model, instance) for instance in instances}
     estimates = _estimates(model, sorted({t for t in targets.values() if t is not None}), asked)
-    answer = partial(_answer, model=model, targets=targets, estimates=estimates, asked=asked)
+
+    @cache  # instances share few processors
+    def reasons(machine: str, device: str) -> str:
+        return why_unanswered(model, {**asked, "machine_id": machine, "device": device})
+
+    answer = partial(
+        _answer, model=model, targets=targets, estimates=estimates, reasons=reasons, asked=asked
+    )
     rows = []
     for instance in instances:
         row: dict[str, Any] = {
@@ -176,28 +183,17 @@ def _answer(
     model: Model,
     targets: Mapping[str, tuple[str, str] | None],
     estimates: Mapping[tuple[str, str], tuple[str, dict[str, Any]]],
+    reasons: Callable[[str, str], str],
     asked: Mapping[str, Any],
 ) -> _Answer:
     """Raises EstimateError with the reason why the instance cannot be timed."""
     target = targets[instance.key]
     spec = _spec(instance)
-    where = "GPU" if instance.device == "cuda" else "CPU"
-    index = model.fit.group.index
-    able = index.loc[index["workload"] == asked["workload"], "device"]
-    if target not in estimates and not (able == instance.device).any():
-        raise EstimateError(f"no measured {where} has this operation")
-    if isinstance(spec, CpuSpec) and not is_fixed(spec.architecture):
-        raise EstimateError(f"the provider does not fix which processor it is ({spec.name})")
     if target is None or spec is None:
         raise EstimateError(why_unknown(instance.provider, instance.instance))
-    if isinstance(spec, CpuSpec) and not has_instructions(spec, str(asked["dtype"])):
-        missing = no_instructions(str(asked["dtype"]))
-    else:
-        missing = f"no measured {where} has this operation"
     name, device = target
     if target not in estimates:
-        reason = model.donors.why_none(name, device)
-        raise EstimateError(reason or missing)
+        raise EstimateError(reasons(name, device))
     backend, estimate = estimates[target]
     given = instance.gpu_memory_gib if device == "cuda" else instance.memory_gib
     memory = judge(asked, backend, device, np.nan if given is None else given * GIB)

@@ -42,20 +42,14 @@ class Memory:
         """One line where the job's own memory fits, but not with all that may come to it."""
         if self.shortage or not self.needed.upper_bytes > self.room_bytes:
             return ""
-        needed, upper = _gib(self.needed.bytes), _gib(self.needed.upper_bytes)
-        return (
-            f"may not fit its memory: needs about {needed} GiB, up to {upper} GiB with what the "
-            f"libraries may take; {self._room}"
-        )
+        return f"may not fit its memory: {self.text}"
 
     @property
     def text(self) -> str:
         """What is needed, and what there is where that is known."""
         needed, upper = _gib(self.needed.bytes), _gib(self.needed.upper_bytes)
         there = f"; {self._room}" if np.isfinite(self.room_bytes) else ""
-        return (
-            f"needs about {needed} GiB, up to {upper} GiB with what the libraries may take{there}"
-        )
+        return f"needs about {needed} GiB, up to {upper} GiB with libraries{there}"
 
     @property
     def _room(self) -> str:

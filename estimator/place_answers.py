@@ -16,6 +16,7 @@ import pandas as pd
 from collector.errors import BreakevenError, SelectionError
 from collector.workloads import get_workload
 from estimator.memory import memories
+from estimator.unanswered import why_unanswered
 
 if TYPE_CHECKING:
     from estimator.model import About, Model
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 PLACE = ("machine_id", "device", "backend", "threads")
 TIMES = ("seconds_p5", "seconds_p50", "seconds_p95")
 Threads = Literal["most", "one", "both"]
-
-_MOST_REASONS = 12  # refused places whose own reason is asked for; the others share one
 
 
 @dataclass(frozen=True)
@@ -76,23 +75,37 @@ class PlaceAnswers:
 def answer_places(model: Model, question: PlaceQuestion) -> PlaceAnswers:
     """Time of the operation on every place. Raises SelectionError for an impossible operation."""
     asked = find_places(model, question)
+    silent = _silent_devices(model, question, asked)
     if asked.empty:
-        return PlaceAnswers(asked, pd.DataFrame(columns=[*PLACE, "reason"]))
+        return PlaceAnswers(asked, silent)
     memory = pd.Series(memories(model, asked), index=asked.index, dtype=object)
     short = memory.map(lambda one: one.shortage)
     reasons = short.where(short != "").astype(object)
     found = _predicted(model, question, asked[reasons.isna()], reasons)
-    silent = found.index[found["seconds_p50"].isna()]
-    for row in silent:
-        reasons[row] = "no measured machine to scale this from"
-    for row in silent[:_MOST_REASONS]:
-        reasons[row] = _reason(model, asked.loc[[row]]) or reasons[row]
-    found = found.drop(index=silent)
+    unknown = found.index[found["seconds_p50"].isna()]
+    for row in unknown:
+        reasons[row] = _reason(model, asked.loc[row].to_dict())
+    found = found.drop(index=unknown)
     table = asked.loc[found.index].join(amortised(found, question.reuse))
     table["memory_warning"] = [one.warning for one in memory[found.index]]
     refused = asked.loc[reasons.notna(), list(PLACE)].assign(reason=reasons.dropna())
     table = table.sort_values("seconds_p50", ignore_index=True) if len(table) else asked.iloc[:0]
-    return PlaceAnswers(table, refused.reset_index(drop=True))
+    return PlaceAnswers(table, pd.concat([refused, silent], ignore_index=True))
+
+
+def _silent_devices(model: Model, question: PlaceQuestion, asked: pd.DataFrame) -> pd.DataFrame:
+    """Measured machines of a device on which no place was found: ``PLACE`` and reason."""
+    rows = []
+    for device in ("cpu", "cuda"):
+        if (asked["device"] == device).any():
+            continue
+        one = {**vars(question), "params": question.params, "device": device}
+        one["math_mode"] = "ieee" if device == "cpu" else question.math_mode
+        for machine, facts in model.donors.facts.items():
+            if facts.cells.get(device, 0):
+                reason = why_unanswered(model, {**one, "machine_id": machine})
+                rows.append((machine, device, "", 1, reason))
+    return pd.DataFrame(rows, columns=[*PLACE, "reason"])
 
 
 def _predicted(
@@ -185,9 +198,6 @@ def _named(model: Model, question: PlaceQuestion) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _reason(model: Model, row: pd.DataFrame) -> str:
-    try:
-        model.predict(row)
-    except BreakevenError as error:
-        return str(error)
-    return ""
+def _reason(model: Model, row: dict[Any, Any]) -> str:
+    label = model.donors.target(str(row["machine_id"])).label
+    return f"{label}: {why_unanswered(model, row)}"

@@ -189,6 +189,7 @@ def test_bytes_cross_the_bus_only_end_to_end_on_a_gpu(mode):
         ("square", {"n": 65}, "float32"),
         ("skinny", {"m": 7, "n": 12, "k": 33}, "float32"),
         ("batched", {"batch": 3, "n": 20}, "float32"),
+        ("batched", {"batch": 3, "m": 5, "n": 7, "k": 31}, "float32"),
         ("x_xt_1000_float32", {}, "float32"),
     ],
 )
@@ -369,6 +370,57 @@ def test_complete_parameters_stay_as_they_are(m, n, k):
     complete = matmul.complete("skinny", {"m": m, "n": n, "k": k})
     assert complete == {"batch": 1, "m": m, "n": n, "k": k}
     assert matmul.complete("skinny", complete) == complete
+
+
+@given(*[st.integers(1, 2**17)] * 4)
+def test_a_batched_product_does_two_flop_for_each_of_its_multiplications(batch, m, n, k):
+    matmul = get_workload("matmul")
+    params = {"batch": batch, "m": m, "n": n, "k": k}
+    work = matmul.work("batched", params, "float32", "torch", "cuda", "end_to_end")
+    assert work.flop_count == pytest.approx(2 * batch * m * n * k, rel=1e-15)
+    assert work.h2d_bytes == 4 * batch * (m * k + k * n)
+    assert work.d2h_bytes == 4 * batch * m * n
+
+
+@given(*[st.integers(1, LARGEST_PARAMETER)] * 2)
+def test_a_batch_of_squares_may_be_given_by_one_size(batch, n):
+    matmul = get_workload("matmul")
+    short = matmul.complete("batched", {"batch": batch, "n": n})
+    assert short == {"batch": batch, "m": n, "n": n, "k": n}
+    assert matmul.complete("batched", short) == short
+    with pytest.raises(SelectionError, match="parameter 'k' is missing"):
+        matmul.complete("batched", {"batch": batch, "n": n, "m": n})
+
+
+@pytest.mark.parametrize(
+    ("case", "params", "message"),
+    [
+        ("square", {"n": 64, "k": 8}, "square: unknown parameter 'k'; it takes n"),
+        ("square", {"batch": 1, "m": 64, "n": 64, "k": 8}, "k=8 contradicts .* it takes n"),
+        ("square", {"batch": 9, "m": 64, "n": 64, "k": 64}, "batch=9 contradicts .* it takes n"),
+        ("skinny", {"batch": 9, "m": 1, "n": 2, "k": 3}, "batch=9 .* it takes m, n, k"),
+        ("batched", {"batch": 9, "n": -2}, "n=-2 is outside"),
+    ],
+)
+def test_what_a_case_would_leave_out_is_an_error_that_names_it(case, params, message):
+    matmul = get_workload("matmul")
+    with pytest.raises(SelectionError, match=message):
+        matmul.complete(case, params)
+    with pytest.raises(SelectionError, match=message):
+        matmul.complete_arrays(case, {name: np.full(2, value) for name, value in params.items()})
+
+
+@pytest.mark.parametrize("workload", FAMILIES.values(), ids=lambda workload: workload.name)
+def test_no_family_drops_a_parameter(workload):
+    """Every parameter of a case, and every canonical one, changes the operation or is refused."""
+    for case, signature in workload.signatures.items():
+        given = dict.fromkeys(signature, 64)
+        for name in (*signature, *workload.canonical_names):
+            try:
+                changed = workload.complete(case, {**given, name: 32})
+            except SelectionError:
+                continue
+            assert changed != workload.complete(case, given), (case, name)
 
 
 def test_an_unknown_family_is_answered_with_the_known_ones():

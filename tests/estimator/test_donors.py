@@ -203,7 +203,9 @@ def test_what_no_machine_can_answer_is_an_error(unmeasured, machine_id, device, 
 
 def test_a_family_measured_nowhere_is_an_error_or_left_out(unmeasured):
     cells = two_machines.cells_of("new", made_up.GPU, ("fft",)).tail(2)
-    with pytest.raises(EstimateError, match="no measured machine has fft"):
+    with pytest.raises(
+        EstimateError, match="new: fft was not measured with torch on cuda; measured there: elem"
+    ):
         unmeasured.predict(cells)
     assert unmeasured.predict(cells, strict=False)["seconds_p50"].isna().all()
 
