@@ -11,12 +11,11 @@ import pandas as pd
 
 from estimator.cost_table import Row, cheapest, cheapest_in_time, fastest, overlapping, priced
 from estimator.instance_costs import SPOT
-from estimator.report import dollars, duration, text_table
+from estimator.report import WIDTH, dollars, duration, text_table
 from estimator.sensitivity import price_margin, runner_up
 
 _Row: TypeAlias = "Row | Mapping[Any, Any]"
 
-WIDTH = 100
 _ALWAYS = ("time", "$/job", "90 % interval", "time from", "price of")
 _MAY_WRAP = ("against it", "price of", "in budget", "GPU", "in time", "market")
 _BASIS = {

@@ -23,7 +23,8 @@ def largest_that_fits(
     """
 
     def fits(value: int) -> bool:
-        return all(short is None for short in memory_shortages(model, cells(value)))
+        places = model.types.on_boxes(cells(value))
+        return all(short is None for short in memory_shortages(model, places))
 
     low, high = round(smallest), round(largest)
     if high <= low or fits(high):
