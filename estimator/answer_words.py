@@ -46,17 +46,18 @@ def asked_line(
     operation: Mapping[str, Any],
     mode: str,
     *,
+    count: str = "",
     library: str | None = None,
     threads: int | None = None,
     boxes: str = "boxes of a type as one",
 ) -> str:
     """What was asked, in full: for a reader who knows none of the defaults; wrapped.
 
-    ``operation``: workload, case, params (as a person gives them), dtype and math_mode.
+    ``operation``: workload, case, params, dtype and math_mode; ``count``: "10 x ", say.
     """
     params = params_text(operation["params"])
     words = [
-        f"{operation['workload']} {operation['case']}" + (f" ({params})" if params else ""),
+        f"{count}{operation['workload']} {operation['case']}" + (f" ({params})" if params else ""),
         precision_text(operation["dtype"], operation["math_mode"]),
         DATA_PLACES.get(mode, mode),
         library or _FASTEST,

@@ -74,6 +74,7 @@ def _same(a: Row | None, b: Row | None) -> bool:
 
 def _place(row: _Row) -> str:
     gpus = f", {int(row['gpu_count'])}x {row['gpu']}" if row["gpu_count"] else ", no GPU"
+    gpus += f", {row['backend']}" if row["backend"] else ""
     machines = f"{int(row['machines'])} machines of " if row["machines"] > 1 else ""
     price = f"{row['price_usd_per_h']:.4g} USD/h {row['market']}"
     name = f"{row['provider']}/{row['instance']} ({row['region']})"

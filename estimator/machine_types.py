@@ -128,6 +128,11 @@ class MachineTypes:
         return found
 
 
+def type_labels(model: Model) -> dict[str, str]:
+    """type id -> name for people, of every machine type."""
+    return {type_id: one.label for type_id, one in model.types.types.items()}
+
+
 def ask(
     model: Model, cells: pd.DataFrame, about: About = "machine", strict: bool = True
 ) -> pd.DataFrame:
