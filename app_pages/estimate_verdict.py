@@ -15,7 +15,7 @@ from app_pages.shared import plural
 from app_pages.text import BASIS_NAMES, escape, is_known, seconds
 from charts.crossing import crossing_chart
 from collector.workloads import get_workload
-from estimator.answer_words import DATA_PLACES, OPENINGS, place_text, precision_text
+from estimator.answer_words import DATA_PLACES, OPENINGS, place_text
 from estimator.breakeven import Place
 from estimator.fair_pair import fair_pair, faster_than, pair_speedup
 from estimator.pair_answers import PairAnswer
@@ -126,15 +126,12 @@ def sentence(job: Job, question: PlaceQuestion, pair: tuple[Row, Row], answer: P
     """The answer in words, for Markdown."""
     cpu, gpu = pair
     ratio = answer.speedup
-    where = escape(DATA_PLACES[job.gpu_mode])
-    if question.reuse > 1:
-        where += f", one transfer for {question.reuse:,.0f} calls"
-    kind = "" if question.each_box else ", on any machine of its type"
-    precision = precision_text(job.dtype, job.math_mode)
+    kind = "" if question.each_box else "on any machines of these types "
+    shared = f" with one transfer for {question.reuse:,.0f} calls" if question.reuse > 1 else ""
     gpu_text, cpu_text = (escape(place_text(row, row["machine"])) for row in (gpu, cpu))
     text = (
-        f"**{OPENINGS[ratio.verdict]}.** {escape(job.text)} in {escape(precision)}, {where}"
-        f"{kind}: the GPU is **{ratio.ratio_p50:,.3g}x** as fast ({ratio.ratio_p5:,.3g}x to "
+        f"**{OPENINGS[ratio.verdict]}.** {escape(job.text)}{shared}: "
+        f"{kind}the GPU is **{ratio.ratio_p50:,.3g}x** as fast ({ratio.ratio_p5:,.3g}x to "
         f"{ratio.ratio_p95:,.3g}x with 90 % confidence), {seconds(gpu['seconds_p50'])} by "
         f"{gpu_text}, against {seconds(cpu['seconds_p50'])} by {cpu_text}. "
         f"It is the faster one with a probability of {_probability(ratio.gpu_probability)}. "

@@ -16,7 +16,7 @@ from app_pages.text import dtype_name, escape, split_dtype
 from collector.errors import SelectionError
 from collector.workloads import FAMILIES, get_workload
 from collector.workloads.base import LARGEST_PARAMETER
-from estimator.answer_words import params_text
+from estimator.answer_words import DATA_PLACES, params_text, precision_text
 from estimator.dataset import UNFITTED_WORKLOADS
 from estimator.defaults import DATA_PLACE, MATH_MODE, default_dtype, gpu_mode
 from estimator.features import case_of, operation
@@ -69,10 +69,6 @@ class Job:
     end_to_end: bool
 
     @property
-    def precision(self) -> str:
-        return dtype_name(self.dtype, self.math_mode)
-
-    @property
     def size(self) -> int:
         return get_workload(self.workload).size(self.case, dict(self.params))
 
@@ -81,6 +77,12 @@ class Job:
         """One line for captions; plain, not Markdown."""
         params = params_text(self.given)
         return f"{self.workload} {self.case}" + (f" ({params})" if params else "")
+
+    @property
+    def asked(self) -> str:
+        """The whole question in a line: operation, element type and math, where the data is."""
+        precision = precision_text(self.dtype, self.math_mode)
+        return f"{self.text}, {precision}, {DATA_PLACES[self.gpu_mode]}"
 
     @property
     def gpu_mode(self) -> str:

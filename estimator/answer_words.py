@@ -24,7 +24,7 @@ OPENINGS: dict[Verdict, str] = {
 #: Where a GPU's data is, by mode.
 DATA_PLACES = {
     "resident": "data on the device",
-    "end_to_end": "data in host memory, copied both ways",
+    "end_to_end": "data in host memory, transfers included",
     "hot": "kernel alone, caches warm",
     "cold": "kernel alone, caches cold",
 }
