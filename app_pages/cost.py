@@ -184,7 +184,7 @@ if priced.empty:
     show_excluded(excluded)
     st.stop()
 with answer_box:
-    first = show_answer(priced, rental.options, rental.job.jobs)
+    first = show_answer(priced, rental.options, rental.job.jobs, job.asked)
 fast = fastest(priced)
 assert fast is not None  # there are priced rows
 show_front(looked, rental.options, [*provider_list(offer.instances), "own"])

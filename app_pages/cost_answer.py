@@ -16,8 +16,11 @@ from estimator.cost_table import cheapest, cheapest_in_time, fastest, overlappin
 from estimator.instances import UNDATED
 
 
-def show_answer(priced: pd.DataFrame, options: CostOptions, jobs: int) -> Row:
-    """Sentence and at most four figures; returns the row that the answer names first."""
+def show_answer(priced: pd.DataFrame, options: CostOptions, jobs: int, asked: str) -> Row:
+    """Sentence and at most four figures; returns the row that the answer names first.
+
+    ``asked``: what was asked, in the words of ``answer_words``.
+    """
     limits = _limits(options)
     quick: Any = fastest(priced)
     lowest: Any = cheapest(priced)
@@ -33,7 +36,7 @@ def show_answer(priced: pd.DataFrame, options: CostOptions, jobs: int) -> Row:
     with st.container(border=True):
         st.markdown(_sentence(shown, limits if best is not None else "", jobs))
         _figures(shown, quick, lowest, limits if best is not None else "", priced)
-        st.caption(_how_sure(shown, priced, options))
+        st.caption(_how_sure(shown, priced, options, asked))
     result: Row = shown.to_dict()
     return result
 
@@ -98,8 +101,9 @@ def _figures(row: Any, quick: Any, lowest: Any, limits: str, priced: pd.DataFram
                 st.caption(escape(text))
 
 
-def _how_sure(row: Any, priced: pd.DataFrame, options: CostOptions) -> str:
-    parts = [f"Time: {basis_name(row)}"]
+def _how_sure(row: Any, priced: pd.DataFrame, options: CostOptions, asked: str) -> str:
+    device = "GPU" if row["device"] == "cuda" else "CPU"
+    parts = [f"{asked}, {row['backend']} on the {device}. Time: {basis_name(row)}"]
     if row["machine"]:
         parts[0] += f" ({row['machine']})"
     if row["meets_deadline"] == "likely" and options.deadline_s is not None:

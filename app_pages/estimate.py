@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -17,8 +18,10 @@ from app_pages.places import answers, with_names
 from app_pages.text import escape
 from collector.errors import BreakevenError
 from collector.workloads import get_workload
+from estimator.defaults import MATH_MODE, other_place
 from estimator.fair_pair import reasons_in_short
 from estimator.pair_answers import PairAnswer
+from estimator.place_answers import PlaceQuestion
 
 METHOD = """
 **Estimates** come from the model that is fitted to the measurements: launch cost plus arithmetic
@@ -37,14 +40,18 @@ faster.
 **Calls per transfer.** Data that is used for N calls before the result is copied back shares one
 transfer: time = t - (1 - 1/N) x transfer.
 
-**This machine or its type.** Two machines of one type differ. The interval of *any machine of its
-type* adds the spread that was measured between machines of one type.
+**Machines.** Two machines of one type differ. Boxes of a type answer as one: their estimates are
+averaged by precision, and the interval is that of any machine of the type, with the spread that was
+measured between machines of one type in it. *This very machine* lists each box by itself.
+
+**Where the data is.** On the device, as in the steps of a job, unless you say otherwise; the answer
+for the other place stands beside it.
 """
 
 
-def choose_machines(source: shared.Source, model: Any) -> tuple[str, ...]:
+def choose_machines(source: shared.Source, settings: Settings, model: Any) -> tuple[str, ...]:
     """Machines beyond those that the model was fitted to, where that is a part of a fleet."""
-    if not model.note:
+    if not model.note or settings.about != "machine":  # they would answer through their types
         return ()
     fitted = set(model.groups["machine_id"].astype(str))
     others = [key for key in source.machines["machine_id"].astype(str) if key not in fitted]
@@ -64,7 +71,8 @@ def show_comparison(
 ) -> tuple[Any, PairAnswer | None]:
     """The pair, its verdict in ``top`` and its curves; returns the pair and the answer."""
     st.subheader("Does the GPU pay?", anchor=False)
-    pair = verdict.pick_pair(found)
+    picked = verdict.pick_options(found) if verdict.pair_of(found, {}) is not None else {}
+    pair = verdict.pair_of(found, picked)
     if pair is None:
         devices = {device for _, device in get_workload(job.workload).support}
         with top:
@@ -89,6 +97,9 @@ def show_comparison(
         return pair, None
     with top:
         st.markdown(verdict.sentence(job, question, pair, answer))
+        beside = verdict.beside_text(pair_beside(question, picked))
+        if beside:
+            st.markdown(beside)
         faster = verdict.faster_text(found, pair)
         if faster:
             st.markdown(faster)
@@ -97,12 +108,23 @@ def show_comparison(
     return pair, answer
 
 
+def pair_beside(question: PlaceQuestion, picked: dict[str, str]) -> Any:
+    """The pair of the same question with the data in the other place, None where there is none."""
+    other = other_place(question.gpu_mode)
+    devices = {device for _, device in get_workload(question.workload).support}
+    if other is None or "cpu" not in devices:
+        return None
+    asked = replace(question, gpu_mode=other, reuse=1.0)
+    found = answers(source.fingerprint, asked, model)
+    return verdict.pair_of(with_names(found.table, source.names), picked)
+
+
 def show_commands(
     job: Job, settings: Settings, pair: Any, found: pd.DataFrame, varied: str
 ) -> None:
     """The command lines that give the same numbers; ``varied`` grows in the break-even search."""
     data = shared.data_argument(source)
-    math_mode = "" if job.math_mode == "ieee" else f" --math-mode {job.math_mode}"
+    math_mode = "" if job.math_mode == MATH_MODE else f" --math-mode {job.math_mode}"
     lines = []
     if pair is not None:
         cpu, gpu = pair
@@ -113,7 +135,8 @@ def show_commands(
             f"--cpu-backend {shlex.quote(cpu['backend'])} --threads {int(cpu['threads'])}"
         )
         line += f" --reuse {settings.reuse}" if settings.reuse > 1 else ""
-        line += " --about type" if settings.about == "type" else ""
+        boxes = {cpu["machine_id"], gpu["machine_id"]} & set(source.names)
+        line += " --about type" if settings.about == "type" and boxes else ""
         line += f" --vary {varied}" if varied and varied != job.given[0][0] else ""
         lines.append(line + data)
     for row in found.groupby("device", sort=False).head(1).to_dict("records"):
@@ -122,7 +145,7 @@ def show_commands(
             f"--backend {shlex.quote(row['backend'])} --device {shlex.quote(row['device'])} "
             f"--machine {shlex.quote(row['machine_id'])} --mode {row['mode']}"
         )
-        line += math_mode if row["math_mode"] != "ieee" else ""
+        line += math_mode if row["math_mode"] != MATH_MODE else ""
         line += f" --threads {int(row['threads'])}" if row["device"] == "cpu" else ""
         lines.append(line + data)
     widgets.command(lines, "`pays` compares the two places; `predict` gives the time of one.")
@@ -134,10 +157,10 @@ shared.provenance(source, "estimates come from a model fitted to these measureme
 waiting = st.container()  # in sight from the start: below the forms nobody sees that it works
 job = job_form(shared.measured_groups(source))
 top = st.container()
-settings = settings_form(job)
+settings = settings_form(job, source.names)
 with waiting:
     model = shared.open_model(source)
-question = settings.question(job, choose_machines(source, model))
+question = settings.question(job, choose_machines(source, settings, model))
 try:
     with waiting:
         places = answers(source.fingerprint, question, model)

@@ -1,7 +1,8 @@
-"""What the page Estimate asks besides the job: threads, machine or type, reuse, data sheets."""
+"""What the page Estimate asks besides the job: threads, boxes or types, reuse, data sheets."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import streamlit as st
@@ -13,17 +14,21 @@ from estimator.hardware import shipped_hardware
 from estimator.hardware_specs import CpuSpec
 from estimator.place_answers import PlaceQuestion
 
-ABOUT = {"machine": "this very machine", "type": "any machine of its type"}
+#: Whether boxes answer as their type, with its interval, or each by itself.
+ABOUT = {"type": "any machine of its type", "machine": "this very machine"}
+#: Links to single boxes, by the widgets that carry them.
+PICKERS = ("estimate_cpu", "estimate_gpu")
 _MOST_CALLS = 1_000_000_000
 _MOST_SHEETS = 12
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What was set, in the words of ``PlaceQuestion``."""
+    """What was set, in the words of ``PlaceQuestion``; ``boxes`` are picked for the pair."""
 
     threads: str
     about: str
+    boxes: tuple[str, ...]
     reuse: int
     sheets: tuple[str, ...]
     sheet_cores: int | None
@@ -33,6 +38,8 @@ class Settings:
         return question_of(
             job,
             threads=self.threads,
+            each_box=self.about == "machine",
+            named=() if self.about == "machine" else self.boxes,
             about=self.about,
             reuse=float(self.reuse),
             sheets=self.sheets,
@@ -41,8 +48,25 @@ class Settings:
         )
 
 
-def settings_form(job: Job) -> Settings:
-    """The widgets; those that change nothing for this job are left out."""
+def picked_boxes(names: Mapping[str, str]) -> tuple[str, ...]:
+    """Boxes that a link, or what was picked before, names in the selects of the pair.
+
+    ``names``: box id -> name for people, with the id in it where another has the same label.
+    """
+    texts = [str(st.session_state.get(key) or st.query_params.get(key) or "") for key in PICKERS]
+    return tuple(
+        box
+        for box, name in names.items()
+        if name.endswith(f"({box[:8]})") and any(text.endswith(f" · {name}") for text in texts)
+    )
+
+
+def settings_form(job: Job, names: Mapping[str, str]) -> Settings:
+    """The widgets; those that change nothing for this job are left out.
+
+    ``names`` are those of boxes: one that is picked for the pair answers for itself.
+    """
+    boxes = picked_boxes(names)
     left, middle, right = st.columns(3)
     with left:
         threads = widgets.choose(
@@ -55,12 +79,13 @@ def settings_form(job: Job) -> Settings:
         )
     with middle:
         about = widgets.choose(
-            "Interval for",
+            "Machines",
             list(ABOUT),
             "estimate_about",
+            "machine" if boxes else "type",
             names=ABOUT,
-            help="Two machines of one type differ. The interval of any machine of a type has "
-            "that difference in it, as measured between machines of one type.",
+            help="Boxes of one machine type answer together, with the interval of any machine of "
+            "the type; or each very machine answers for itself.",
         )
     reuse = 1
     if job.gpu_mode == "end_to_end":
@@ -76,7 +101,7 @@ def settings_form(job: Job) -> Settings:
             )
     with st.expander("Machines that were not measured here, by their data sheets"):
         sheets, cores = _sheets()
-    return Settings(threads, about, int(reuse), sheets, cores)
+    return Settings(threads, about, boxes, int(reuse), sheets, cores)
 
 
 def _sheets() -> tuple[tuple[str, ...], int | None]:

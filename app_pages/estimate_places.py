@@ -39,7 +39,9 @@ def show_places(shown: pd.DataFrame, total: int, machine_names: list[str], reuse
     names = {**BASIS_NAMES}
     if reuse > 1:
         names["measured"] = "measured with a transfer of its own"
-    shown = shown.assign(basis=shown["basis"].map(lambda basis: names.get(basis, basis)))
+    shown = shown.assign(
+        basis=shown["basis"].map(lambda basis: names.get(basis, basis)), option=shown["shown"]
+    )
     present = list(dict.fromkeys(shown["machine"]))
     used = [name for name in machine_names if name in present]
     others = [name for name in present if name not in used]
@@ -90,6 +92,7 @@ def show_parts(shown: pd.DataFrame) -> None:
     """Where the time goes, as stacked bars."""
     st.subheader("Where the time goes", anchor=False)
     columns = [f"{part}_s" for part in PARTS]
+    shown = shown.assign(option=shown["shown"])
     long = shown.melt(
         id_vars=["option", "seconds_p50"], value_vars=columns, var_name="part", value_name="seconds"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import pandas as pd
@@ -14,20 +15,15 @@ from app_pages.shared import plural
 from app_pages.text import BASIS_NAMES, escape, is_known, seconds
 from charts.crossing import crossing_chart
 from collector.workloads import get_workload
+from estimator.answer_words import DATA_PLACES, OPENINGS, place_text
 from estimator.breakeven import Place
-from estimator.fair_pair import fair_pair, faster_than
+from estimator.fair_pair import fair_pair, faster_than, pair_speedup
 from estimator.pair_answers import PairAnswer
 from estimator.place_answers import PlaceQuestion
 
 Row: TypeAlias = "pd.Series[Any]"
 
 AUTOMATIC = "Automatic"
-VERDICTS = {"gpu": "GPU is faster", "cpu": "CPU is faster", "unclear": "Too close to call"}
-_OPENINGS = {
-    "gpu": "Yes, the GPU pays",
-    "cpu": "No, the CPU is faster",
-    "unclear": "Too close to call",
-}
 
 
 @st.cache_data(max_entries=64, show_spinner="Comparing CPU and GPU")
@@ -41,15 +37,9 @@ def compare(
     return found
 
 
-def pick_pair(found: pd.DataFrame) -> tuple[Row, Row] | None:
-    """The CPU and GPU place to compare: ``fair_pair`` of what was picked by hand, if anything.
-
-    Automatic is a choice of its own: a job that changes gets its own pair, as the same link and
-    the command ``pays`` give it.
-    """
-    if fair_pair(found) is None:
-        return None
-    narrowed = found
+def pick_options(found: pd.DataFrame) -> dict[str, str]:
+    """Device -> the place that was picked for it by hand, "" for none."""
+    picked = {}
     for column, title, device in zip(st.columns(2), ("CPU", "GPU"), ("cpu", "cuda"), strict=True):
         with column:
             option = widgets.select(
@@ -61,11 +51,36 @@ def pick_pair(found: pd.DataFrame) -> tuple[Row, Row] | None:
                 "fastest by estimate among those that measured this size or sizes about it. "
                 "The fastest of all is the first in the table below.",
             )
-        if option != AUTOMATIC:
-            narrowed = narrowed[(narrowed["device"] != device) | (narrowed["option"] == option)]
-    pair = fair_pair(narrowed)
-    assert pair is not None
-    return narrowed.iloc[pair[0]], narrowed.iloc[pair[1]]
+        picked[device] = "" if option == AUTOMATIC else option
+    return picked
+
+
+def pair_of(found: pd.DataFrame, picked: Mapping[str, str]) -> tuple[Row, Row] | None:
+    """The CPU and GPU place to compare: ``fair_pair`` of what was picked by hand, if anything.
+
+    Automatic is a choice of its own: a job that changes gets its own pair, as the same link and
+    the command ``pays`` give it. None where a side has no place.
+    """
+    for device, option in picked.items():
+        if option:
+            found = found[(found["device"] != device) | (found["option"] == option)]
+    pair = fair_pair(found)
+    return None if pair is None else (found.iloc[pair[0]], found.iloc[pair[1]])
+
+
+def beside_text(pair: tuple[Row, Row] | None) -> str:
+    """The same question with the data in the other place, for Markdown; "" without an answer."""
+    if pair is None:
+        return ""
+    cpu, gpu = pair
+    ratio = pair_speedup(cpu, gpu)
+    return (
+        f"With {DATA_PLACES[gpu['mode']]}: **{OPENINGS[ratio.verdict]}**, the GPU is "
+        f"**{ratio.ratio_p50:,.3g}x** as fast ({ratio.ratio_p5:,.3g}x to {ratio.ratio_p95:,.3g}x "
+        f"with 90 % confidence), {seconds(gpu['seconds_p50'])} through {escape(gpu['backend'])} on "
+        f"{escape(gpu['machine'])} against {seconds(cpu['seconds_p50'])} through "
+        f"{escape(cpu['backend'])}."
+    )
 
 
 def faster_text(found: pd.DataFrame, pair: tuple[Row, Row]) -> str:
@@ -111,19 +126,16 @@ def sentence(job: Job, question: PlaceQuestion, pair: tuple[Row, Row], answer: P
     """The answer in words, for Markdown."""
     cpu, gpu = pair
     ratio = answer.speedup
-    where = "with the data on the device"
-    if job.gpu_mode == "end_to_end":
-        where = "transfers included"
-        if question.reuse > 1:
-            where = f"with one transfer for {question.reuse:,.0f} calls"
-    kind = "" if question.about == "machine" else " on any machines of these types"
+    kind = "" if question.each_box else "on any machines of these types "
+    shared = f" with one transfer for {question.reuse:,.0f} calls" if question.reuse > 1 else ""
+    gpu_text, cpu_text = (escape(place_text(row, row["machine"])) for row in (gpu, cpu))
     text = (
-        f"**{_OPENINGS[ratio.verdict]}.** {escape(job.text)} in {escape(job.precision)}, {where}"
-        f"{kind}: the GPU is **{ratio.ratio_p50:,.3g}x** as fast ({ratio.ratio_p5:,.3g}x to "
-        f"{ratio.ratio_p95:,.3g}x with 90 % confidence), {seconds(gpu['seconds_p50'])} on "
-        f"{escape(gpu['option'])} against {seconds(cpu['seconds_p50'])} on "
-        f"{escape(cpu['option'])}. It is the faster one with a probability of "
-        f"{_probability(ratio.gpu_probability)}. Estimated"
+        f"**{OPENINGS[ratio.verdict]}.** {escape(job.text)}{shared}: "
+        f"{kind}the GPU is **{ratio.ratio_p50:,.3g}x** as fast ({ratio.ratio_p5:,.3g}x to "
+        f"{ratio.ratio_p95:,.3g}x with 90 % confidence), {seconds(gpu['seconds_p50'])} by "
+        f"{gpu_text}, against {seconds(cpu['seconds_p50'])} by {cpu_text}. "
+        f"It is the faster one with a probability of {_probability(ratio.gpu_probability)}. "
+        "Estimated"
     )
     measured = [row["measured_median_s"] for row in pair]
     if all(is_known(value) for value in measured):
@@ -142,7 +154,7 @@ def show_figures(job: Job, answer: PairAnswer) -> None:
     """Four figures, and what the break-even is."""
     ratio, crossing = answer.speedup, answer.crossing
     with st.container(horizontal=True):
-        st.metric("Verdict", VERDICTS[ratio.verdict], border=True)
+        st.metric("Verdict", OPENINGS[ratio.verdict], border=True)
         st.metric(
             "Speed-up of the GPU",
             f"{ratio.ratio_p50:,.3g}x",
@@ -173,7 +185,7 @@ def show_curves(job: Job, pair: tuple[Row, Row], answer: PairAnswer) -> None:
     """Both times over the size."""
     if answer.crossing is None or answer.curves.empty:
         return
-    options = [str(row["option"]) for row in pair]
+    options = [str(row["shown"]) for row in pair]
     curves = answer.curves.assign(
         option=answer.curves["side"].map(dict(zip(("cpu", "gpu"), options, strict=True)))
     )
@@ -205,7 +217,7 @@ def show_twice(pair: tuple[Row, Row], answer: PairAnswer) -> None:
                 continue
             basis = "measured" if twice.measured else "a general figure, not measured here"
             st.markdown(
-                f"**{side.upper()}**, {escape(row['option'])}: two machines of its type differ "
+                f"**{side.upper()}**, {escape(row['shown'])}: two machines of its type differ "
                 f"by a factor of {twice.factor_p50:.3g} in half of the cases and of "
                 f"{twice.factor_p90:.3g} in nine of ten ({basis})."
             )
@@ -220,8 +232,8 @@ def show_twice(pair: tuple[Row, Row], answer: PairAnswer) -> None:
                 {"Estimate (ms)": st.column_config.NumberColumn(format="%.4g")},
             )
         st.caption(
-            f"Choose “{ABOUT['type']}” above to have this difference in the intervals and "
-            "in the verdict."
+            f"Choose “{ABOUT['machine']}” above to see each box by itself; with "
+            f"“{ABOUT['type']}” the intervals and the verdict have this difference in them."
         )
 
 

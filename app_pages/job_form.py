@@ -16,9 +16,11 @@ from app_pages.text import dtype_name, escape, split_dtype
 from collector.errors import SelectionError
 from collector.workloads import FAMILIES, get_workload
 from collector.workloads.base import LARGEST_PARAMETER
+from estimator.answer_words import DATA_PLACES, params_text, precision_text
 from estimator.dataset import UNFITTED_WORKLOADS
+from estimator.defaults import DATA_PLACE, MATH_MODE, default_dtype, gpu_mode
 from estimator.features import case_of, operation
-from estimator.forms import default_dtype, takes
+from estimator.forms import takes
 
 # Where a case has no default of its own: a size that takes a moment, not an hour.
 _START_VALUES = {"n": 4096, "m": 4096, "k": 4096, "batch": 64, "rows": 4096, "cols": 1024}
@@ -45,6 +47,7 @@ _START_VALUES_BY_FAMILY = {
     "inference_step": {"width": 1024, "sequence": 128},
 }
 _FALLBACK = 1024
+_PLACES = {"resident": "already on the device", "end_to_end": "in host memory, both ways"}
 # Networks that people train, rather than the collector's smallest.
 _START_CASES = {"training_step": "resnet_sgd", "inference_step": "resnet"}
 _FIELDS_IN_A_ROW = 3
@@ -66,25 +69,25 @@ class Job:
     end_to_end: bool
 
     @property
-    def precision(self) -> str:
-        return dtype_name(self.dtype, self.math_mode)
-
-    @property
     def size(self) -> int:
         return get_workload(self.workload).size(self.case, dict(self.params))
 
     @property
     def text(self) -> str:
         """One line for captions; plain, not Markdown."""
-        params = ", ".join(f"{name}={value:,}" for name, value in self.given)
+        params = params_text(self.given)
         return f"{self.workload} {self.case}" + (f" ({params})" if params else "")
+
+    @property
+    def asked(self) -> str:
+        """The whole question in a line: operation, element type and math, where the data is."""
+        precision = precision_text(self.dtype, self.math_mode)
+        return f"{self.text}, {precision}, {DATA_PLACES[self.gpu_mode]}"
 
     @property
     def gpu_mode(self) -> str:
         """Mode of the GPU cells that answers the question."""
-        if (self.workload, self.case) == ("transfer", "d2d"):
-            return "hot"
-        return "end_to_end" if self.end_to_end else "resident"
+        return gpu_mode(self.workload, self.case, "end_to_end" if self.end_to_end else None)
 
     def with_value(self, name: str, value: int) -> Job:
         """The same job with one parameter changed. Raises SelectionError."""
@@ -130,7 +133,7 @@ def job_form(groups: pd.DataFrame) -> Job:
             "Element type",
             precisions,
             f"job_dtype_{family}",
-            "float32",
+            default_dtype(workload, case),
             help="Precision of the numbers. tf32: float32 whose products a GPU rounds to 10 bits; "
             "only what some machine measured for this workload is offered.",
         )
@@ -202,7 +205,7 @@ def _precisions(family: str, case: str, groups: pd.DataFrame) -> list[str]:
     rows = rows[[takes(FAMILIES[family], case, dtype) for dtype in rows["dtype"]]]
     if rows.empty:  # this case was measured nowhere, and the family with other types only
         return [default_dtype(FAMILIES[family], case)]
-    pairs = zip(rows["dtype"], rows["math_mode"].fillna("ieee"), strict=True)
+    pairs = zip(rows["dtype"], rows["math_mode"].fillna(MATH_MODE), strict=True)
     return sorted({dtype_name(dtype, mode) for dtype, mode in pairs})
 
 
@@ -210,11 +213,17 @@ def _transfer_question(family: str) -> bool:
     """Whether a GPU's time includes copying the operands there and the result back."""
     if family == "transfer":
         return False
-    chosen = widgets.choose(
+    return place_form("job_mode") == "end_to_end"
+
+
+def place_form(key: str) -> str:
+    """Where the data is, as a mode of the GPU; the same words and default on every page."""
+    return widgets.choose(
         "Where the data is",
-        ["resident", "end_to_end"],
-        "job_mode",
-        names={"resident": "already on the device", "end_to_end": "in host memory, both ways"},
-        help="Whether a GPU's time includes copying operands to it and the result back.",
+        list(_PLACES),
+        key,
+        DATA_PLACE,
+        names=_PLACES,
+        help="Whether a GPU's time includes copying operands to it and the result back. On the "
+        "device is the default: what one of many steps of a job costs.",
     )
-    return chosen == "end_to_end"

@@ -10,6 +10,7 @@ import streamlit as st
 
 from app_pages.job_form import Job
 from app_pages.shared import plural
+from estimator.answer_words import boxes_text
 from estimator.place_answers import PlaceAnswers, PlaceQuestion
 
 THREADS = {"most": "all cores", "one": "one thread", "both": "both"}
@@ -36,12 +37,23 @@ def answers(fingerprint: str, question: PlaceQuestion, _model: Any) -> PlaceAnsw
 
 
 def with_names(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
-    """Add machine (name for people) and option (library, device, threads and machine)."""
-    machine = [names.get(str(key), str(key)) for key in table["machine_id"]]
+    """Add machine (name for people), option (library, device, threads and machine) and shown.
+
+    shown is the option with the count of boxes that speak, which changes with the dataset: links
+    carry the option. ``names`` are those of boxes, by id; a type has its label.
+    """
+    if table.empty:
+        return table.assign(machine="", option="", shown="")
+    machine = [
+        names.get(str(key), str(label))
+        for key, label in zip(table["machine_id"], table["label"], strict=True)
+    ]
     option = [
         f"{row['backend']} {row['device']}"
         + (f", {plural(int(row['threads']), 'thread')}" if row["device"] == "cpu" else "")
         + f" · {name}"
         for row, name in zip(table.to_dict("records"), machine, strict=True)
     ]
-    return table.assign(machine=machine, option=option)
+    boxes = [boxes_text(int(count)) for count in table["boxes"]]
+    shown = [text + count for text, count in zip(option, boxes, strict=True)]
+    return table.assign(machine=machine, option=option, shown=shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -11,10 +12,18 @@ from app_pages import widgets
 from app_pages.text import dtype_name, params_text
 from collector.errors import SelectionError
 from collector.workloads import FAMILIES
+from estimator.defaults import DTYPE
 
 
-def pick_pair(pairs: pd.DataFrame, names: dict[str, str]) -> dict[str, Any]:
-    """Widgets for one measured case; the default is the product of 3,000 in float32."""
+def pick_pair(
+    pairs: pd.DataFrame,
+    names: dict[str, str],
+    default_machine: Callable[[Mapping[str, Any]], str | None],
+) -> dict[str, Any]:
+    """Widgets for one measured case; the default is the product of 3,000 in float32.
+
+    ``names``: machine type (or box) -> name. ``default_machine`` says which GPU speaks for a row.
+    """
     left, middle, right = st.columns(3)
     with left:
         families = sorted(pairs["workload"].unique())
@@ -52,15 +61,20 @@ def pick_pair(pairs: pd.DataFrame, names: dict[str, str]) -> dict[str, Any]:
             "Element type",
             sorted(types.unique()),
             "rules_dtype",
-            "float32",
+            DTYPE,
             help="tf32: the GPU multiplies float32 with fewer digits; the CPU's time is float32's.",
         )
     kept = kept[types == dtype].copy()
     kept["name"] = kept["gpu_machine"].map(names)
     counts = pairs["gpu_machine"].map(names).value_counts()
     options = sorted(kept["name"].unique(), key=lambda name: (-counts[name], name))
+    own = default_machine({str(key): value for key, value in kept.iloc[0].items()})
     name = widgets.select(
-        "Machine of the GPU", options, "rules_machine", help="Machines that measured this case."
+        "Machine of the GPU",
+        options,
+        "rules_machine",
+        names.get(own or "", options[0]),
+        help="Machine types that measured this case.",
     )
     row = kept[kept["name"] == name].iloc[0]
     return {str(key): value for key, value in row.drop("name").items()}

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from app_pages import shared, widgets
+from app_pages.job_form import place_form
 from app_pages.rule_case_form import given_params, pick_pair
 from app_pages.rule_evidence import show_claims, show_examples, show_gaps
 from app_pages.rule_forms import choose_inputs, cores_form, throughput_form
 from app_pages.text import escape, seconds
 from collector.errors import BreakevenError
+from estimator.answer_words import OPENINGS, place_text, speedup_text
+from estimator.defaults import MATH_MODE
+from estimator.place_answers import PlaceQuestion
 from estimator.rule_cases import RuleCase, rule_case
 from estimator.rule_gaps import claim_table, gap_table, rule_pairs
 from estimator.rule_inputs import InputSource
@@ -23,7 +29,6 @@ from estimator.rules_of_thumb import cost_ratio
 
 MOST_PAIRS = 5_000
 OWN_CPU = "the GPU's own machine"
-MODES = {"end_to_end": "in host memory, both ways", "resident": "already on the device"}
 
 METHOD = """
 **Cores rule** (a public "force Python to use the GPU" calculator): time is in proportion to the
@@ -38,49 +43,87 @@ job on the GPU over the CPU's = price ratio / speed-up.
 **Advice** by the first calculator: over 5x significant, 2x to 5x noticeable, under 2x marginal,
 under 1x slower.
 
-**Measured** is the median of the fastest library on each side, **estimated** the model's value
-with its 90 % interval. The efficiency that the second calculator guesses is fitted here: FLOP
-over the time without starts and copies, over the data sheet's peak.
+**Measured** is the median of the fastest library on each side, over the boxes of a machine type;
+**estimated** the model's value with its 90 % interval, for the pair that Estimate compares too.
+The efficiency that the second calculator guesses is fitted here: FLOP over the time without starts
+and copies, over the data sheet's peak.
 """
 
 
 @st.cache_data(max_entries=8, show_spinner="Comparing the rules with the measurements")
 def evidence(
-    fingerprint: str, mode: str, cpu: str | None, _model: Any
+    fingerprint: str, mode: str, cpu: str | None, boxes: tuple[str, ...], _model: Any
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """All pairs, how far the rules are from them, and the claims beside them."""
-    pairs: pd.DataFrame = _model.apply(rule_pairs, mode, cpu, MOST_PAIRS)
-    return pairs, gap_table(pairs), claim_table(pairs)
+    """All pairs, how far the rules are from those of types, and the claims beside them."""
+    pairs: pd.DataFrame = _model.apply(rule_pairs, mode, cpu, MOST_PAIRS, boxes)
+    of_types = pairs[~pairs["gpu_machine"].isin(boxes)]
+    return pairs, gap_table(of_types), claim_table(of_types)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def machine_types(fingerprint: str, _model: Any) -> dict[str, str]:
+    """Machine type -> its name."""
+    found: dict[str, str] = _model.apply("estimator.machine_types:type_labels")
+    return found
+
+
+def named_boxes(*keys: str) -> tuple[str, ...]:
+    """Boxes that a link, or what was picked before, names in these selects."""
+    texts = [str(st.session_state.get(key) or st.query_params.get(key) or "") for key in keys]
+    known = {name: box for box, name in data.names.items() if name.endswith(f"({box[:8]})")}
+    return tuple(known[text] for text in texts if text in known)
 
 
 @st.cache_data(max_entries=64, show_spinner="Estimating the case")
 def case_of_pair(
-    fingerprint: str, question: dict[str, Any], gpu: str, cpu: str, _model: Any
+    fingerprint: str, question: PlaceQuestion, gpu: str | None, cpu: str | None, _model: Any
 ) -> RuleCase:
     """The chosen case with its estimate and what the rules read of it."""
     found: RuleCase = _model.apply(rule_case, question, gpu, cpu)
     return found
 
 
-def headline(found: list[Answer], mode: str) -> str:
-    """The answer in one or two sentences."""
+def question_of(pair: Mapping[str, Any]) -> PlaceQuestion:
+    """The operation of a pair as the estimator is asked."""
+    given = given_params(pair["workload"], pair["case"], pair["params_key"])
+    return PlaceQuestion(
+        *(pair["workload"], pair["case"], tuple(given.items()), pair["dtype"], pair["math_mode"]),
+        gpu_mode=mode,
+    )
+
+
+def default_machine(pair: Mapping[str, Any]) -> str | None:
+    """The GPU that speaks for a pair's operation where none is chosen, as on Estimate."""
+    try:
+        return case_of_pair(data.fingerprint, question_of(pair), None, cpu, model).gpu.machine_id
+    except BreakevenError:
+        return None
+
+
+def headline(case: RuleCase, found: list[Answer]) -> str:
+    """The answer in a few sentences, for Markdown: verdict, pair, measurement, both rules."""
     by = {one.source: one for one in found}
-    where = "transfers included" if mode == "end_to_end" else "with the data on the device"
+    gpu, cpu = (
+        escape(place_text(asdict(side), data.names.get(side.machine_id, side.label)))
+        for side in (case.gpu, case.cpu)
+    )
+    text = (
+        f"**{OPENINGS[case.estimate.verdict]}.** The model says {speedup_text(case.estimate)}: "
+        f"{seconds(case.gpu.seconds[1])} by {gpu}, against {seconds(case.cpu.seconds[1])} by {cpu}."
+    )
     measured = by.get("measured")
     if measured is None:
-        return "This case was not measured on both sides, so there is nothing to compare with."
-    text = (
-        f"**Measured, {where}: the GPU is {measured.speedup:,.3g}x as fast** "
-        f"({seconds(measured.cpu_s)} against {seconds(measured.gpu_total_s)}), "
-        f"{ADVICE_TEXT[measured.advice]}."
+        return text + " This case was not measured on both sides, so that is all there is."
+    text += (
+        f" **Measured: {measured.speedup:,.3g}x** ({seconds(measured.gpu_total_s)} with "
+        f"{escape(case.gpu.measured_backend)} against {seconds(measured.cpu_s)} with "
+        f"{escape(case.cpu.measured_backend)})."
     )
-    for name in ("cores", "throughput", "estimate"):
+    for name in ("cores", "throughput"):
         one = by.get(name)
         if one is not None:
-            interval = f" ({one.low:,.3g}x to {one.high:,.3g}x)" if math.isfinite(one.low) else ""
-            who = "The model" if name == "estimate" else f"The {NAMES[name].lower()}"
             text += (
-                f" {who} says {one.speedup:,.3g}x{interval}: "
+                f" The {NAMES[name].lower()} says {one.speedup:,.3g}x: "
                 f"{off_by(one.speedup, measured.speedup)}."
             )
     return text
@@ -149,7 +192,7 @@ def show_command(pair: dict[str, Any], mode: str, source: InputSource, price: fl
         f"--dtype {shlex.quote(str(pair['dtype']))} --mode {mode} "
         f"--machine {shlex.quote(str(pair['gpu_machine']))}"
     )
-    if pair["math_mode"] != "ieee":
+    if pair["math_mode"] != MATH_MODE:
         line += f" --math-mode {pair['math_mode']}"
     if pair["cpu_machine"] != pair["gpu_machine"]:
         line += f" --cpu-machine {shlex.quote(str(pair['cpu_machine']))}"
@@ -165,25 +208,21 @@ shared.provenance(data, "the rules' own figures are marked as theirs")
 model = shared.open_model(data)
 left, right = st.columns(2)
 with left:
-    mode = widgets.choose(
-        "Where the data is",
-        list(MODES),
-        "rules_mode",
-        "end_to_end",
-        names=MODES,
-        help="Whether the GPU's time includes copying operands to it and the result back.",
-    )
+    mode = place_form("rules_mode")
+types = machine_types(data.fingerprint, model)
+boxes = named_boxes("rules_machine")
+names = {**{box: data.names[box] for box in (*boxes, *named_boxes("rules_cpu"))}, **types}
 with right:
     cpu_name = widgets.select(
         "CPU of",
-        [OWN_CPU, *data.machine_names],
+        [OWN_CPU, *names.values()],
         "rules_cpu",
         OWN_CPU,
         help="A GPU's host is often a fast CPU; compare with another machine's here.",
     )
-cpu = None if cpu_name == OWN_CPU else data.machine_id(cpu_name)
+cpu = next((key for key, name in names.items() if name == cpu_name), None)
 try:
-    pairs, gaps, claims = evidence(data.fingerprint, mode, cpu, model)
+    pairs, gaps, claims = evidence(data.fingerprint, mode, cpu, boxes, model)
 except BreakevenError as error:
     st.error(f"The rules cannot be compared: {escape(error)}")
     st.stop()
@@ -196,15 +235,12 @@ if pairs.empty:
         "calculators below work on what is typed in."
     )
 else:
-    pair = pick_pair(pairs, data.names)
-    question = {
-        **{name: pair[name] for name in ("workload", "case", "dtype", "math_mode")},
-        **{"params": dict(pair["params_key"]), "mode": mode},
-    }
+    pair = pick_pair(pairs, names, default_machine)
     try:
         case = case_of_pair(
-            data.fingerprint, question, pair["gpu_machine"], pair["cpu_machine"], model
+            data.fingerprint, question_of(pair), pair["gpu_machine"], pair["cpu_machine"], model
         )
+        pair["estimate"] = case.estimate.ratio_p50
     except BreakevenError as error:
         st.info(f"The model has no estimate of this case: {escape(error)}")
 top = st.container()
@@ -217,7 +253,7 @@ with right, st.container(border=True):
 found = answers(case, cores, throughput)
 with top:
     if found and case is not None:
-        st.markdown(headline(found, mode))
+        st.markdown(headline(case, found))
         price = widgets.number(
             "Price of the GPU's hour over the CPU's",
             "rules_price",
@@ -230,7 +266,7 @@ with top:
         show_answers(found, price)
         show_efficiency(case)
 if not pairs.empty:
-    show_gaps(pairs, gaps, pair, data.names)
+    show_gaps(pairs, gaps, pair, names)
     show_claims(claims)
 show_examples()
 if case is not None:

@@ -14,9 +14,11 @@ import pandas as pd
 
 from collector.errors import EstimateError, SelectionError
 from collector.workloads import get_workload
+from estimator.defaults import DATA_PLACE, MATH_MODE, cpu_mode
 from estimator.features import operation
 from estimator.fitting_sizes import largest_that_fits
 from estimator.intervals import NORMAL_95
+from estimator.machine_types import ask
 
 if TYPE_CHECKING:
     from estimator.model import About, Model
@@ -45,7 +47,7 @@ class Speedup:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a family runs: a machine's CPU or GPU through a library.
+    """Where a family runs: the CPU or GPU of a machine or machine type through a library.
 
     ``threads`` None: the most that were measured. ``mode`` is read on a GPU only.
     """
@@ -53,7 +55,7 @@ class Place:
     machine_id: str
     backend: str
     threads: int | None = None
-    mode: str = "end_to_end"
+    mode: str = DATA_PLACE
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def breakeven_size(
     *,
     params: Mapping[str, int] | None = None,
     vary: str | None = None,
-    math_mode: str = "ieee",
+    math_mode: str = MATH_MODE,
     about: About = "machine",
 ) -> Breakeven:
     """Find where t_cpu = t_gpu + t_transfer / reuse as one parameter of the case grows.
@@ -141,8 +143,8 @@ def breakeven_size(
             backend=cpu.backend,
             device="cpu",
             threads=np.nan if cpu.threads is None else cpu.threads,
-            mode="hot",
-            math_mode="ieee",
+            mode=cpu_mode(gpu.mode),
+            math_mode=MATH_MODE,
         )
         on_gpu = pd.DataFrame(columns).assign(
             machine_id=gpu.machine_id,
@@ -156,7 +158,7 @@ def breakeven_size(
 
     def log_ratios(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """log(t_cpu / t_gpu) at each value: the estimate, its low and its high end, (n, 3)."""
-        estimate = model.predict(cells(values), about=about)
+        estimate = ask(model, cells(values), about)
         count = len(values)
         seconds = estimate["seconds_p50"].to_numpy(dtype=float)
         half = np.log(estimate["seconds_p95"].to_numpy(dtype=float) / seconds)
@@ -260,7 +262,12 @@ def _range(
     known = model.measured
     same = [operation(workload, name) == operation(workload, case) for name in known["case"]]
     rows = known[(known["workload"] == workload) & np.array(same, dtype=bool)]
-    places = rows["machine_id"].isin([cpu.machine_id, gpu.machine_id])
+    types = model.types
+    boxes = [
+        *types.boxes_of(cpu.machine_id, "cpu", workload),
+        *types.boxes_of(gpu.machine_id, "cuda", workload),
+    ]
+    places = rows["machine_id"].isin(boxes)
     if places.any():  # else these are machines that others answer for, and whose sizes serve
         rows = rows[places]
     measured = [dict(key) for key in rows["params_key"]]

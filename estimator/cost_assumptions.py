@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from estimator.cost_report import WIDTH
 from estimator.cost_table import priced
 from estimator.instance_costs import OWN
 from estimator.rental_terms import OTHERS, TERM_WORDS, TERMS, RentalTerms
+from estimator.report import WIDTH
 
 _TERM_OPTIONS = {
     "billing_increment_s": "--increment",

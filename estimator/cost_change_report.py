@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from estimator.cost_report import WIDTH, shortened
+from estimator.cost_report import shortened
 from estimator.cost_table import rented_to_compare, row_of_own
 from estimator.job_lines import compare_lines, line_of
 from estimator.own_machines import OwnMachine
-from estimator.report import dollars, text_table
+from estimator.report import WIDTH, dollars, text_table
 
 _INPUTS = {
     "price": "its price, USD/h",

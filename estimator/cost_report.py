@@ -11,12 +11,11 @@ import pandas as pd
 
 from estimator.cost_table import Row, cheapest, cheapest_in_time, fastest, overlapping, priced
 from estimator.instance_costs import SPOT
-from estimator.report import dollars, duration, text_table
+from estimator.report import WIDTH, dollars, duration, text_table
 from estimator.sensitivity import price_margin, runner_up
 
 _Row: TypeAlias = "Row | Mapping[Any, Any]"
 
-WIDTH = 100
 _ALWAYS = ("time", "$/job", "90 % interval", "time from", "price of")
 _MAY_WRAP = ("against it", "price of", "in budget", "GPU", "in time", "market")
 _BASIS = {
@@ -73,6 +72,7 @@ def _same(a: Row | None, b: Row | None) -> bool:
 
 def _place(row: _Row) -> str:
     gpus = f", {int(row['gpu_count'])}x {row['gpu']}" if row["gpu_count"] else ", no GPU"
+    gpus += f", {row['backend']}" if row["backend"] else ""
     machines = f"{int(row['machines'])} machines of " if row["machines"] > 1 else ""
     price = f"{row['price_usd_per_h']:.4g} USD/h {row['market']}"
     name = f"{row['provider']}/{row['instance']} ({row['region']})"

@@ -3,17 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-#: Bases that need no faith in what lies beyond the measurements.
-WELL_KNOWN = ("measured", "interpolated")
+from collector.errors import EstimateError
+from estimator.breakeven import Speedup, ratio_of_times
+from estimator.defaults import fastest_first, other_place
+from estimator.place_answers import TIMES, PlaceAnswers, PlaceQuestion, answer_places
+
+if TYPE_CHECKING:
+    from estimator.model import Model
 
 _NOTICEABLE = 1.01  # times as fast: less is none of a reader's business
 _MOST_REASONS = 3
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What somebody asks of one side: machine (as ``PlaceQuestion`` names it), library, threads."""
+
+    machine_id: str | None = None
+    backend: str | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A CPU and a GPU place, rows of ``PlaceAnswers.table``, and the answers that they are of."""
+
+    cpu: pd.Series[Any]
+    gpu: pd.Series[Any]
+    answers: PlaceAnswers
+
+    @property
+    def speedup(self) -> Speedup:
+        """Of the GPU over the CPU."""
+        return pair_speedup(self.cpu, self.gpu)
 
 
 @dataclass(frozen=True)
@@ -28,20 +56,74 @@ class Faster:
     same_machine: bool
 
 
+def find_pair(
+    model: Model, question: PlaceQuestion, cpu: Wanted = Wanted(), gpu: Wanted = Wanted()
+) -> Pair:
+    """The places that answer whether a GPU pays: ``fair_pair`` of those that are wanted.
+
+    Raises SelectionError for an impossible operation, EstimateError where a side has no place.
+    """
+    found = answer_places(model, question)
+    table = _narrowed(_narrowed(found.table, "cuda", gpu), "cpu", cpu)
+    pair = fair_pair(table)
+    if pair is None:
+        reason = "" if found.refused.empty else f": {reasons_in_short(found.refused)}"
+        raise EstimateError(
+            f"{question.workload} {question.case}: no CPU and GPU to compare with these options"
+            f"{reason}"
+        )
+    return Pair(table.iloc[pair[0]], table.iloc[pair[1]], found)
+
+
+def find_pair_beside(
+    model: Model, question: PlaceQuestion, cpu: Wanted = Wanted(), gpu: Wanted = Wanted()
+) -> Pair | None:
+    """The pair of the same question with the data in the other place; None where there is none.
+
+    As ``find_pair`` answers that question by itself, whichever library is then the fastest.
+    """
+    other = other_place(question.gpu_mode)
+    if other is None:
+        return None
+    try:
+        return find_pair(model, replace(question, gpu_mode=other, reuse=1.0), cpu, gpu)
+    except EstimateError:
+        return None
+
+
+def pair_speedup(cpu: Mapping[str, Any] | pd.Series[Any], gpu: Any) -> Speedup:
+    """Speed-up of the GPU of two rows of ``PlaceAnswers.table``."""
+    slow, fast = (tuple(float(row[name]) for name in TIMES) for row in (cpu, gpu))
+    return ratio_of_times(slow, fast)
+
+
+def _narrowed(table: pd.DataFrame, device: str, wanted: Wanted) -> pd.DataFrame:
+    """The places of one device that were asked for, and all of the other."""
+    pairs = {
+        "machine_id": wanted.machine_id,
+        "backend": wanted.backend,
+        "threads": wanted.threads,
+    }
+    for name, value in pairs.items():
+        if value is not None and len(table):
+            same = table[name] == value
+            if name == "machine_id":  # a CPU of the catalogue carries its cores in its name
+                same |= table[name].str.startswith(f"{value}, ")
+            table = table[(table["device"] != device) | same]
+    return table.reset_index(drop=True)
+
+
 def fair_pair(table: pd.DataFrame) -> tuple[int, int] | None:
     """Positions of the CPU and the GPU place of ``PlaceAnswers.table`` to compare by default.
 
-    Those of one machine if any has both: of the machines whose two sides are ``WELL_KNOWN``, if
-    any, the one with the fastest GPU. On each side the fastest place by estimate, the well known
-    before the others. Fastest of each side where no machine has both; None where a side has no
-    place.
+    Those of one machine if any has both: of the machines whose two sides are best known, the one
+    with the fastest GPU. On each side the place that speaks for it (``fastest_first``). The
+    fastest of each side where no machine has both; None where a side has no place.
     """
     if table.empty:
         return None
     ranked = table.reset_index(drop=True)
-    ranked = ranked.assign(
-        guessed=(~ranked["basis"].isin(WELL_KNOWN)).astype(int), at=np.arange(len(ranked))
-    ).sort_values(["guessed", "seconds_p50", "at"])
+    ranked = fastest_first(ranked.assign(at=np.arange(len(ranked))))
     sides = [
         ranked[ranked["device"] == device].drop_duplicates("machine_id")
         for device in ("cpu", "cuda")

@@ -23,7 +23,8 @@ def largest_that_fits(
     """
 
     def fits(value: int) -> bool:
-        return not any(memory.shortage for memory in memories(model, cells(value)))
+        places = model.types.on_boxes(cells(value))
+        return not any(memory.shortage for memory in memories(model, places))
 
     low, high = round(smallest), round(largest)
     if high <= low or fits(high):

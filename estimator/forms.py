@@ -15,13 +15,6 @@ Forms = frozenset[tuple[Any, ...]]
 _ASKED = ["workload", "case", "dtype", "backend", "device"]
 
 
-def default_dtype(family: Workload, case: str) -> str:
-    """The element type of a case that is asked for without one: the family's first."""
-    if _whole_numbers_only(case):
-        return "int8"
-    return next(iter(family.support.values()))[0][0]
-
-
 def known_forms(measured: pd.DataFrame) -> Forms:
     """(workload, case, dtype, backend, device) of each of a table's cells."""
     return frozenset(measured[_ASKED].drop_duplicates().itertuples(index=False, name=None))
@@ -51,16 +44,16 @@ def _check_form(workload: str, case: Any, dtype: str, backend: str, device: str)
         others = f"choose {' or '.join(having)}" if having else f"no library has one on {device}"
         raise EstimateError(f"{backend} has no form of {workload} {case} on {device}; {others}")
     if not takes(family, case, dtype):
-        types = "int8 only" if _whole_numbers_only(case) else "no int8; int8_square does"
+        types = "int8 only" if whole_numbers_only(case) else "no int8; int8_square does"
         raise EstimateError(f"{workload} {case} takes {types}: choose another --dtype or case")
 
 
 def takes(family: Workload, case: str, dtype: str) -> bool:
     """Whether the case is there for the element type: whole numbers are one case's own."""
-    if not any(map(_whole_numbers_only, family.cases)):
+    if not any(map(whole_numbers_only, family.cases)):
         return True
-    return _whole_numbers_only(case) == (dtype == "int8")
+    return whole_numbers_only(case) == (dtype == "int8")
 
 
-def _whole_numbers_only(case: str) -> bool:
+def whole_numbers_only(case: str) -> bool:
     return case.startswith("int8")

@@ -1,9 +1,9 @@
 """For one operation, a time on each instance of a catalogue.
 
 ``instance_timings`` is the join of the fitted model, the hardware catalogue and the instances:
-an instance with a measured machine's GPU gets that machine's estimate, another one an estimate
-through measured machines scaled by data sheets, and one that cannot do the operation (or of which
-too little is known) a row that says why. All intervals are those of a machine type.
+an instance with a measured GPU gets the estimate of the machine type with it, another one an
+estimate through measured machines scaled by data sheets, and one that cannot do the operation (or
+of which too little is known) a row that says why. All intervals are those of a machine type.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import pandas as pd
 from collector.errors import EstimateError, SelectionError
 from collector.workloads import get_workload
 from estimator.cpu_architectures import is_fixed
+from estimator.defaults import MATH_MODE, cpu_mode, fastest_first, gpu_mode
 from estimator.forms import check_forms
 from estimator.hardware import shipped_hardware
 from estimator.hardware_specs import CpuSpec, GpuSpec, HardwareSpec
@@ -27,6 +28,7 @@ from estimator.instance_costs import instance_costs as instance_costs
 from estimator.instance_families import vcpus_per_core, why_unknown
 from estimator.instances import Instance
 from estimator.machine_facts import cpu_name
+from estimator.machine_types import ask
 from estimator.memory import GIB, judge
 from estimator.model import PREDICTION_COLUMNS, Model
 from estimator.unanswered import why_unanswered
@@ -48,10 +50,10 @@ def instance_timings(
     """A row per instance, in the given order.
 
     ``question``: workload, case, params, dtype and where present math_mode, mode (of GPU
-    instances; "resident" by default) and backend (None: the fastest on each machine).
+    instances) and backend; what is left out is as in ``defaults``.
 
     Columns: key, provider, instance, region, gpu, gpu_count, vcpu, as_of, device, backend,
-    machine (label of the machine whose measurements answer), note, excluded ("" or why the
+    machine (label of the machine type whose measurements answer), note, excluded ("" or why the
     instance cannot be timed), and the columns of ``Model.predict``. On an instance of a
     measured machine's GPU the basis is that machine's, and the interval has the spread
     between machines of one type in it.
@@ -59,13 +61,16 @@ def instance_timings(
     """
     family = get_workload(str(question["workload"]))
     params = family.complete(str(question["case"]), dict(question["params"]))
-    asked = {"math_mode": "ieee", "mode": None, "backend": None, **question, "params": params}
+    given = {"math_mode": MATH_MODE, "backend": None, **question}
+    mode = gpu_mode(family.name, str(given["case"]), given.get("mode"))
+    asked = {**given, "mode": mode, "params": params}
     targets = {instance.key: _target(model, instance) for instance in instances}
     estimates = _estimates(model, sorted({t for t in targets.values() if t is not None}), asked)
 
     @cache  # instances share few processors
     def reasons(machine: str, device: str) -> str:
-        return why_unanswered(model, {**asked, "machine_id": machine, "device": device})
+        box = model.types.boxes_of(machine, device)[0]
+        return why_unanswered(model, {**asked, "machine_id": box, "device": device})
 
     answer = partial(
         _answer, model=model, targets=targets, estimates=estimates, reasons=reasons, asked=asked
@@ -105,15 +110,10 @@ def _spec(instance: Instance) -> HardwareSpec | None:
 
 
 def _target(model: Model, instance: Instance) -> tuple[str, str] | None:
-    """(machine to ask ``Model.predict`` for, device): a measured one with this GPU, or a name."""
+    """(whom to ask, device): the measured machine type with this GPU, or a name."""
     spec = _spec(instance)
     if isinstance(spec, GpuSpec):
-        same = [
-            (facts.cells.get("cuda", 0), machine)
-            for machine, facts in model.donors.facts.items()
-            if facts.gpu is not None and facts.gpu.name == spec.name and facts.cells.get("cuda", 0)
-        ]
-        return (max(same)[1] if same else spec.name), "cuda"
+        return model.types.with_gpu(spec.name) or spec.name, "cuda"
     if isinstance(spec, CpuSpec):
         if not is_fixed(spec.architecture):
             return None
@@ -125,7 +125,10 @@ def _target(model: Model, instance: Instance) -> tuple[str, str] | None:
 def _estimates(
     model: Model, targets: Sequence[tuple[str, str]], asked: Mapping[str, Any]
 ) -> dict[tuple[str, str], tuple[str, dict[str, Any]]]:
-    """(machine, device) -> backend and estimate of its fastest (or the asked) backend."""
+    """(machine, device) -> backend and estimate of the library that speaks for it.
+
+    Measured types are asked too: what they measured says which library speaks for the others.
+    """
     index = model.fit.group.index
     measured = index.loc[index["workload"] == asked["workload"], ["device", "backend"]]
     pairs = sorted(set(measured.itertuples(index=False, name=None)))
@@ -136,24 +139,28 @@ def _estimates(
         names = [name for name, on in targets if on == device]
         if not names or asked["backend"] not in (None, backend):
             continue
+        own = index[(index["device"] == device) & (index["backend"] == backend)]
+        types = {model.types.of_box.get(str(box), str(box)) for box in own["machine_id"]}
         cell = {name: asked[name] for name in ("workload", "case", "params", "dtype", "math_mode")}
         cell |= {"device": device, "backend": backend, "threads": None}
-        cell["mode"] = asked["mode"] if device == "cuda" or asked["mode"] == "cold" else None
-        cells = pd.DataFrame([{**cell, "machine_id": name} for name in names])
+        cell["mode"] = asked["mode"] if device == "cuda" else cpu_mode(asked["mode"])
+        cells = pd.DataFrame([{**cell, "machine_id": one} for one in sorted({*names, *types})])
         with contextlib.suppress(EstimateError):  # a library without a form of the case
             check_forms(cells, model.forms)
             tables.append(cells)
-    found: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
-    for cells, answers in _answered(model, tables):
-        places = cells[["machine_id", "device", "backend"]].itertuples(index=False, name=None)
-        for (name, device, backend), row in zip(places, answers.to_dict("records"), strict=True):
-            estimate = {str(column): value for column, value in row.items()}
-            if not np.isfinite(float(estimate["seconds_p50"])):
-                continue
-            best = found.get((name, device))
-            if best is None or _preference(estimate) < _preference(best[1]):
-                found[name, device] = (backend, estimate)
-    return found
+    answers = [
+        cells[["machine_id", "device", "backend"]].join(found)
+        for cells, found in _answered(model, tables)
+    ]
+    if not answers:
+        return {}
+    table = pd.concat(answers, ignore_index=True)
+    best = fastest_first(table[table["seconds_p50"].notna()])
+    best = best.drop_duplicates(["machine_id", "device"])
+    return {
+        (row["machine_id"], row["device"]): (row["backend"], {str(k): v for k, v in row.items()})
+        for row in best.to_dict("records")
+    }
 
 
 def _answered(
@@ -164,18 +171,12 @@ def _answered(
         return
     together = pd.concat(tables, ignore_index=True)
     try:
-        yield together, model.predict(together, about="type", strict=False)
+        yield together, ask(model, together, strict=False)
     except (EstimateError, SelectionError):
         for cells in tables:
             # a library that does not answer here; another one may
             with contextlib.suppress(EstimateError, SelectionError):
-                yield cells, model.predict(cells, about="type", strict=False)
-
-
-def _preference(estimate: Mapping[str, Any]) -> tuple[bool, float]:
-    """The fastest library, but one that was measured at such sizes before one that was not."""
-    known = ("measured", "interpolated", "probed", "from_specs")
-    return estimate["basis"] not in known, float(estimate["seconds_p50"])
+                yield cells, ask(model, cells, strict=False)
 
 
 def _answer(
@@ -199,10 +200,10 @@ def _answer(
     memory = judge(asked, backend, device, np.nan if given is None else given * GIB)
     if memory.shortage:
         raise EstimateError(memory.shortage)
-    facts = model.donors.target(name)
+    facts = model.donors.target(model.types.boxes_of(name, device)[0])
     donors = model.donors.of(facts, device)
     own = facts.cells.get(device, 0) > 0
-    label = facts.label if own else donors[0].label if donors else ""
+    label = model.types.label(name) if own else donors[0].label if donors else ""
     note = "" if own else f"scaled by data sheets from {label}"
     if isinstance(spec, CpuSpec) and spec.clock_kind == "max":
         note += f"; the clock of {spec.name} is an upper limit"

@@ -32,6 +32,7 @@ from estimator.unanswered import require_known
 
 if TYPE_CHECKING:
     from estimator.breakeven import Breakeven, Place, Speedup
+    from estimator.machine_types import MachineTypes
 
 BASES = (
     *("measured", "interpolated", "extrapolated", "new_workload"),
@@ -168,6 +169,13 @@ class Model:
         """machine_id -> label."""
         pairs = zip(self.machines["machine_id"], self.machines["label"], strict=True)
         return {str(machine): str(label) for machine, label in pairs}
+
+    @cached_property
+    def types(self) -> MachineTypes:
+        """Its machine types, which answer for their boxes (``machine_types.ask``)."""
+        from estimator.machine_types import MachineTypes
+
+        return MachineTypes(self)
 
     def find_machine(self, name: str) -> str:
         """machine_id of an id, or of the only one whose id starts so or whose label has it in it.

@@ -12,7 +12,9 @@ import pandas as pd
 from collector.errors import BreakevenError
 from collector.workloads.base import LARGEST_PARAMETER
 from estimator.breakeven import Breakeven, Place, Speedup, breakeven_size, ratio_of_times
+from estimator.defaults import MATH_MODE, cpu_mode
 from estimator.fitting_sizes import largest_that_fits
+from estimator.machine_types import ask
 from estimator.place_answers import TIMES, PlaceQuestion, amortised
 
 if TYPE_CHECKING:
@@ -46,9 +48,7 @@ def compare_places(
 
     Raises SelectionError and EstimateError as ``Model.predict`` does.
     """
-    answer = amortised(
-        model.predict(_pair(question, cpu, gpu), about=question.about), question.reuse
-    )
+    answer = amortised(ask(model, _pair(question, cpu, gpu), question.about), question.reuse)
     times = [tuple(row) for row in answer[list(TIMES)].to_numpy(dtype=float).tolist()]
     crossing, problem = None, ""
     if vary:
@@ -78,7 +78,7 @@ def compare_places(
 
 
 def _pair(question: PlaceQuestion, cpu: Place, gpu: Place) -> pd.DataFrame:
-    """Both places as questions to ``Model.predict``, the CPU's first."""
+    """Both places as questions to ``machine_types.ask``, the CPU's first."""
     params: Any = [question.params] * 2
     return pd.DataFrame(
         {
@@ -86,8 +86,8 @@ def _pair(question: PlaceQuestion, cpu: Place, gpu: Place) -> pd.DataFrame:
             "backend": [cpu.backend, gpu.backend],
             "device": ["cpu", "cuda"],
             "threads": [cpu.threads, gpu.threads],
-            "math_mode": ["ieee", question.math_mode],
-            "mode": ["hot", gpu.mode],
+            "math_mode": [MATH_MODE, question.math_mode],
+            "mode": [cpu_mode(gpu.mode), gpu.mode],
             "workload": question.workload,
             "case": question.case,
             "dtype": question.dtype,
@@ -111,7 +111,7 @@ def _curves(
     steps = np.geomspace(low, high, _CURVE_POINTS).round()
     asked = [question.with_value(vary, int(step)) for step in np.unique(steps)]
     cells = pd.concat([_pair(one, cpu, gpu) for one in asked], ignore_index=True)
-    answer = amortised(model.predict(cells, about=question.about), question.reuse)
+    answer = amortised(ask(model, cells, question.about), question.reuse)
     sizes = np.repeat([float(one.size) for one in asked], 2)
     sides = np.tile(["cpu", "gpu"], len(asked))
     return answer[list(TIMES)].astype(float).assign(side=sides, size=sizes)
@@ -121,7 +121,7 @@ def _twice(model: Model, question: PlaceQuestion, cpu: Place, gpu: Place) -> dic
     from estimator.spread import rented_twice
 
     found: dict[str, RentedTwice] = {}
-    rows = _pair(question, cpu, gpu).to_dict("records")
+    rows = model.types.on_boxes(_pair(question, cpu, gpu)).to_dict("records")
     for side, row in zip(("cpu", "gpu"), rows, strict=True):
         cell = {str(name): value for name, value in row.items()}
         try:

@@ -1,8 +1,9 @@
-"""One operation on every place where it can run: a machine's CPU or GPU through a library.
+"""One operation on every place where it can run: a machine type's CPU or GPU through a library.
 
-Places are those of the fitted machines that measured the workload in that element type, and any
-named GPU or CPU of data/hardware.csv through the same libraries. Operands that are used for
-several calls before the result is copied back share one transfer (``amortised``).
+Places are those of the machine types that measured the workload in that element type, single
+boxes where they are asked for, and any named GPU or CPU of data/hardware.csv through the same
+libraries. Operands that are used for several calls before the result is copied back share one
+transfer (``amortised``).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import pandas as pd
 
 from collector.errors import BreakevenError, SelectionError
 from collector.workloads import get_workload
+from estimator.defaults import DATA_PLACE, MATH_MODE, cpu_mode
+from estimator.machine_types import ask
 from estimator.memory import memories
 from estimator.unanswered import why_unanswered
 
@@ -23,26 +26,32 @@ if TYPE_CHECKING:
 
 PLACE = ("machine_id", "device", "backend", "threads")
 TIMES = ("seconds_p5", "seconds_p50", "seconds_p95")
-Threads = Literal["most", "one", "both"]
+#: Threads of a CPU: the most or one that a place measured, both, or a number.
+Threads = Literal["most", "one", "both"] | int
 
 
 @dataclass(frozen=True)
 class PlaceQuestion:
-    """An operation and how its places are asked.
+    """An operation and how its places are asked; what is left out is as in ``defaults``.
 
     ``given`` are the parameters as a person gives them. ``gpu_mode`` is resident or end_to_end
-    (or hot for copies within a device). ``sheets`` are names of data/hardware.csv, CPUs with
-    ``sheet_cores`` cores of a socket (None: all). ``others`` are machine ids that the model was
-    not fitted to. ``reuse`` is the number of calls that share one transfer.
+    (or hot for copies within a device). ``named`` are types or boxes that somebody asks for: they
+    answer through every library, and boxes for themselves; ``each_box``: so does every box, in
+    place of its type. ``about`` is that of boxes: a type's interval is of any machine of it.
+    ``sheets`` are names of data/hardware.csv, CPUs with ``sheet_cores`` cores of a socket (None:
+    all). ``others`` are machine ids that the model was not fitted to. ``reuse`` is the number of
+    calls that share one transfer.
     """
 
     workload: str
     case: str
     given: tuple[tuple[str, int], ...]
     dtype: str
-    math_mode: str = "ieee"
-    gpu_mode: str = "end_to_end"
+    math_mode: str = MATH_MODE
+    gpu_mode: str = DATA_PLACE
     threads: Threads = "most"
+    named: tuple[str, ...] = ()
+    each_box: bool = False
     sheets: tuple[str, ...] = ()
     sheet_cores: int | None = None
     others: tuple[str, ...] = ()
@@ -64,9 +73,9 @@ class PlaceQuestion:
 
 @dataclass(frozen=True)
 class PlaceAnswers:
-    """``table``: one row per place with the columns of a question, of ``Model.predict`` and
-    ``memory_warning`` ("", or why it may not fit), fastest first. ``refused``: places without an
-    estimate, ``PLACE`` and ``reason``."""
+    """``table``: one row per place with the columns of a question and of ``machine_types.ask``,
+    label and ``memory_warning`` ("", or why it may not fit), fastest first. ``refused``: places
+    without an estimate, ``PLACE`` and ``reason``."""
 
     table: pd.DataFrame
     refused: pd.DataFrame
@@ -78,7 +87,9 @@ def answer_places(model: Model, question: PlaceQuestion) -> PlaceAnswers:
     silent = _silent_devices(model, question, asked)
     if asked.empty:
         return PlaceAnswers(asked, silent)
-    memory = pd.Series(memories(model, asked), index=asked.index, dtype=object)
+    memory = pd.Series(
+        memories(model, model.types.on_boxes(asked)), index=asked.index, dtype=object
+    )
     short = memory.map(lambda one: one.shortage)
     reasons = short.where(short != "").astype(object)
     found = _predicted(model, question, asked[reasons.isna()], reasons)
@@ -88,6 +99,7 @@ def answer_places(model: Model, question: PlaceQuestion) -> PlaceAnswers:
     found = found.drop(index=unknown)
     table = asked.loc[found.index].join(amortised(found, question.reuse))
     table["memory_warning"] = [one.warning for one in memory[found.index]]
+    table = table.assign(label=[model.types.label(name) for name in table["machine_id"]])
     refused = asked.loc[reasons.notna(), list(PLACE)].assign(reason=reasons.dropna())
     table = table.sort_values("seconds_p50", ignore_index=True) if len(table) else asked.iloc[:0]
     return PlaceAnswers(table, pd.concat([refused, silent], ignore_index=True))
@@ -117,12 +129,12 @@ def _predicted(
     if asked.empty:
         return empty
     try:
-        return model.predict(asked, about=question.about, strict=False)
+        return ask(model, asked, question.about, strict=False)
     except BreakevenError:
         answers = []
     for _, form in asked.groupby(["device", "backend"], sort=False):
         try:
-            answers.append(model.predict(form, about=question.about, strict=False))
+            answers.append(ask(model, form, question.about, strict=False))
         except BreakevenError as error:
             reasons[form.index] = str(error)
     return pd.concat(answers) if answers else empty
@@ -132,19 +144,29 @@ def find_places(model: Model, question: PlaceQuestion) -> pd.DataFrame:
     """Places (``PLACE``) with the operation as a question to ``Model.predict``."""
     index = model.fit.group.index
     known = index[(index["workload"] == question.workload) & (index["dtype"] == question.dtype)]
-    wanted = np.where(known["device"] == "cpu", "ieee", question.math_mode)
+    wanted = np.where(known["device"] == "cpu", MATH_MODE, question.math_mode)
     known = known[known["math_mode"] == wanted]
-    places = known[list(PLACE)].drop_duplicates(ignore_index=True)
-    if question.threads != "both":
+    libraries = known[["device", "backend"]].drop_duplicates()
+    places = known[list(PLACE)]
+    if not question.each_box:
+        of_type = places["machine_id"].map(model.types.of_box)
+        alone = places[places["machine_id"].isin(question.named)]
+        places = pd.concat([places.assign(machine_id=of_type.fillna(places["machine_id"])), alone])
+    places = places.drop_duplicates(ignore_index=True)
+    if isinstance(question.threads, int):
+        places.loc[places["device"] == "cpu", "threads"] = question.threads
+        places = places[_has_cores(model, places, question)].drop_duplicates()
+    elif question.threads != "both":
         threads = places.groupby(list(PLACE[:3]))["threads"]
         kept = threads.transform("max" if question.threads == "most" else "min")
         places = places[places["threads"] == kept]
-    libraries = known[["device", "backend"]].drop_duplicates()
+    there = set(places[list(PLACE[:3])].itertuples(index=False, name=None))
     rows = [
         {**dict(zip(("device", "backend"), library, strict=True)), "machine_id": name}
         for name in _named(model, question)
         for library in libraries.itertuples(index=False, name=None)
-        if model.donors.target(name).has(library[0])
+        if (name, *library) not in there
+        and model.donors.target(model.types.boxes_of(name)[0]).has(library[0])
     ]
     places = pd.concat([places, pd.DataFrame(rows)], ignore_index=True) if rows else places
     count = len(places)
@@ -155,13 +177,15 @@ def find_places(model: Model, question: PlaceQuestion) -> pd.DataFrame:
         case=question.case,
         params=params,
         dtype=question.dtype,
-        math_mode=np.where(on_cpu, "ieee", question.math_mode),
-        mode=np.where(on_cpu, "hot", question.gpu_mode),
+        math_mode=np.where(on_cpu, MATH_MODE, question.math_mode),
+        mode=np.where(on_cpu, cpu_mode(question.gpu_mode), question.gpu_mode),
     )
     missing = places["threads"].isna()
     if missing.any():
-        default = model.donors.default_threads(places[missing])
-        places.loc[missing, "threads"] = default if question.threads != "one" else 1.0
+        default = model.donors.default_threads(model.types.on_boxes(places[missing]))
+        places.loc[missing, "threads"] = 1.0 if question.threads == "one" else default
+        if isinstance(question.threads, int):
+            places.loc[missing & on_cpu, "threads"] = question.threads
     return places.astype({"threads": "int64"})
 
 
@@ -188,7 +212,7 @@ def _named(model: Model, question: PlaceQuestion) -> list[str]:
     """Names of further machines as ``Model.predict`` takes them. Raises SelectionError."""
     from estimator.machine_facts import cpu_name
 
-    names = list(question.others)
+    names = [*question.named, *question.others]
     for name in question.sheets:
         facts = model.donors.target(name)
         if facts.cpu is not None and facts.gpu is None and question.sheet_cores is not None:
@@ -198,6 +222,18 @@ def _named(model: Model, question: PlaceQuestion) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def _has_cores(model: Model, places: pd.DataFrame, question: PlaceQuestion) -> pd.Series[bool]:
+    """Whether a place has as many cores as are asked for; of named ones the model says it."""
+    few = {}
+    for name in places.loc[places["device"] == "cpu", "machine_id"].unique():
+        cores = model.donors.target(model.types.boxes_of(str(name))[0]).physical_cores
+        few[name] = cores is not None and cores < places["threads"].max()
+    named = places["machine_id"].isin(question.named)
+    on_gpu = places["device"] != "cpu"
+    return on_gpu | named | ~places["machine_id"].map(few).fillna(False).astype(bool)
+
+
 def _reason(model: Model, row: dict[Any, Any]) -> str:
-    label = model.donors.target(str(row["machine_id"])).label
-    return f"{label}: {why_unanswered(model, row)}"
+    box = model.types.boxes_of(str(row["machine_id"]), str(row["device"]))[0]
+    reason = why_unanswered(model, {**row, "machine_id": box})
+    return f"{model.types.label(row['machine_id'])}: {reason}"

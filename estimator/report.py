@@ -1,11 +1,13 @@
-"""Tables for the terminal, at most 100 columns wide. Pure: DataFrame in, text out."""
+"""Tables for the terminal, at most ``WIDTH`` columns. Pure: DataFrame in, text out."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Sequence
 from typing import Any
 
+WIDTH = 100
 _LONG = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 _SMALLEST_PART = 1e-3  # of the time: a smaller part is not worth a line
 _SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
@@ -44,22 +46,14 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(header), rule, *(line(row) for row in rows)])
 
 
-def question_line(asked: Mapping[str, Any]) -> str:
-    """What was asked: matmul square (batch=1, k=8, m=8, n=8) float32, torch on cuda, resident."""
-    params = ", ".join(f"{name}={value}" for name, value in asked["params"].items())
-    mode = asked.get("mode") or ("hot" if asked["device"] == "cpu" else "resident")
-    math_mode = "" if asked["math_mode"] == "ieee" else f" ({asked['math_mode']})"
-    return (
-        f"{asked['workload']} {asked['case']} ({params}) {asked['dtype']}{math_mode}, "
-        f"{asked['backend']} on {asked['device']}, {mode}"
-    )
-
-
 def prediction_report(estimate: dict[str, Any], label: str) -> str:
     """One estimate: time with its interval, parts, bound, basis, and the measurement."""
     low, middle, high = (duration(estimate[f"seconds_{name}"]) for name in ("p5", "p50", "p95"))
+    whose = _BASIS.get(estimate["basis"], estimate["basis"])
+    whose = whose.replace("this machine,", "these machines,") if estimate["boxes"] > 1 else whose
     lines = [
-        f"{label}: {middle}  (90 % interval {low} to {high})",
+        *textwrap.wrap(f"{label}:", WIDTH, subsequent_indent="  "),
+        f"{middle}  (90 % interval {low} to {high})",
         "parts: "
         + ", ".join(
             f"{name} {duration(estimate[f'{name}_s'])}"
@@ -67,8 +61,7 @@ def prediction_report(estimate: dict[str, Any], label: str) -> str:
             if estimate[f"{name}_s"] > _SMALLEST_PART * estimate["seconds_p50"]
         )
         + f"; bound by {estimate['bound']}",
-        f"basis: {_BASIS.get(estimate['basis'], estimate['basis'])}; the fit of its group saw "
-        f"{estimate['n_fit']} cells",
+        f"basis: {whose}; the fit of its group saw {estimate['n_fit']} cells",
     ]
     measured = estimate["measured_median_s"]
     if math.isfinite(measured):

@@ -1,18 +1,21 @@
 """How far the rules of thumb are from measurement, over every case measured on a CPU and a GPU.
 
-A pair is one operation (case, parameters, element type) that a CPU and a GPU measured; of each
-side the fastest library counts. GPUs that multiply float32 as tf32 are pairs of their own: the
-CPU's time is that of float32.
+A pair is one operation (case, parameters, element type) that a CPU and a GPU of a machine type
+measured; of each side the fastest library counts, and of several boxes the median. GPUs that
+multiply float32 as tf32 are pairs of their own: the CPU's time is that of float32.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from estimator.dataset import CELL_COLUMNS
+from estimator.defaults import DATA_PLACE, MATH_MODE, cpu_mode
+from estimator.machine_types import ask
 from estimator.rules_of_thumb import CLAIMED_SPEEDUPS, advice, rule_seconds
 from estimator.sheet_rates import sheet_rates
 
@@ -36,20 +39,26 @@ GAP_COLUMNS = ("pairs", "factor_p50", "factor_p90", "bias", "side_right", "advic
 
 
 def rule_pairs(
-    model: Model, mode: str = "end_to_end", cpu_machine: str | None = None, most: int = _MOST_PAIRS
+    model: Model,
+    mode: str = DATA_PLACE,
+    cpu_machine: str | None = None,
+    most: int = _MOST_PAIRS,
+    boxes: Sequence[str] = (),
 ) -> pd.DataFrame:
     """One row per pair, ``PAIR_COLUMNS``: measured seconds of both sides and speed-ups.
 
-    ``mode`` is that of the GPU's cells (end_to_end or resident). The CPU is that of the GPU's own
-    machine, or ``cpu_machine``. ``measured`` is CPU median over GPU median; ``cores`` and
+    Machines are types, and the ``boxes`` that are asked for by themselves. ``mode`` is that of the
+    GPU's cells (end_to_end or resident). The CPU is that of the GPU's own machine, or
+    ``cpu_machine``. ``measured`` is CPU median over GPU median; ``cores`` and
     ``throughput`` are the two rules fed from data sheets, NaN where those or the rule say
     nothing; ``estimate`` is the model's, which was fitted to these very cells. Of more than
     ``most`` pairs, that many are drawn (seeded).
     """
-    known = model.measured[~model.measured["workload"].isin(_NO_JOB)].reset_index(drop=True)
-    cpu = known[(known["device"] == "cpu") & (known["mode"] == "hot")]
+    known = _of_types(model, (*boxes, *([] if cpu_machine is None else [cpu_machine])))
+    cpu = known[(known["device"] == "cpu") & (known["mode"] == cpu_mode(mode))]
     gpu = known[(known["device"] == "cuda") & (known["mode"] == mode)]
-    on_cpu = _fastest(cpu[cpu["math_mode"] == "ieee"], ["machine_id", *PAIR])
+    gpu = gpu[gpu["machine_id"].isin([*model.types.types, *boxes])]
+    on_cpu = _fastest(cpu[cpu["math_mode"] == MATH_MODE], ["machine_id", *PAIR])
     on_gpu = _fastest(gpu, ["machine_id", *PAIR, "math_mode"])
     keys = [*PAIR] if cpu_machine is not None else ["machine_id", *PAIR]
     if cpu_machine is not None:
@@ -140,6 +149,18 @@ def _fastest(cells: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return cells.sort_values("median_s")[names].drop_duplicates(keys)
 
 
+def _of_types(model: Model, boxes: Sequence[str]) -> pd.DataFrame:
+    """Measured cells (``CELL_COLUMNS``, params_key, median_s) of types, then of single boxes."""
+    names = [*CELL_COLUMNS, "params_key"]
+    cells = model.measured.loc[~model.measured["workload"].isin(_NO_JOB), [*names, "median_s"]]
+    types = cells["machine_id"].map(model.types.of_box).fillna(cells["machine_id"])
+    logs = cells.assign(machine_id=types, median_s=np.log(cells["median_s"]))
+    medians = logs.groupby(names, sort=False, dropna=False)["median_s"].median()
+    pooled = np.exp(medians).reset_index()
+    tables: list[pd.DataFrame] = [pooled, cells[cells["machine_id"].isin(boxes)]]
+    return pd.concat(tables, ignore_index=True)
+
+
 def _with_speedups(model: Model, pairs: pd.DataFrame, mode: str) -> pd.DataFrame:
     """Add the speed-ups that the rules and the model state."""
     params = pd.Series([dict(key) for key in pairs["params_key"]], dtype=object)
@@ -149,8 +170,8 @@ def _with_speedups(model: Model, pairs: pd.DataFrame, mode: str) -> pd.DataFrame
         backend=pairs["cpu_backend"],
         threads=pairs["threads"],
         device="cpu",
-        math_mode="ieee",
-        mode="hot",
+        math_mode=MATH_MODE,
+        mode=cpu_mode(mode),
     )
     gpu = shared.assign(
         machine_id=pairs["gpu_machine"],
@@ -161,9 +182,9 @@ def _with_speedups(model: Model, pairs: pd.DataFrame, mode: str) -> pd.DataFrame
         mode=mode,
     )
     cells = pd.concat([cpu, gpu], ignore_index=True)
-    described = model.donors.table(cells)
+    described = model.donors.table(model.types.on_boxes(cells))
     seconds = rule_seconds(described, sheet_rates(described, model.machines))
-    seconds["estimate"] = model.predict(cells, strict=False)["seconds_p50"].to_numpy(dtype=float)
+    seconds["estimate"] = ask(model, cells, strict=False)["seconds_p50"].to_numpy(dtype=float)
     count = len(pairs)
     pairs["flop"] = described["flop_count"].to_numpy(dtype=float)[:count]
     return pairs.assign(

@@ -39,10 +39,10 @@ def why_unanswered(model: Model, asked: Mapping[str, Any]) -> str:
     """What is missing for an answer: the first of these that no measurement has.
 
     A form of the case in the library; a machine that was measured and that the asked one can be
-    scaled from; a unit of the asked one for the element type; the workload on that device; the library; the element type; the math mode; the
-    number of threads; the mode. ``asked``: machine_id, device, workload, case, dtype, math_mode
-    and, where the question fixes them, backend, threads and mode. Without a backend it is what
-    holds for every library.
+    scaled from; a unit of the asked one for the element type; the workload on that device; the
+    library; the element type; the math mode; the number of threads; the mode. ``asked``:
+    machine_id, device, workload, case, dtype, math_mode and, where the question fixes them,
+    backend, threads and mode. Without a backend it is what holds for every library.
     """
     without_form = _without_form(model, asked)
     if without_form:

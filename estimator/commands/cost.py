@@ -31,6 +31,7 @@ from estimator.commands.options import (
     print_json,
     read_question,
 )
+from estimator.defaults import IN_SHORT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +45,9 @@ _TOP = 15
 
 
 def add_parser(commands: Subparsers) -> None:
-    parser = commands.add_parser("cost", help="cost of one completed job on each cloud instance")
+    parser = commands.add_parser(
+        "cost", help="cost of one completed job on each cloud instance", epilog=IN_SHORT
+    )
     add_question(parser)
     parser.add_argument("--backend", help="library (default: the fastest of each machine)")
     add_job(parser)
@@ -239,13 +242,18 @@ def _lines(
 ) -> list[str]:
     """The report for a terminal."""
     from estimator import cost_assumptions, cost_change_report, cost_report
+    from estimator.answer_words import asked_line
+    from estimator.defaults import gpu_mode
 
     top, terms, given, used = shown
-    params = ", ".join(f"{name}={value:,}" for name, value in question["params"].items())
     count = f"{job.jobs:,} jobs of " if job.jobs > 1 else ""
     lines = [
-        f"{count}{job.steps:,.15g} x {question['workload']} {question['case']} ({params}) "
-        f"{question['dtype']}",
+        asked_line(
+            question,
+            gpu_mode(question["workload"], question["case"], question.get("mode")),
+            count=f"{count}{job.steps:,.15g} x ",
+            library=question["backend"],
+        ),
         "",
         *cost_report.answer_lines(table),
         "",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from collector.errors import SelectionError
 from estimator.commands.selecting import asks_selection, read_selection
+from estimator.defaults import DATA_PLACE, DTYPE, MATH_MODE
 
 if TYPE_CHECKING:
     from estimator.dataset import Measurements
@@ -63,21 +64,24 @@ def add_question(parser: argparse.ArgumentParser, default: str | None = None) ->
         metavar="NAME=VALUE",
         help="parameter of the case; may be given several times",
     )
-    parser.add_argument("--dtype", help="element type (default: the family's first)")
     parser.add_argument(
-        "--math-mode", choices=("ieee", "tf32"), default="ieee", help="default: ieee"
+        "--dtype", help=f"element type (default: {DTYPE}, or the family's first without it)"
+    )
+    parser.add_argument(
+        "--math-mode", choices=("ieee", "tf32"), default=MATH_MODE, help=f"default: {MATH_MODE}"
     )
     parser.add_argument(
         "--mode",
         choices=("hot", "cold", "resident", "end_to_end"),
-        help="default: hot on a CPU, resident on a GPU",
+        help="where a GPU's data is: resident on the device, or in host memory and copied both "
+        f"ways (end_to_end); or its kernels alone, hot or cold (default: {DATA_PLACE})",
     )
 
 
 def read_question(arguments: argparse.Namespace) -> dict[str, Any]:
     """The columns of a question that do not depend on the place. Raises SelectionError."""
     from collector.workloads import get_workload
-    from estimator.forms import default_dtype
+    from estimator.defaults import default_dtype
     from estimator.names import dtype_of
 
     family = get_workload(arguments.workload)

@@ -1,11 +1,12 @@
-"""``predict``: time of one operation on one machine, or on each that measured it."""
+"""``predict``: time of one operation on each machine type, or on one machine."""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from collector.errors import SelectionError
+from collector.errors import EstimateError, SelectionError
+from estimator.commands.asking import asked_on, place_question
 from estimator.commands.options import (
     add_data,
     add_model,
@@ -15,31 +16,35 @@ from estimator.commands.options import (
     read_question,
 )
 from estimator.commands.selecting import add_selection
+from estimator.defaults import IN_SHORT
 from estimator.names import device_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from estimator.commands import Subparsers
+    from estimator.memory import Memory
     from estimator.model import Model
+    from estimator.place_answers import PlaceQuestion
+
+_DEVICES = ("cuda", "cpu")
 
 
 def add_parser(commands: Subparsers) -> None:
-    parser = commands.add_parser("predict", help="time of one operation on one machine")
-    add_question(parser)
-    parser.add_argument("--backend", default="torch", help="library (default: torch)")
-    parser.add_argument(
-        "--device", type=device_of, choices=("cpu", "cuda"), default="cpu", help="default: cpu"
+    parser = commands.add_parser(
+        "predict", help="time of one operation on each machine type, or on one", epilog=IN_SHORT
     )
+    add_question(parser)
+    parser.add_argument("--backend", help="library (default: on each device the fastest)")
+    parser.add_argument("--device", type=device_of, choices=_DEVICES, help="default: both")
     parser.add_argument(
         "--machine",
         metavar="NAME",
-        help="id, part of the label, a GPU or CPU of data/hardware.csv, or an instance such as "
-        "g5.xlarge (default: all that measured it)",
+        help="id of a box or machine type, part of the label, a GPU or CPU of data/hardware.csv, "
+        "or an instance such as g5.xlarge (default: all types)",
     )
     parser.add_argument(
-        "--threads",
-        type=int,
-        metavar="N",
-        help="host threads (default: the most that were measured)",
+        "--threads", type=int, metavar="N", help="host threads (default: all cores)"
     )
     add_data(parser)
     add_model(parser)
@@ -49,72 +54,132 @@ def add_parser(commands: Subparsers) -> None:
 
 def predict(arguments: argparse.Namespace) -> None:
     """Print the estimates."""
+    from estimator.answer_words import place_text
+    from estimator.report import prediction_report
+
+    asked = read_question(arguments)
+    model = open_model(arguments)
+    machines = None if arguments.machine is None else model.types.find(arguments.machine)
+    threads = arguments.threads
+    question = place_question(
+        arguments, asked, machines or (), threads="most" if threads is None else threads
+    )
+    rows = _answers(model, question, arguments, machines)
+    memory = [_memory(model, question, row) for row in rows]
+    if arguments.json:
+        for row, needed in zip(rows, memory, strict=True):
+            row["params"], row["machine"] = question.params, row.pop("label")
+            row["memory_bytes"], row["memory_upper_bytes"] = vars(needed.needed).values()
+            row["memory_room_bytes"], row["memory_warning"] = needed.room_bytes, needed.warning
+        print_json(rows[0] if len(rows) == 1 else rows)
+        return
+    devices = {"cpu": "CPU", "cuda": "GPU"}
+    named = {devices[str(row["device"])]: arguments.backend for row in rows}
+    reports = [
+        "\n".join(
+            [
+                prediction_report(row, place_text(row, row["label"])),
+                f"warning: {needed.warning}" if needed.warning else f"memory: {needed.text}",
+            ]
+        )
+        for row, needed in zip(rows, memory, strict=True)
+    ]
+    print("\n\n".join([asked_on(question, named, threads), *reports, *_notes(model, rows)]))
+
+
+def _memory(model: Model, question: PlaceQuestion, row: dict[str, Any]) -> Memory:
+    """What the operation needs of a place's memory."""
+    from estimator.memory import memory_of
+
+    device = str(row["device"])
+    box = model.types.boxes_of(str(row["machine_id"]), device, question.workload)[0]
+    return memory_of(model, {**row, "params": question.params, "machine_id": box})
+
+
+def _notes(model: Model, rows: list[dict[str, Any]]) -> list[str]:
+    """What to say of GPUs whose unit is not the one that the element type suggests."""
+    from estimator.gpu_scaling import unit_note
+
+    notes = set()
+    for row in rows:
+        if row["device"] == "cuda":
+            box = model.types.boxes_of(str(row["machine_id"]), "cuda")[0]
+            kind = str(row["workload"]), str(row["dtype"]), str(row["math_mode"])
+            notes.add(unit_note(model.donors.target(box).gpu, *kind))
+    return sorted(notes - {""})
+
+
+def _answers(
+    model: Model,
+    question: PlaceQuestion,
+    arguments: argparse.Namespace,
+    machines: list[str] | None,
+) -> list[dict[str, Any]]:
+    """The place that speaks for each machine and device, fastest first.
+
+    Raises what the model says of the first place that was asked for where none answers.
+    """
+    from estimator.defaults import fastest_first
+    from estimator.fair_pair import reasons_in_short
+    from estimator.place_answers import answer_places
+
+    found = answer_places(model, question)
+    tables = {name: _kept(table, arguments, machines) for name, table in vars(found).items()}
+    if not tables["table"].empty:
+        best = fastest_first(tables["table"]).drop_duplicates(["machine_id", "device"])
+        best = best.drop(columns="guessed").sort_values("seconds_p50", kind="stable")
+        return [{str(k): v for k, v in row.items()} for row in best.to_dict("records")]
+    if not tables["refused"].empty:
+        raise EstimateError(reasons_in_short(tables["refused"]))
+    return [_alone(model, question, arguments, machines)]
+
+
+def _kept(
+    table: pd.DataFrame, arguments: argparse.Namespace, machines: list[str] | None
+) -> pd.DataFrame:
+    """The rows of the machines, the device and the library that were asked for."""
+    if table.empty:
+        return table
+    for name in ("device", "backend"):
+        value = getattr(arguments, name)
+        table = table if value is None else table[table[name] == value]
+    return table if machines is None else table[table["machine_id"].isin(machines)]
+
+
+def _alone(
+    model: Model,
+    question: PlaceQuestion,
+    arguments: argparse.Namespace,
+    machines: list[str] | None,
+) -> dict[str, Any]:
+    """A place that nobody measured like this, asked by itself. Raises EstimateError: why not."""
     import pandas as pd
 
-    from estimator.gpu_scaling import unit_note
+    from collector.workloads import get_workload
+    from estimator.defaults import cpu_mode
+    from estimator.machine_types import ask
     from estimator.memory import check_memory
-    from estimator.report import prediction_report, question_line
 
-    question = read_question(arguments)
-    model = open_model(arguments)
-    answers = []
-    for machine in _machines(model, arguments.machine, arguments.device, question["workload"]):
-        asked = question | {
-            "machine_id": machine,
-            "device": arguments.device,
-            "backend": arguments.backend,
-            "threads": arguments.threads,
-        }
-        memory = check_memory(model, asked)
-        answers.append((asked, dict(model.predict(pd.DataFrame([asked])).iloc[0]), memory))
-    if arguments.json:
-        objects = [
-            {
-                **{**asked, **estimate, "memory_bytes": memory.needed.bytes},
-                "memory_upper_bytes": memory.needed.upper_bytes,
-                "memory_room_bytes": memory.room_bytes,
-                "memory_warning": memory.warning,
-            }
-            for asked, estimate, memory in answers
-        ]
-        print_json(objects[0] if len(objects) == 1 else objects)
-        return
-    reports = []
-    for asked, estimate, memory in answers:
-        name = asked["machine_id"]
-        label = f"{model.labels[name]} ({name[:8]})" if name in model.labels else name
-        sure = f"warning: {memory.warning}" if memory.warning else f"memory: {memory.text}"
-        reports.append(f"{prediction_report(estimate, label)}\n{sure}")
-    kind = (question["workload"], question["dtype"], question["math_mode"])
-    gpus = [model.donors.target(asked["machine_id"]).gpu for asked, _, _ in answers]
-    notes = {unit_note(gpu, *kind) for gpu in gpus if arguments.device == "cuda"} - {""}
-    print("\n\n".join([question_line(answers[0][0]), *reports, *sorted(notes)]))
-
-
-def _machines(model: Model, name: str | None, device: str, workload: str) -> list[str]:
-    """The machines of that name (or a GPU or CPU of the catalogue), or all that can answer.
-
-    Raises SelectionError.
-    """
-    if name is not None:
-        several = model.machines_like(name)
-        if len(several) > 1:
-            return several
-        if several:
-            return [model.find_machine(name)]
-        from estimator.machine_facts import facts_of_name
-
-        found = facts_of_name(name)
-        if found is None:
-            return [model.find_machine(name)]  # raises, and lists the machines
-        if not found.has(device):
-            raise SelectionError(
-                f"{name}: a catalogue row of a {'GPU' if device == 'cpu' else 'CPU'}; "
-                f"ask with --device {'cuda' if device == 'cpu' else 'cpu'}"
-            )
-        return [name]
-    index = model.fit.group.index
-    able = index[(index["device"] == device) & (index["workload"] == workload)]
-    if able.empty:
-        able = index  # the model says what each of them has instead
-    return sorted({str(machine) for machine in able["machine_id"]})
+    family = get_workload(question.workload)
+    pairs = [pair for pair in family.support if arguments.device in (None, pair[1])]
+    if not pairs:
+        raise SelectionError(f"{question.workload}: no library has it on {arguments.device}")
+    having = [pair for pair in pairs if family.supports(*pair, question.case)] or pairs
+    named = [pair for pair in having if pair[0] == arguments.backend] or having
+    library, device = named[0]
+    place = {
+        "workload": question.workload,
+        "case": question.case,
+        "params": question.params,
+        "dtype": question.dtype,
+        "math_mode": question.math_mode,
+        "mode": cpu_mode(question.gpu_mode) if device == "cpu" else question.gpu_mode,
+        "device": device,
+        "backend": arguments.backend or library,
+        "threads": arguments.threads,
+        "machine_id": (machines or sorted(model.types.types))[0],
+    }
+    cell = pd.DataFrame([place])
+    check_memory(model, dict(model.types.on_boxes(cell).iloc[0]))
+    answer = dict(ask(model, cell).iloc[0])
+    return {**place, "label": model.types.label(place["machine_id"]), **answer}

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from collector.errors import EstimateError, SelectionError
+from estimator.commands.asking import asked_on, find_one, place_question
 from estimator.commands.options import (
     add_data,
     add_model,
@@ -15,14 +15,15 @@ from estimator.commands.options import (
     print_json,
     read_question,
 )
+from estimator.defaults import IN_SHORT
 
 if TYPE_CHECKING:
     from estimator.commands import Subparsers
-    from estimator.model import Model
+    from estimator.place_answers import PlaceQuestion
     from estimator.rule_cases import RuleCase
     from estimator.rules_of_thumb import Comparison
 
-_DEFAULT = {"param": ["n=3000"], "dtype": "float32"}  # of matmul, where no workload is named
+_DEFAULT = ["n=3000"]  # of matmul, where no workload is named
 _CORES = {
     "data_size": "elements or operations",
     "gpu_cores": "cores of the GPU",
@@ -40,15 +41,17 @@ _THROUGHPUT = {
 
 def add_parser(commands: Subparsers) -> None:
     parser = commands.add_parser(
-        "rules", help="two rules of thumb beside the estimate and the measurement of one case"
+        "rules",
+        help="two rules of thumb beside the estimate and the measurement of one case",
+        epilog=IN_SHORT,
     )
     add_question(parser, default="matmul")
     parser.add_argument(
-        "--machine", metavar="NAME", help="of the GPU: id or part of the label (default: the "
-        "machine with most cases measured on both)"
+        "--machine", metavar="NAME", help="of the GPU: id of a box or machine type, part of the "
+        "label, or a name of data/hardware.csv (default: the type of the fastest well known GPU)"
     )  # fmt: skip
     parser.add_argument(
-        "--cpu-machine", metavar="NAME", help="of the CPU (default: the GPU's machine)"
+        "--cpu-machine", metavar="NAME", help="of the CPU (default: that of the GPU if it can)"
     )
     parser.add_argument(
         "--inputs",
@@ -87,21 +90,21 @@ def rules(arguments: argparse.Namespace) -> None:
     )
 
     if arguments.workload == "matmul" and not arguments.param:
-        arguments.param, arguments.dtype = _DEFAULT["param"], arguments.dtype or _DEFAULT["dtype"]
-    question = read_question(arguments)
-    question["mode"] = question.get("mode") or "end_to_end"
+        arguments.param = _DEFAULT
+    asked = read_question(arguments)
     model = open_model(arguments)
-    gpu = _machine(model, arguments.machine) if arguments.machine else _default_machine(model)
-    cpu = _machine(model, arguments.cpu_machine) if arguments.cpu_machine else gpu
+    gpu, cpu = (find_one(model, name) for name in (arguments.machine, arguments.cpu_machine))
+    question = place_question(arguments, asked, ())
     case = rule_case(model, question, gpu, cpu)
     cores, throughput = _rules(arguments, case)
     found = answers(case, cores, throughput)
     pairs = None
     if arguments.all:
-        pairs = rule_pairs(model, question["mode"], None if cpu == gpu else cpu)
+        one = None if case.cpu.machine_id == case.gpu.machine_id else case.cpu.machine_id
+        pairs = rule_pairs(model, question.gpu_mode, one, boxes=(case.gpu.machine_id,))
     if arguments.json:
         result: dict[str, Any] = {
-            **{"question": question, "case": asdict(case)},
+            **{"question": {**asked, "mode": question.gpu_mode}, "case": asdict(case)},
             "answers": [{**asdict(one), "advice": one.advice} for one in found],
         }
         if pairs is not None:
@@ -109,7 +112,7 @@ def rules(arguments: argparse.Namespace) -> None:
             result["claims"] = claim_table(pairs).to_dict("records")
         print_json(result)
         return
-    parts = [_headline(model, question, case), case_report(found)]
+    parts = [_headline(question, case), case_report(found)]
     if arguments.price_ratio is not None:
         parts.append(price_line(found, arguments.price_ratio))
     parts.append(examples_report())
@@ -139,46 +142,16 @@ def _rules(
     return cores, None if base is None else throughput_rule(base)
 
 
-def _headline(model: Model, question: dict[str, Any], case: RuleCase) -> str:
-    from estimator.report import question_line
+def _headline(question: PlaceQuestion, case: RuleCase) -> str:
+    """What was asked, the verdict by the model, both sides, and what the rules guess."""
+    from estimator.answer_words import place_text, verdict_line
 
-    asked = {**question, "device": "cuda", "backend": case.gpu.backend}
     sides = [
-        f"{name}: {side.backend}, {_name(model, side.machine_id)}"
-        + (f", {side.threads} threads" if name == "CPU" else "")
+        f"{name}: {place_text(asdict(side), side.label)}"
+        + (f"; measured with {side.measured_backend}" if side.is_measured else "; not measured")
         for name, side in (("CPU", case.cpu), ("GPU", case.gpu))
     ]
     share = case.efficiency
     line = f"share of the GPU's peak that is reached (fitted): {share:.0%}; the rule guesses 65 %"
-    return "\n".join([question_line(asked), *sides, *([line] if share == share else [])])
-
-
-def _name(model: Model, machine: str) -> str:
-    return f"{model.labels[machine]} ({machine[:8]})" if machine in model.labels else machine
-
-
-def _default_machine(model: Model) -> str:
-    """The machine with most cases measured on both of its devices. Raises EstimateError."""
-    from estimator.rule_gaps import rule_pairs
-
-    pairs = rule_pairs(model, "resident")
-    if pairs.empty:
-        raise EstimateError(
-            "no machine measured one operation on its CPU and on its GPU; name --machine and "
-            "--cpu-machine"
-        )
-    return str(pairs["gpu_machine"].mode().iloc[0])
-
-
-def _machine(model: Model, name: str) -> str:
-    """A measured machine, or a name of data/hardware.csv. Raises SelectionError."""
-    from estimator.machine_facts import facts_of_name
-
-    found = model.machines_like(name)
-    if len(found) > 1:
-        raise SelectionError(
-            f"machine {name!r} fits several machines; choose one of {', '.join(found)}"
-        )
-    if found:
-        return found[0]
-    return name if facts_of_name(name) is not None else model.find_machine(name)
+    known = [line] if share == share else []
+    return "\n".join([asked_on(question), verdict_line(case.estimate), *sides, *known])

@@ -10,7 +10,7 @@ from estimator.breakeven import Place, breakeven_size, ratio_of_times, speedup
 from tests.estimator import made_up
 
 CPU = Place("made", "torch")
-GPU = Place("made", "torch")
+GPU = Place("made", "torch", mode="end_to_end")
 
 
 def true_ratio(params, case="square", dtype="float32"):

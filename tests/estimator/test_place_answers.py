@@ -23,7 +23,7 @@ from estimator.place_answers import (
 )
 from tests.estimator.conftest import FACTS
 
-QUESTION = PlaceQuestion("matmul", "square", (("n", 1000),), "float32")
+QUESTION = PlaceQuestion("matmul", "square", (("n", 1000),), "float32", gpu_mode="end_to_end")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,9 @@ def known(model):
 def test_places_are_those_that_measured_the_type(known):
     model, machine = known
     places = find_places(model, QUESTION)
-    assert set(places["machine_id"]) == {machine}
+    assert set(places["machine_id"]) == {model.types.of_box[machine]}
+    boxes = find_places(model, replace(QUESTION, each_box=True))
+    assert set(boxes["machine_id"]) == {machine}
     assert set(zip(places["device"], places["backend"], strict=True)) == {
         ("cpu", "numpy"),
         ("cpu", "torch"),
@@ -96,7 +98,7 @@ def test_what_does_not_fit_is_refused_with_its_reason(known):
 def test_memory_of_many_places_agrees_with_that_of_one(known):
     model, _ = known
     for n in (1000, 10**5, 10**6):
-        places = find_places(model, replace(QUESTION, given=(("n", n),)))
+        places = find_places(model, replace(QUESTION, given=(("n", n),), each_box=True))
         theirs = [memory_of(model, row) for row in places.to_dict("records")]
         assert memories(model, places) == theirs
 
@@ -147,7 +149,7 @@ def test_a_reuse_below_one_is_refused(reuse):
 
 def places(*rows):
     names = ["machine_id", "device", "basis", "seconds_p50", "measured_median_s"]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows, columns=names).assign(backend="torch")
 
 
 def test_the_default_pair_is_of_one_machine_and_well_known():
@@ -191,9 +193,10 @@ def test_reasons_are_counted():
 def test_break_even_examines_no_size_that_fits_nowhere(known):
     model, machine = known
     small = replace(model, machines=model.machines.assign(gpu_memory_bytes=2.0**30))
-    cpu, gpu = Place(machine, "numpy", 2), Place(machine, "torch")
+    cpu, gpu = Place(machine, "numpy", 2), Place(machine, "torch", mode="end_to_end")
     answer = compare_places(small, QUESTION, cpu, gpu, "n")
-    places_of = [find_places(small, QUESTION.with_value("n", n)) for n in (5000, 10_000)]
+    boxes = replace(QUESTION, each_box=True)
+    places_of = [find_places(small, boxes.with_value("n", n)) for n in (5000, 10_000)]
     fits = [not any(memory.shortage for memory in memories(small, one)) for one in places_of]
     assert fits == [True, False]
     largest = answer.curves["size"].max()
@@ -211,7 +214,7 @@ def test_the_default_pair_is_of_two_machines_where_none_has_both():
 
 def test_a_pair_has_speedup_crossing_and_curves(known):
     model, machine = known
-    cpu, gpu = Place(machine, "numpy", 2), Place(machine, "torch")
+    cpu, gpu = Place(machine, "numpy", 2), Place(machine, "torch", mode="end_to_end")
     answer = compare_places(model, QUESTION, cpu, gpu, "n")
     estimate = answer_places(model, QUESTION).table
     on_cpu = estimate[(estimate["backend"] == "numpy")].iloc[0]
@@ -225,7 +228,7 @@ def test_a_pair_has_speedup_crossing_and_curves(known):
 
 def test_sharing_transfers_moves_the_break_even_down(known):
     model, machine = known
-    pair = Place(machine, "numpy", 2), Place(machine, "torch")
+    pair = Place(machine, "numpy", 2), Place(machine, "torch", mode="end_to_end")
     alone, shared = (
         compare_places(model, replace(QUESTION, reuse=reuse), *pair, "n") for reuse in (1.0, 1000.0)
     )
@@ -235,7 +238,7 @@ def test_sharing_transfers_moves_the_break_even_down(known):
 
 def test_any_machine_of_the_type_has_the_wider_interval(known):
     model, machine = known
-    pair = Place(machine, "numpy", 2), Place(machine, "torch")
+    pair = Place(machine, "numpy", 2), Place(machine, "torch", mode="end_to_end")
     own, of_type = (
         compare_places(model, replace(QUESTION, about=about), *pair, "n").speedup
         for about in ("machine", "type")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from collector.errors import EstimateError, SelectionError
 from estimator.cli import main
 from estimator.dataset import empty_machines
+from estimator.place_answers import PlaceQuestion
 from estimator.rule_cases import rule_case
 from estimator.rule_gaps import (
     LARGE_PRODUCT_FLOP,
@@ -30,8 +31,7 @@ from estimator.rules_of_thumb import (
 )
 from tests.estimator.conftest import FACTS
 
-PRODUCT = {"workload": "matmul", "case": "square", "params": {"n": 1000}, "dtype": "float32"}
-ON_GPU = {"math_mode": "ieee", "mode": "end_to_end"}
+PRODUCT = PlaceQuestion("matmul", "square", (("n", 1000),), "float32", gpu_mode="end_to_end")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def known(model):
 @pytest.fixture(scope="module")
 def case(known):
     model, machine = known
-    return rule_case(model, PRODUCT | ON_GPU, machine, machine)
+    return rule_case(model, PRODUCT, machine, machine)
 
 
 def test_a_case_has_the_fastest_library_that_was_measured(known, case):
@@ -98,7 +98,7 @@ def test_example_inputs_have_the_examples_constants(case):
 
 def test_a_machine_that_no_data_sheet_knows_has_no_sheet_inputs(model):
     machine = str(model.measured["machine_id"].iloc[0])
-    case = rule_case(model, PRODUCT | ON_GPU, machine, machine)
+    case = rule_case(model, PRODUCT, machine, machine)
     assert cores_inputs(case, "sheets") is None
     assert throughput_inputs(case, "sheets") is None
     assert cores_inputs(case, "fitted") is not None
@@ -106,9 +106,9 @@ def test_a_machine_that_no_data_sheet_knows_has_no_sheet_inputs(model):
 
 def test_an_operation_without_arithmetic_has_no_throughput_rule(known):
     model, machine = known
-    asked = {"workload": "transfer", "case": "h2d_pinned", "params": {"bytes": 10**6}}
-    with pytest.raises(EstimateError, match="a CPU"):
-        rule_case(model, asked | {"dtype": "float32"} | ON_GPU, machine, machine)
+    asked = PlaceQuestion("transfer", "h2d_pinned", (("bytes", 10**6),), "float32")
+    with pytest.raises(EstimateError, match="no CPU and GPU"):
+        rule_case(model, asked, machine, machine)
 
 
 def test_pairs_are_the_fastest_of_each_side(known):
@@ -229,4 +229,4 @@ def test_the_command_refuses_an_efficiency_above_one(dataset, capsys):
 def test_an_unknown_case_is_named(known):
     model, machine = known
     with pytest.raises(SelectionError, match="round"):
-        rule_case(model, PRODUCT | ON_GPU | {"case": "round"}, machine, machine)
+        rule_case(model, replace(PRODUCT, case="round"), machine, machine)

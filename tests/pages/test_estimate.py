@@ -37,8 +37,8 @@ def test_verdict_turns_with_the_size(open_page: OpenPage) -> None:
     """A tiny product belongs on the CPU, a large one on the GPU."""
     small = open_page("estimate", job_square_n=16).metric[0].value
     large = open_page("estimate", job_square_n=4096).metric[0].value
-    assert small == "CPU is faster"
-    assert large == "GPU is faster"
+    assert small == "No, the CPU is faster"
+    assert large == "Yes, the GPU pays"
 
 
 def test_transfers_make_the_gpu_slower(open_page: OpenPage) -> None:
@@ -118,9 +118,10 @@ def test_reuse_is_not_asked_where_the_data_stays(open_page: OpenPage) -> None:
 
 
 def test_any_machine_of_the_type_has_the_wider_interval(open_page: OpenPage) -> None:
-    """The choice is in the sentence and in the intervals."""
-    own = open_page("estimate", job_square_n=1024)
-    of_type = open_page("estimate", job_square_n=1024, estimate_about="any machine of its type")
+    """It is the default; each box by itself is a choice, in the sentence and the intervals."""
+    own = open_page("estimate", job_square_n=1024, estimate_about="this very machine")
+    of_type = open_page("estimate", job_square_n=1024)
+    assert "any machines of these types" not in sentence(own)
     assert "any machines of these types" in sentence(of_type)
 
     def width(app: AppTest) -> float:
@@ -219,7 +220,9 @@ def test_a_place_picked_by_hand_stays(open_page: OpenPage) -> None:
     picked = next(one for one in app.selectbox if one.label == "CPU").value
     app.number_input(key="job_square_n").set_value(512).run()
     assert next(one for one in app.selectbox if one.label == "CPU").value == picked
-    assert escape(picked) in sentence(app)
+    library = picked.split(" ")[0]
+    machine = picked.split(" · ")[1]
+    assert escape(f"{library} on the CPU of {machine}") in sentence(app)
 
 
 def test_a_faster_place_that_is_less_well_known_is_told() -> None:

@@ -26,12 +26,14 @@ def said(app: AppTest) -> list[float]:
 
 
 def test_the_answer_comes_first(open_page: OpenPage, every_family: Path) -> None:
-    """The measurement, both rules and the model in one sentence, each named."""
-    app = open_page("rules_of_thumb", every_family)
+    """Verdict, model, measurement and both rules in one paragraph, each named, with the pair."""
+    link = {"rules_mode": "in host memory, both ways"}
+    app = open_page("rules_of_thumb", every_family, **link)
     assert not app.exception
-    text = next(one.value for one in app.markdown if one.value.startswith("**Measured"))
-    assert "transfers included" in text
-    assert "The model says" in text
+    openings = ("**Yes", "**No", "**Too close")
+    text = next(one.value for one in app.markdown if one.value.startswith(openings))
+    for part in ("transfers included", "The model says", "**Measured:", "on the CPU of grid"):
+        assert part in text
     sources = app.dataframe[0].value["Source"].tolist()
     assert sources[:2] == ["Measured", "Estimated by the model"]
 
@@ -95,7 +97,7 @@ def test_the_command_names_the_case(open_page: OpenPage, every_family: Path) -> 
     app = open_page("rules_of_thumb", every_family)
     line = app.code[-1].value
     assert line.startswith("python -m estimator rules matmul --case square --param n=")
-    for part in ("--mode end_to_end", "--machine grid", "--inputs sheets", "--all"):
+    for part in ("--mode resident", "--machine grid", "--inputs sheets", "--all"):
         assert part in line
 
 
