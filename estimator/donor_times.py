@@ -137,7 +137,12 @@ def _put(
 ) -> ScaledTimes:
     """Times of the questions put to the donors with ``put`` (n,) threads."""
     table = donors.cells.put_to(pairs.donors, asked, put)
-    own = own_answers(donors, table, measured_only)
+    # on other parts the fit is as good, and smooth from size to size
+    unlike = np.where(
+        cpu_rows(table["device"]),
+        *(pairs.each(partial(_differs, device)) for device in ("cpu", "cuda")),
+    )
+    own = own_answers(donors, table, (unlike > 0.0) & (not measured_only), measured_only)
     here = table.assign(threads=asked["threads"].to_numpy())
     ratios, deviations = np.ones((len(table), 4)), np.zeros((len(table), 4))
     cpu = cpu_rows(table["device"])
@@ -166,13 +171,16 @@ def _put(
     return ScaledTimes(own.log_seconds + scale, deviation, parts, own.n, here)
 
 
-def own_answers(donors: Donors, table: pd.DataFrame, measured_only: bool = False) -> Answers:
+def own_answers(
+    donors: Donors, table: pd.DataFrame, as_fitted: Flags, measured_only: bool = False
+) -> Answers:
     """What machines say of their own cells: the measurement of that very cell, else the fit.
 
-    ``table``: described questions (``Donors.table``). ``measured_only``: NaN for the latter.
+    ``table``: described questions (``Donors.table``). ``as_fitted`` (n,): the fit in any case;
+    ``measured_only``: NaN where nothing was measured.
     """
     found = donors.cells.places.find(table)
-    answers, rest = donors.cells.answers(found), np.flatnonzero(found < 0)
+    answers, rest = donors.cells.answers(found, as_fitted), np.flatnonzero(found < 0)
     if measured_only or not len(rest):
         return answers
     estimate = donors.model.own_estimates(table.iloc[rest].reset_index(drop=True))

@@ -105,19 +105,12 @@ class Model:
             name: self.donors.target(name) for name in asked["machine_id"].astype(str).unique()
         }
         table = self.donors.table(asked)
-        answer = self._answers(table)
-        smaller, rows = smaller_versions(asked, answer)
-        if len(rows):
-            answer = lifted(answer, self._answers(self.donors.table(smaller)), rows)
+        answer = with_donors(self.donors, table, self.own_estimates(table))
         if strict:
             require_known(self, table, answer)
         if about == "type":
             answer = about_type(self.spread, answer, table)
         return bounded(answer, least_seconds(targets, table)).set_axis(cells.index)
-
-    def _answers(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Answers to described questions, each by itself."""
-        return with_donors(self.donors, table, self.own_estimates(table))
 
     @cached_property
     def forms(self) -> Forms:
@@ -277,12 +270,20 @@ class Model:
                     f"threads={most:.0f}: {self.label(machine)} has {cores:.0f} cores"
                 )
 
-    def own_estimates(self, table: pd.DataFrame) -> pd.DataFrame:
+    def own_estimates(self, table: pd.DataFrame, *, as_fitted: bool = False) -> pd.DataFrame:
         """What the machines' own groups say of described questions (``Donors.table``).
 
         In the columns of ``predict``; NaN where a machine has no group that answers. The interval
-        of a cell that was measured has that measurement in it.
+        of a cell that was measured has that measurement in it. No larger work is faster
+        (``monotone``); a measured cell stands for itself unless ``as_fitted``.
         """
+        answer = self._each_alone(table)
+        smaller, rows = smaller_versions(table, answer, as_fitted)
+        if len(rows):
+            answer = lifted(answer, self._each_alone(self.donors.table(smaller)), rows)
+        return answer
+
+    def _each_alone(self, table: pd.DataFrame) -> pd.DataFrame:
         points = predict_points(self.fit, table)
         seconds = points.seconds
         median, samples = self.look_up(table)

@@ -2,8 +2,8 @@
 
 A correction by measured neighbours may fall where the formula hardly rises, as for operations so
 short that their launch is most of the time, and a step between two forms of a kernel may go down.
-An answer is therefore the largest of its own and those for a half, a quarter and a sixteenth of its
-first parameter: of n, of a batch, of rows.
+A machine's own estimate is therefore the largest of its own and those for a half, a quarter and so
+on of its first parameter: of n, of a batch, of rows.
 """
 
 from __future__ import annotations
@@ -16,33 +16,38 @@ import pandas as pd
 
 from collector.errors import SelectionError
 from collector.workloads import get_workload
+from estimator.dataset import CELL_COLUMNS
 from estimator.effects import PARTS
 from estimator.kernel_model import Array, Indices
 
-_PARTS_OF_WHOLE = (2, 4, 16)
+_PARTS_OF_WHOLE = (2, 4, 8, 16, 32, 64, 256)
 #: Share of the launch from which an answer is held against smaller ones: what is mostly work
 #: grows faster than corrections fall. A choice: fewer than one answer in a thousand beyond it
 #: falls by more than 1 % (``tests/estimator/test_physics.py``).
 _LAUNCH_SHARE = 0.15
 
 
-def smaller_versions(asked: pd.DataFrame, answer: pd.DataFrame) -> tuple[pd.DataFrame, Indices]:
-    """Questions for smaller versions of those that may need it, and the row of each in ``asked``.
+def smaller_versions(
+    table: pd.DataFrame, answer: pd.DataFrame, as_fitted: bool = False
+) -> tuple[pd.DataFrame, Indices]:
+    """Questions for smaller versions of those that may need it, and the row of each in ``table``.
 
-    ``answer`` has the columns of ``Model.predict``; a cell that was measured stands for itself.
+    ``table``: described questions, ``answer`` has the columns of ``Model.predict``. A cell that
+    was measured stands for itself unless ``as_fitted``.
     """
     seconds = answer["seconds_p50"].to_numpy(dtype=float)
     launch = answer["launch_s"].to_numpy(dtype=float)
-    unmeasured = ~np.isfinite(answer["measured_median_s"].to_numpy(dtype=float))
+    unmeasured = as_fitted | ~np.isfinite(answer["measured_median_s"].to_numpy(dtype=float))
     chosen = np.flatnonzero(unmeasured & (launch > _LAUNCH_SHARE * seconds))
     rows, params = [], []
-    questions = asked[["workload", "case", "params"]].iloc[chosen]
+    questions = table[["workload", "case", "params"]].iloc[chosen]
     for row, question in zip(chosen, questions.itertuples(index=False, name=None), strict=True):
         smaller = _smaller(*question)
         rows += [row] * len(smaller)
         params += smaller
     at = np.array(rows, dtype=np.intp)
-    return asked.iloc[at].assign(params=pd.Series(params, dtype=object).to_numpy()), at
+    keys = [*CELL_COLUMNS, "params"]
+    return table[keys].iloc[at].assign(params=pd.Series(params, dtype=object).to_numpy()), at
 
 
 def lifted(answer: pd.DataFrame, smaller: pd.DataFrame, rows: Indices) -> pd.DataFrame:
