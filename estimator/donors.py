@@ -145,7 +145,7 @@ class Donors:
                 return "a GPU's data sheet tells nothing of a CPU; name a measured machine or a CPU"
             return f"it has no {'GPU' if device == 'cuda' else 'CPU'} that is known"
         if not target.is_fixed(device):
-            return f"the provider does not fix which processor it is ({target.label})"
+            return "the provider does not fix which processor it is"
         if self.of(target, device):
             return ""
         kind = "GPU" if device == "cuda" else "CPU"
