@@ -129,7 +129,8 @@ def own_cells(data: Path) -> pd.DataFrame:
     awkward = table[["awkward", "awkward_memory"]].to_numpy(dtype=float)
     known = known[(awkward == 0.0).all(axis=1)]
     key = ["gpu", "operation", "mode", "params_key"]
-    return known.groupby(key, as_index=False).median(numeric_only=True)
+    medians: pd.DataFrame = known.groupby(key, as_index=False).median(numeric_only=True)
+    return medians
 
 
 def derive(cells: pd.DataFrame, fewest: int, source: str) -> list[dict[str, object]]:
