@@ -226,8 +226,8 @@ def unknown_machine(name: str, measured: Mapping[str, str]) -> str:
     guesses = near(name, known)
     hint = f"did you mean {', '.join(guesses)}? " if guesses else ""
     return (
-        f"machine {name!r} is not measured and is no GPU, CPU or instance of the catalogues; "
-        f"{hint}choose one of {listed}"
+        f"machine {name!r} is not measured; {hint}choose one of {listed}, or a GPU or CPU of "
+        "data/hardware.csv, or an instance of data/instances.csv"
     )
 
 
