@@ -15,6 +15,7 @@ OPERATIONS = [
     ("matmul", "square", {"n": 65}, "float32"),
     ("matmul", "skinny", {"m": 65, "n": 12, "k": 130}, "float32"),
     ("matmul", "batched", {"batch": 3, "n": 33}, "float32"),
+    ("matmul", "batched", {"batch": 3, "m": 5, "n": 17, "k": 40}, "float32"),
     ("elementwise", "add", {"n": 1001}, "float64"),
     ("elementwise", "add", {"n": 1001}, "float32"),
     ("elementwise", "triad", {"n": 1001}, "float32"),

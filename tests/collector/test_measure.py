@@ -25,6 +25,8 @@ CACHE_BYTES = 100_000
 SMALL = [
     ("numpy", "matmul", "square", {"n": 20}, "float64"),
     ("torch", "matmul", "batched", {"batch": 2, "n": 8}, "bfloat16"),
+    ("numpy", "matmul", "batched", {"batch": 4, "m": 1, "n": 31, "k": 9}, "float32"),
+    ("jax", "matmul", "batched", {"batch": 4, "m": 6, "n": 31, "k": 9}, "float32"),
     ("numpy", "elementwise", "triad", {"n": 1000}, "float32"),
     ("torch", "elementwise", "tanh", {"n": 1000}, "float64"),
     ("numba", "elementwise", "polynomial", {"n": 1000}, "float32"),

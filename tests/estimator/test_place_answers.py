@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.errors import SelectionError
+from collector.errors import EstimateError, SelectionError
 from estimator.breakeven import Place
 from estimator.cli import main
 from estimator.dataset import empty_machines
 from estimator.fair_pair import fair_pair, faster_than, reasons_in_short
+from estimator.instances import read_instances
+from estimator.job_timings import instance_timings
 from estimator.memory import memories, memory_of
 from estimator.pair_answers import compare_places
 from estimator.place_answers import (
@@ -268,3 +270,43 @@ def test_the_command_says_why_nothing_fits(dataset, capsys):
     line = ["pays", "matmul", "--param", "n=1000000", "--dtype", "float32", "--data", str(dataset)]
     assert main(line) == 2
     assert "needs about" in capsys.readouterr().err
+
+
+def test_an_answer_is_for_the_shape_that_was_asked_and_not_for_a_cube(known):
+    model, _ = known
+    shape = (("batch", 64), ("m", 64), ("n", 2048), ("k", 64))
+    asked = replace(QUESTION, case="batched", given=shape, gpu_mode="hot")
+    cube = replace(asked, given=(("batch", 64), ("n", 2048)))
+    one, other = (answer_places(model, question).table for question in (asked, cube))
+    assert asked.params == dict(shape)
+    on_gpu = [table.loc[table["device"] == "cuda", "seconds_p50"].min() for table in (one, other)]
+    assert 100.0 < on_gpu[1] / on_gpu[0] < 1100.0  # 1024 times the work, beside a launch
+
+
+def test_predict_pays_and_cost_give_one_reason(known):
+    """The element type was measured nowhere: each of them says so, and what was."""
+    model, machine = known
+    why = "elementwise was not measured with dtype 'float16'"
+    asked = PlaceQuestion("elementwise", "add", (("n", 1000),), "float16")
+    refused = answer_places(model, asked).refused
+    assert set(refused["device"]) == {"cpu", "cuda"}
+    assert refused["reason"].str.startswith(why).all()
+    assert refused["reason"].str.contains("it has .*float32").all()
+    question = {"workload": "elementwise", "case": "add", "params": {"n": 1000}, "dtype": "float16"}
+    instances = [one for one in read_instances() if one.gpu.startswith("H200")]
+    timings = instance_timings(model, instances, question)
+    assert timings["excluded"].str.startswith(why).all()
+    cell = {**question, "machine_id": machine, "device": "cuda", "backend": "torch"}
+    with pytest.raises(EstimateError, match=why):
+        model.predict(pd.DataFrame([cell]))
+
+
+def test_a_place_that_is_tight_answers_with_a_warning(known):
+    model, _ = known
+    needed = memory_of(model, find_places(model, QUESTION).iloc[-1].to_dict()).needed
+    room = 0.5 * (needed.bytes + needed.upper_bytes)
+    tight = replace(model, machines=model.machines.assign(gpu_memory_bytes=room))
+    table = answer_places(tight, QUESTION).table
+    on_gpu = table["device"] == "cuda"
+    assert table.loc[on_gpu, "memory_warning"].str.startswith("may not fit its memory").all()
+    assert (table.loc[~on_gpu, "memory_warning"] == "").all()

@@ -244,3 +244,22 @@ def test_a_faster_place_that_is_less_well_known_is_told() -> None:
         "fast (beyond measured sizes; fitted to 1 measured cell)."
     )
     assert faster_text(table, (table.iloc[2], table.iloc[0])) == ""
+
+
+@pytest.mark.parametrize(
+    ("query", "shape"),
+    [
+        ({"job_batched_batch": 8, "job_batched_n": 128}, "batch=8 m=128 n=128 k=128"),
+        (
+            {"job_batched_batch": 8, "job_batched_m": 64, "job_batched_n": 64}
+            | {"job_batched_k": 256},
+            "batch=8 m=64 n=64 k=256",
+        ),
+    ],
+)
+def test_a_link_with_the_size_of_a_batch_alone_still_means_squares(
+    open_page: OpenPage, query: dict[str, int], shape: str
+) -> None:
+    app = open_page("estimate", job_case="batched", **query)
+    wanted = " ".join(f"--param {part}" for part in shape.split())
+    assert any(wanted in block.value for block in app.code)
