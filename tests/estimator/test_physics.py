@@ -86,7 +86,7 @@ def test_an_answer_is_finite_and_its_ends_are_in_order(on_gpus, on_cpus):
 
 def test_a_smaller_card_of_a_chip_is_never_ranked_above_its_bigger_sister(on_gpus):
     keys = [name for name in SHAPE if name != "machine_id"]
-    by_name = {name: rows for name, rows in on_gpus.groupby("machine_id")}
+    by_name = {str(name): rows for name, rows in on_gpus.groupby("machine_id")}
     compared = 0
     for name, gpu in GPUS.items():
         for sister in bigger_sisters(gpu):
