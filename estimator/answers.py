@@ -26,6 +26,10 @@ class Answers:
     n: Counts
     probes: Counts
 
+    def first(self, count: int) -> Answers:
+        """Those of the first cells."""
+        return Answers(*(values[:count] for values in vars(self).values()))
+
     @property
     def known(self) -> Flags:
         known: Flags = np.isfinite(self.log_seconds)

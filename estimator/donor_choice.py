@@ -13,7 +13,7 @@ from estimator.donors import Donors
 from estimator.effects import PARTS
 from estimator.intervals import NORMAL_95
 from estimator.machine_facts import FEW_CELLS, MachineFacts
-from estimator.sisters import not_above_sisters
+from estimator.sisters import not_above, sisters_of
 
 _MOST_ROWS = 20_000  # put to donors at once
 
@@ -36,8 +36,13 @@ def with_donors(donors: Donors, asked: pd.DataFrame, answer: pd.DataFrame) -> pd
         part = asked.iloc[places]
         which, machines = pd.factorize(part["machine_id"])
         targets = [donors.target(str(machine)) for machine in machines]
-        found = donors.answers(targets, which, part)
-        found = not_above_sisters(donors, targets, which, part, found)
+        sisters, count = sisters_of(targets, which, part), len(part)
+        every = donors.answers(
+            [*targets, *sisters.machines],
+            np.concatenate([which, len(targets) + sisters.which]),
+            part.iloc[np.concatenate([np.arange(count), sisters.rows])],
+        )
+        found = not_above(sisters, every.first(count), every.log_seconds[count:])
         pairs = zip(which.tolist(), part["device"], strict=True)
         few = np.array([_is_few(targets[machine], device) for machine, device in pairs])
         better = found.known & (few | ~(deviation_of(answer.iloc[places]) <= found.deviation))

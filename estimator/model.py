@@ -15,6 +15,7 @@ from collector.errors import SelectionError
 from estimator.blas import one_blas_thread
 from estimator.bounds import bounded, least_seconds
 from estimator.dataset import CELL_COLUMNS
+from estimator.donor_cells import PARAMS
 from estimator.donor_choice import with_donors
 from estimator.donors import Donors
 from estimator.effect_spread import Differences
@@ -277,11 +278,15 @@ class Model:
         of a cell that was measured has that measurement in it. No larger work is faster
         (``monotone``); a measured cell stands for itself unless ``as_fitted``.
         """
+        # donors answer the same for each of their targets
+        codes = table.groupby([*CELL_COLUMNS, PARAMS], sort=False, dropna=False).ngroup()
+        _, first = np.unique(codes.to_numpy(), return_index=True)
+        table = table.iloc[first].reset_index(drop=True)
         answer = self._each_alone(table)
         smaller, rows = smaller_versions(table, answer, as_fitted)
         if len(rows):
             answer = lifted(answer, self._each_alone(self.donors.table(smaller)), rows)
-        return answer
+        return answer.iloc[codes.to_numpy()].reset_index(drop=True)
 
     def _each_alone(self, table: pd.DataFrame) -> pd.DataFrame:
         points = predict_points(self.fit, table)

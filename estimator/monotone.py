@@ -20,7 +20,7 @@ from estimator.dataset import CELL_COLUMNS
 from estimator.effects import PARTS
 from estimator.kernel_model import Array, Indices
 
-_PARTS_OF_WHOLE = (2, 4, 8, 16, 32, 64, 256)
+_PARTS_OF_WHOLE = (2, 4, 8, 16, 64)
 #: Share of the launch from which an answer is held against smaller ones: what is mostly work
 #: grows faster than corrections fall. A choice: fewer than one answer in a thousand beyond it
 #: falls by more than 1 % (``tests/estimator/test_physics.py``).
@@ -69,7 +69,9 @@ def _smaller(workload: str, case: str, params: Mapping[str, Any]) -> list[dict[s
         return []
     value = int(given[name])
     smaller = [{**given, name: value // part} for part in _PARTS_OF_WHOLE if value >= part]
-    return [params for params in smaller if _is_allowed(workload, case, params)]
+    while smaller and not _is_allowed(workload, case, smaller[-1]):
+        smaller.pop()
+    return smaller
 
 
 def _is_allowed(workload: str, case: str, params: Mapping[str, int]) -> bool:

@@ -8,7 +8,7 @@ chance fill fewer multiprocessors better; neither makes the smaller card the fas
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -16,9 +16,9 @@ import pandas as pd
 
 from estimator.answers import Answers
 from estimator.donor_pairs import Indices
-from estimator.donors import Donors
 from estimator.hardware import shipped_hardware
 from estimator.hardware_specs import GpuSpec
+from estimator.kernel_model import Array
 from estimator.machine_facts import MachineFacts, facts_of_name
 
 _RATES = (
@@ -46,33 +46,39 @@ def _is_bigger(card: GpuSpec, than: GpuSpec) -> bool:
     return min(ratios, default=1.0) > 1.0 - _ROUNDING and max(ratios, default=1.0) > 1.0 + _ROUNDING
 
 
-def not_above_sisters(
-    donors: Donors,
-    targets: Sequence[MachineFacts],
-    which: Indices,
-    asked: pd.DataFrame,
-    found: Answers,
-) -> Answers:
-    """Answers for cells of ``targets[which[i]]``, none faster than those of its bigger sisters.
+@dataclass(frozen=True)
+class Sisters:
+    """Questions of GPUs without a cell of their own, asked again of their bigger sisters.
 
-    Of GPUs without a cell of their own; ``asked`` are described questions.
+    ``machines`` are the sisters, ``rows`` (s,) places in the questions and ``which`` (s,) in
+    ``machines``.
     """
+
+    machines: tuple[MachineFacts, ...]
+    rows: Indices
+    which: Indices
+
+
+def sisters_of(targets: Sequence[MachineFacts], which: Indices, asked: pd.DataFrame) -> Sisters:
+    """The sisters of ``targets[which[i]]`` for those questions that are of a GPU."""
     on_gpu = (asked["device"] == "cuda").to_numpy()
-    rows, places, sisters = [], [], dict[str, int]()
+    rows, places = [np.zeros(0, dtype=np.intp)], [np.zeros(0, dtype=np.intp)]
+    names: dict[str, int] = {}
     for number, target in enumerate(targets):
         if target.gpu is None or target.cells.get("cuda", 0):
             continue
         here = np.flatnonzero(on_gpu & (which == number))
         for sister in bigger_sisters(target.gpu) if len(here) else ():
-            place = sisters.setdefault(sister.name, len(sisters))
+            place = names.setdefault(sister.name, len(names))
             rows.append(here)
             places.append(np.full(len(here), place))
-    if not rows:
-        return found
-    at = np.concatenate(rows)
-    facts = [named for name in sisters if (named := facts_of_name(name)) is not None]
-    theirs = donors.answers(facts, np.concatenate(places), asked.iloc[at])
-    slower = found.log_seconds.copy()
-    np.fmax.at(slower, at, np.where(np.isfinite(slower[at]), theirs.log_seconds, np.nan))
+    machines = tuple(facts for name in names if (facts := facts_of_name(name)) is not None)
+    return Sisters(machines, np.concatenate(rows), np.concatenate(places))
+
+
+def not_above(sisters: Sisters, found: Answers, theirs: Array) -> Answers:
+    """Answers none of which is faster than the log seconds of its sisters, ``theirs`` (s,)."""
+    slower, at = found.log_seconds.copy(), sisters.rows
+    np.fmax.at(slower, at, np.where(np.isfinite(slower[at]), theirs, np.nan))
     factor = np.exp(slower - found.log_seconds)
     return replace(found, log_seconds=slower, parts=found.parts * factor[:, None])
