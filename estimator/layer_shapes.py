@@ -35,9 +35,6 @@ _HEAD_STEP = {2: 32, 4: 64, 8: 1}
 #: the row (a choice, from the residuals of an H200).
 _BLOCK_STEPS = 2500.0
 
-#: Fewer rows leave multiprocessors idle (data centre GPUs have 108 to 160 of them).
-_FEW_ROWS = 128
-
 #: torch's sum of so many elements needs one block; blocks of a longer one wait for each other
 #: (a choice: on an H200 the step lies between 10,000 and 25,000 elements).
 _ONE_BLOCK = 2**14
@@ -167,8 +164,8 @@ def reduction_shape(asked: Question, params: Mapping[str, Floats]) -> Shape:
     """Sums stream; softmax and layer norm as formulas read their intermediate results again.
 
     Of the eight arrays that a formula moves three are alive at a time. On a GPU rows are the
-    width of torch's layer norm: each has a block of threads, which takes time to start. Awkward:
-    rows that it cannot load four elements at a time, and for softmax too few rows.
+    width of torch's kernels: each has a block of threads (of softmax a warp or a block), which
+    takes time to start. Awkward: rows that layer norm cannot load four elements at a time.
     """
     gpu, torch = asked.device == "cuda", asked.backend == "torch"
     if asked.case == "sum":
@@ -183,8 +180,9 @@ def reduction_shape(asked: Question, params: Mapping[str, Floats]) -> Shape:
         if torch and asked.case == "layer_norm":
             steps = rows * _BLOCK_STEPS
             return Shape(width=rows, steps=steps, awkward=(cols % 4 > 0).astype(float))
-        idle = (not formula) & (rows < _FEW_ROWS)
-        return Shape(awkward=idle.astype(float), distinct=distinct)
+        if torch:  # a block or a warp of threads for each row
+            return Shape(width=rows, distinct=distinct)
+        return Shape(distinct=distinct)
     block = rows * cols * ITEM_BYTES[asked.dtype]
     return Shape(distinct=distinct, fresh=(3.0 if formula else 1.0) * block, block=block)
 

@@ -3,7 +3,7 @@
 A correction by measured neighbours may fall where the formula hardly rises, as for operations so
 short that their launch is most of the time, and a step between two forms of a kernel may go down.
 A machine's own estimate is therefore the largest of its own and those for a half, a quarter and so
-on of its first parameter: of n, of a batch, of rows.
+on of the parameter by which the work grows: of n, of a batch, of rows.
 """
 
 from __future__ import annotations
@@ -51,20 +51,42 @@ def smaller_versions(
 
 
 def lifted(answer: pd.DataFrame, smaller: pd.DataFrame, rows: Indices) -> pd.DataFrame:
-    """Answers none of which is faster than those of its smaller versions; all ends move alike."""
+    """Answers none of which is faster than those of its smaller versions.
+
+    All ends of an interval move alike; the parts are those of the version that takes longest, as
+    another machine is to take the longest on that one too.
+    """
     seconds = answer["seconds_p50"].to_numpy(dtype=float)
-    least: Array = seconds.copy()
-    np.fmax.at(least, rows, smaller["seconds_p50"].to_numpy(dtype=float))
-    with np.errstate(invalid="ignore"):
-        factor = least / seconds
-    names = ["seconds_p5", "seconds_p50", "seconds_p95", *(f"{part}_s" for part in PARTS)]
-    return answer.assign(**{name: answer[name] * factor for name in names})
+    theirs = smaller["seconds_p50"].to_numpy(dtype=float)
+    order = np.argsort(np.nan_to_num(theirs, nan=-np.inf), kind="stable")
+    longest = np.full(len(answer), -1)
+    longest[rows[order]] = order  # the last one written
+    at = np.flatnonzero((longest >= 0) & (np.where(longest >= 0, theirs[longest], 0.0) > seconds))
+    if not len(at):
+        return answer
+    by = longest[at]
+    columns = {}
+    for part in PARTS:
+        seconds_of = answer[f"{part}_s"].to_numpy(dtype=float).copy()
+        seconds_of[at] = smaller[f"{part}_s"].to_numpy(dtype=float)[by]
+        columns[f"{part}_s"] = seconds_of
+    factor: Array = np.ones(len(answer))
+    factor[at] = theirs[by] / seconds[at]
+    for end in ("p5", "p50", "p95"):
+        columns[f"seconds_{end}"] = answer[f"seconds_{end}"].to_numpy(dtype=float) * factor
+    return answer.assign(**columns)
+
+
+def size_parameter(signature: Mapping[str, int | None]) -> str | None:
+    """The parameter by which work of one shape grows: a count of rows taken, else the first."""
+    names = [name for name, default in signature.items() if default is None]
+    return "count" if "count" in names else next(iter(names), None)
 
 
 def _smaller(workload: str, case: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
     signature = get_workload(workload).signatures[case]
     given = {name: params[name] for name in signature if name in params}
-    name = next((name for name, default in signature.items() if default is None), None)
+    name = size_parameter(signature)
     if name is None or len(given) < len(params):  # canonical parameters hang together
         return []
     value = int(given[name])

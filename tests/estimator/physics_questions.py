@@ -13,6 +13,7 @@ from collector.errors import BreakevenError
 from collector.workloads import FAMILIES, get_workload
 from estimator.forms import check_forms
 from estimator.hardware_specs import MATRIX_WORKLOADS, CpuSpec, GpuSpec
+from estimator.monotone import size_parameter
 
 #: Work counts of these are not bytes between a device and its memory.
 NO_BYTES = ("launch", "transfer", "scatter_add", "python_loop")
@@ -20,7 +21,7 @@ SHAPE = ["machine_id", "workload", "case", "dtype", "math_mode", "backend", "mod
 
 
 def questions(model, backend: str, device: str, modes: tuple[str, ...], steps) -> pd.DataFrame:
-    """Each case of each family in each type, the first parameter doubled ``steps`` times."""
+    """Each case of each family in each type, its size doubled ``steps`` times."""
     rows = []
     for family in FAMILIES.values():
         if family.name == "anchor":
@@ -28,7 +29,7 @@ def questions(model, backend: str, device: str, modes: tuple[str, ...], steps) -
         grid = [p for suite in ("standard", "full") for p in family.grid(suite, backend, device)]
         for case, signature in family.signatures.items():
             points = [dict(point.params) for point in grid if point.case == case]
-            names = [name for name, default in signature.items() if default is None]
+            grows = size_parameter(signature)
             if not points:
                 continue
             base = points[len(points) // 2]
@@ -37,10 +38,10 @@ def questions(model, backend: str, device: str, modes: tuple[str, ...], steps) -
                 kind |= {"math_mode": math_mode, "backend": backend, "device": device}
                 if not _has_form(model, {**kind, "params": base}):
                     continue
-                for step in steps if names else (0,):
+                for step in steps if grows else (0,):
                     params = dict(base)
-                    if names:
-                        params[names[0]] = max(1, round(params[names[0]] * 2.0**step))
+                    if grows:
+                        params[grows] = max(1, round(params[grows] * 2.0**step))
                     try:
                         family.complete(case, params)
                     except BreakevenError:
@@ -70,7 +71,9 @@ def with_work(asked: pd.DataFrame) -> pd.DataFrame:
         full = (*key, tuple(sorted(params.items())))
         if full not in counts:
             workload, case, dtype, backend, device, mode = key
-            work = get_workload(workload).call_work(case, params, dtype, backend, device, mode)
+            family = get_workload(workload)
+            complete = family.complete(case, params)
+            work = family.call_work(case, complete, dtype, backend, device, mode)
             counts[full] = float(work.flop_count), float(work.bytes_read + work.bytes_written)
         rows.append(counts[full])
     return asked.assign(flop=[flop for flop, _ in rows], moved=[moved for _, moved in rows])

