@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from estimator.answers import Answers, Flags
+from estimator.answers import Answers
 from estimator.dataset import CELL_COLUMNS
 from estimator.effects import PARTS
 from estimator.features import describe
@@ -46,7 +46,6 @@ class Cells:
         count = len(known)
         self._done = np.zeros(count, dtype=bool)
         self._deviation, self._parts = np.full(count, np.nan), np.full((count, 4), np.nan)
-        self._fitted = np.full(count, np.nan)
         self._rows = np.zeros(count, dtype=np.int64)
 
     @cached_property
@@ -114,11 +113,8 @@ class Cells:
         params = pd.Series([dict(key) for key in self._keys.iloc[rows]], dtype=object)
         return self.table(chosen.assign(params=params)).assign(log_seconds=chosen["log_seconds"])
 
-    def answers(self, rows: Indices, as_fitted: Flags) -> Answers:
-        """Rows of ``measured`` (n,), -1 for none: times, and parts as the fit splits them.
-
-        ``as_fitted`` (n,): by the fit instead of the measurement.
-        """
+    def answers(self, rows: Indices) -> Answers:
+        """Rows of ``measured`` (n,), -1 for none: times, and parts as the fit splits them."""
         new = np.unique(rows[rows >= 0])
         new = new[~self._done[new]]
         if len(new):
@@ -127,27 +123,23 @@ class Cells:
         # -1 would be the last row: an empty table has none
         at = np.where(here, rows, 0) if len(self._done) else np.zeros(0, dtype=np.intp)
         times = self.measured["log_seconds"].to_numpy(dtype=float)
-        smooth = as_fitted & np.isfinite(self._fitted[at])
-        seconds = np.where(smooth, self._fitted[at], times[at])
-        scale = np.exp(seconds - times[at])
         return Answers(
-            np.where(here, seconds, np.nan),
+            np.where(here, times[at], np.nan),
             np.where(here, self._deviation[at], np.nan),
-            np.where(here[:, None], self._parts[at] * scale[:, None], np.nan),
+            np.where(here[:, None], self._parts[at], np.nan),
             np.where(here, self._rows[at], 0),
             nothing,
         )
 
     def _work_out(self, rows: Indices) -> None:
         table = self.described(rows)
-        estimate = self._model.own_estimates(table, as_fitted=True)
+        estimate = self._model.own_estimates(table, alone=True)
         seconds = estimate["seconds_p50"].to_numpy(dtype=float)
         parts = estimate[[f"{part}_s" for part in PARTS]].to_numpy(dtype=float)
         times = table["log_seconds"].to_numpy(dtype=float)
         runs = self._model.spread.of("runs", kinds_of_cells(table), table["workload"])
         with np.errstate(invalid="ignore"):
             self._parts[rows] = parts * (np.exp(times) / seconds)[:, None]
-            self._fitted[rows] = np.log(seconds)
         self._deviation[rows] = np.fmin(deviation_of(estimate), runs)
         self._rows[rows] = estimate["n_fit"].to_numpy(dtype=np.int64)
         self._done[rows] = True

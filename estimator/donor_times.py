@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,10 @@ from estimator.profile_answers import PUBLISHED_WORKLOADS, profile_parts
 
 if TYPE_CHECKING:
     from estimator.donors import Donors
+
+#: What times are for: an answer to a question; to compare with what the target measured itself;
+#: or the latter, where the donor measured that very cell too (NaN elsewhere).
+Use = Literal["answer", "compare", "measured"]
 
 #: Stands for published profiles (``profile_answers``) where no GPU was measured.
 PUBLISHED = "published kernels"
@@ -60,23 +64,23 @@ class ScaledTimes:
 
 
 def scaled_times(
-    donors: Donors, pairs: Pairs, asked: pd.DataFrame, *, measured_only: bool = False
+    donors: Donors, pairs: Pairs, asked: pd.DataFrame, use: Use = "answer"
 ) -> ScaledTimes:
     """Each donor's times of its target's cells, scaled by data sheets.
 
     ``asked``: described questions, a row for each of ``pairs``. A number of threads between two
-    of the donor's is answered by both, in logarithms. ``measured_only``: not by the donor's fit.
+    of the donor's is answered by both, in logarithms.
     """
     profiles = pairs.each(lambda _, donor: donor.machine_id == PUBLISHED, bool)
     if profiles.all():
         return _by_profiles(donors, pairs, asked)
     if profiles.any():
-        return _both(donors, pairs, asked, profiles, measured_only)
+        return _both(donors, pairs, asked, profiles, use)
     below, above, weight = _threads_of(donors, pairs, asked)
     count, between = len(asked), np.flatnonzero(weight > 0.0)
     rows = np.append(np.arange(count), between)
     put = np.append(below, above[between])
-    both = _put(donors, pairs.take(rows), asked.iloc[rows], put, measured_only)
+    both = _put(donors, pairs.take(rows), asked.iloc[rows], put, use)
     one, two = both.take(slice(0, count)), both.take(slice(count, None))
     share = weight[between]
     log_seconds, deviation, parts = one.log_seconds, one.deviation, one.parts
@@ -115,14 +119,11 @@ def _doubted(times: ScaledTimes, pairs: Pairs, below: Array, above: Array) -> Sc
 
 
 def _both(
-    donors: Donors, pairs: Pairs, asked: pd.DataFrame, profiles: Flags, measured_only: bool
+    donors: Donors, pairs: Pairs, asked: pd.DataFrame, profiles: Flags, use: Use
 ) -> ScaledTimes:
     """Rows of which some are answered by published profiles and some by machines."""
     rows = [np.flatnonzero(profiles), np.flatnonzero(~profiles)]
-    of = [
-        scaled_times(donors, pairs.take(at), asked.iloc[at], measured_only=measured_only)
-        for at in rows
-    ]
+    of = [scaled_times(donors, pairs.take(at), asked.iloc[at], use) for at in rows]
     back = np.argsort(np.concatenate(rows))
     log_seconds, deviation, parts, counts = (
         np.concatenate([getattr(times, name) for times in of])[back]
@@ -133,7 +134,11 @@ def _both(
 
 
 def _put(
-    donors: Donors, pairs: Pairs, asked: pd.DataFrame, put: Array, measured_only: bool
+    donors: Donors,
+    pairs: Pairs,
+    asked: pd.DataFrame,
+    put: Array,
+    use: Use,
 ) -> ScaledTimes:
     """Times of the questions put to the donors with ``put`` (n,) threads."""
     table = donors.cells.put_to(pairs.donors, asked, put)
@@ -142,7 +147,7 @@ def _put(
         cpu_rows(table["device"]),
         *(pairs.each(partial(_differs, device)) for device in ("cpu", "cuda")),
     )
-    own = own_answers(donors, table, (unlike > 0.0) & (not measured_only), measured_only)
+    own = own_answers(donors, table, (unlike > 0.0) & (use == "answer"), use)
     here = table.assign(threads=asked["threads"].to_numpy())
     ratios, deviations = np.ones((len(table), 4)), np.zeros((len(table), 4))
     cpu = cpu_rows(table["device"])
@@ -171,19 +176,17 @@ def _put(
     return ScaledTimes(own.log_seconds + scale, deviation, parts, own.n, here)
 
 
-def own_answers(
-    donors: Donors, table: pd.DataFrame, as_fitted: Flags, measured_only: bool = False
-) -> Answers:
+def own_answers(donors: Donors, table: pd.DataFrame, as_fitted: Flags, use: Use) -> Answers:
     """What machines say of their own cells: the measurement of that very cell, else the fit.
 
-    ``table``: described questions (``Donors.table``). ``as_fitted`` (n,): the fit in any case;
-    ``measured_only``: NaN where nothing was measured.
+    ``table``: described questions (``Donors.table``). ``as_fitted`` (n,): the fit in any case.
     """
-    found = donors.cells.places.find(table)
-    answers, rest = donors.cells.answers(found, as_fitted), np.flatnonzero(found < 0)
-    if measured_only or not len(rest):
+    found = np.where(as_fitted, -1, donors.cells.places.find(table))
+    answers, rest = donors.cells.answers(found), np.flatnonzero(found < 0)
+    if use == "measured" or not len(rest):
         return answers
-    estimate = donors.model.own_estimates(table.iloc[rest].reset_index(drop=True))
+    asked = table.iloc[rest].reset_index(drop=True)
+    estimate = donors.model.own_estimates(asked, as_fitted=True, alone=use == "compare")
     seconds = estimate["seconds_p50"].to_numpy(dtype=float)
     answers.log_seconds[rest] = np.log(seconds)
     answers.deviation[rest] = deviation_of(estimate)

@@ -248,7 +248,7 @@ class Donors:
             mine = mine[np.linspace(0, len(mine) - 1, most).astype(int)]
         table = self.cells.described(mine)
         pairs = Pairs.one(target, donor, len(mine))
-        times = scaled_times(self, pairs, table, measured_only=measured_only)
+        times = scaled_times(self, pairs, table, "measured" if measured_only else "compare")
         rows = np.flatnonzero(np.isfinite(times.log_seconds))
         if len(rows) > most:
             rows = rows[np.linspace(0, len(rows) - 1, most).astype(int)]

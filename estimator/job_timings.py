@@ -190,6 +190,8 @@ def _answer(
     """Raises EstimateError with the reason why the instance cannot be timed."""
     target = targets[instance.key]
     spec = _spec(instance)
+    if isinstance(spec, CpuSpec) and not is_fixed(spec.architecture):
+        raise EstimateError(f"the provider does not fix which processor it is ({spec.name})")
     if target is None or spec is None:
         raise EstimateError(why_unknown(instance.provider, instance.instance))
     name, device = target

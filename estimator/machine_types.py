@@ -31,6 +31,7 @@ _RANKS = {
     **dict.fromkeys(WELL_KNOWN, 0),
     **{"extrapolated": 1, "probed": 2, "new_workload": 2, "same_cores": 3, "from_specs": 3},
 }
+_KEYS = ("machine_id", "device", "workload", "backend")
 _LEAST_WIDTH = 1e-3  # of an interval, in logarithms, that a weight is made of
 
 
@@ -59,16 +60,18 @@ class MachineTypes:
         known = self._model.labels.get(str(name))
         return str(name) if known is None else f"{known} ({str(name)[:8]})"
 
-    def boxes_of(self, name: str, device: str = "", workload: str = "") -> tuple[str, ...]:
+    def boxes_of(
+        self, name: str, device: str = "", workload: str = "", backend: str = ""
+    ) -> tuple[str, ...]:
         """The boxes that answer for a name: itself, or those of the type that measured most.
 
-        Those that measured the family on the device; else those that measured anything on it;
-        else all of the type.
+        Those that measured the family on the device with the library; else with any; else those
+        that measured anything on it; else all of the type.
         """
         one = self.types.get(name)
         if one is None:
             return (name,)
-        for key in ((device, workload), (device, "")):
+        for key in ((device, workload, backend), (device, workload, ""), (device, "", "")):
             counts = self._counts.get(key, {})
             able = [box for box in one.boxes if counts.get(box, 0)]
             if able:
@@ -77,7 +80,7 @@ class MachineTypes:
 
     def on_boxes(self, cells: pd.DataFrame) -> pd.DataFrame:
         """The cells with a box in place of each type: the one that measured most there."""
-        keys = cells[["machine_id", "device", "workload"]].astype(str)
+        keys = cells[list(_KEYS)].astype(str)
         found = [self.boxes_of(*key)[0] for key in keys.itertuples(index=False, name=None)]
         return cells.assign(machine_id=found)
 
@@ -116,15 +119,16 @@ class MachineTypes:
         return list(found)
 
     @cached_property
-    def _counts(self) -> dict[tuple[str, str], dict[str, int]]:
-        """(device, family or "") -> box -> measured cells."""
-        found: dict[tuple[str, str], dict[str, int]] = {}
-        measured = self._model.measured
-        sizes = measured.groupby(["device", "workload", "machine_id"], as_index=False).size()
-        for device, workload, box, count in sizes.itertuples(index=False, name=None):
-            for key in ((str(device), str(workload)), (str(device), "")):
+    def _counts(self) -> dict[tuple[str, str, str], dict[str, int]]:
+        """(device, family or "", library or "") -> box -> measured cells."""
+        found: dict[tuple[str, str, str], dict[str, int]] = {}
+        keys = ["device", "workload", "backend", "machine_id"]
+        sizes = self._model.measured.groupby(keys, as_index=False).size()
+        for *names, count in sizes.itertuples(index=False, name=None):
+            device, workload, backend, box = map(str, names)
+            for key in ((device, workload, backend), (device, workload, ""), (device, "", "")):
                 counts = found.setdefault(key, {})
-                counts[str(box)] = counts.get(str(box), 0) + int(count)
+                counts[box] = counts.get(box, 0) + int(count)
         return found
 
 
@@ -144,7 +148,7 @@ def ask(
     if cells.empty:
         return model.predict(cells, strict=strict).assign(boxes=0)
     types = model.types
-    keys = cells[["machine_id", "device", "workload"]].astype(str)
+    keys = cells[list(_KEYS)].astype(str)
     spoken = [types.boxes_of(*key) for key in keys.itertuples(index=False, name=None)]
     place = np.repeat(np.arange(len(cells)), [len(boxes) for boxes in spoken])
     boxes = [box for of_row in spoken for box in of_row]

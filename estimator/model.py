@@ -271,13 +271,18 @@ class Model:
                     f"threads={most:.0f}: {self.label(machine)} has {cores:.0f} cores"
                 )
 
-    def own_estimates(self, table: pd.DataFrame, *, as_fitted: bool = False) -> pd.DataFrame:
+    def own_estimates(
+        self, table: pd.DataFrame, *, as_fitted: bool = False, alone: bool = False
+    ) -> pd.DataFrame:
         """What the machines' own groups say of described questions (``Donors.table``).
 
         In the columns of ``predict``; NaN where a machine has no group that answers. The interval
         of a cell that was measured has that measurement in it. No larger work is faster
-        (``monotone``); a measured cell stands for itself unless ``as_fitted``.
+        (``monotone``) unless each is asked for ``alone``; a measured cell stands for itself
+        unless ``as_fitted``.
         """
+        if alone:
+            return self._each_alone(table)
         # donors answer the same for each of their targets
         codes = table.groupby([*CELL_COLUMNS, PARAMS], sort=False, dropna=False).ngroup()
         _, first = np.unique(codes.to_numpy(), return_index=True)

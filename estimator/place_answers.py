@@ -38,6 +38,7 @@ class PlaceQuestion:
     (or hot for copies within a device). ``named`` are types or boxes that somebody asks for: they
     answer through every library, and boxes for themselves; ``each_box``: so does every box, in
     place of its type. ``about`` is that of boxes: a type's interval is of any machine of it.
+    ``only`` leaves out all places but those of some machines, a device, a library (``PLACE``).
     ``sheets`` are names of data/hardware.csv, CPUs with ``sheet_cores`` cores of a socket (None:
     all). ``others`` are machine ids that the model was not fitted to. ``reuse`` is the number of
     calls that share one transfer.
@@ -52,6 +53,7 @@ class PlaceQuestion:
     threads: Threads = "most"
     named: tuple[str, ...] = ()
     each_box: bool = False
+    only: tuple[tuple[str, tuple[str, ...]], ...] = ()
     sheets: tuple[str, ...] = ()
     sheet_cores: int | None = None
     others: tuple[str, ...] = ()
@@ -108,10 +110,12 @@ def answer_places(model: Model, question: PlaceQuestion) -> PlaceAnswers:
 def _silent_devices(model: Model, question: PlaceQuestion, asked: pd.DataFrame) -> pd.DataFrame:
     """Measured machines of a device on which no place was found: ``PLACE`` and reason."""
     rows = []
-    for device in ("cpu", "cuda"):
-        if (asked["device"] == device).any():
+    only = dict(question.only)
+    for device in only.get("device", ("cpu", "cuda")):
+        if (asked["device"] == device).any() or "machine_id" in only:
             continue
         one = {**vars(question), "params": question.params, "device": device}
+        one["backend"] = next(iter(only.get("backend", ())), None)
         one["math_mode"] = "ieee" if device == "cpu" else question.math_mode
         for machine, facts in model.donors.facts.items():
             if facts.cells.get(device, 0):
@@ -169,6 +173,8 @@ def find_places(model: Model, question: PlaceQuestion) -> pd.DataFrame:
         and model.donors.target(model.types.boxes_of(name)[0]).has(library[0])
     ]
     places = pd.concat([places, pd.DataFrame(rows)], ignore_index=True) if rows else places
+    for name, values in question.only:
+        places = places[places[name].isin(values)]
     count = len(places)
     params: Any = [question.params] * count
     on_cpu = places["device"] == "cpu"

@@ -20,8 +20,6 @@ from estimator.defaults import IN_SHORT
 from estimator.names import device_of
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from estimator.commands import Subparsers
     from estimator.memory import Memory
     from estimator.model import Model
@@ -61,8 +59,17 @@ def predict(arguments: argparse.Namespace) -> None:
     model = open_model(arguments)
     machines = None if arguments.machine is None else model.types.find(arguments.machine)
     threads = arguments.threads
+    only = {
+        "machine_id": tuple(machines or ()),
+        "device": (arguments.device,) if arguments.device else (),
+        "backend": (arguments.backend,) if arguments.backend else (),
+    }
     question = place_question(
-        arguments, asked, machines or (), threads="most" if threads is None else threads
+        arguments,
+        asked,
+        machines or (),
+        threads="most" if threads is None else threads,
+        only=tuple((name, values) for name, values in only.items() if values),
     )
     rows = _answers(model, question, arguments, machines)
     memory = [_memory(model, question, row) for row in rows]
@@ -124,26 +131,13 @@ def _answers(
     from estimator.place_answers import answer_places
 
     found = answer_places(model, question)
-    tables = {name: _kept(table, arguments, machines) for name, table in vars(found).items()}
-    if not tables["table"].empty:
-        best = fastest_first(tables["table"]).drop_duplicates(["machine_id", "device"])
+    if not found.table.empty:
+        best = fastest_first(found.table).drop_duplicates(["machine_id", "device"])
         best = best.drop(columns="guessed").sort_values("seconds_p50", kind="stable")
         return [{str(k): v for k, v in row.items()} for row in best.to_dict("records")]
-    if not tables["refused"].empty:
-        raise EstimateError(reasons_in_short(tables["refused"]))
+    if not found.refused.empty:
+        raise EstimateError(reasons_in_short(found.refused))
     return [_alone(model, question, arguments, machines)]
-
-
-def _kept(
-    table: pd.DataFrame, arguments: argparse.Namespace, machines: list[str] | None
-) -> pd.DataFrame:
-    """The rows of the machines, the device and the library that were asked for."""
-    if table.empty:
-        return table
-    for name in ("device", "backend"):
-        value = getattr(arguments, name)
-        table = table if value is None else table[table[name] == value]
-    return table if machines is None else table[table["machine_id"].isin(machines)]
 
 
 def _alone(

@@ -84,7 +84,7 @@ def test_predict_on_a_gpu_known_by_its_data_sheet(capsys, dataset):
         (["predict", *SQUARE, "--backend", "cupy", "--device", "cpu"], "it has"),
         (
             ["predict", "launch", "--case", "empty_kernel"],
-            "no measured machine has launch",
+            "no form of launch empty_kernel",
         ),
         (["predict", "matmul", "--param", "n=8", "--dtype", "int8"], "takes no int8"),
         (["cost", *SQUARE, "--steps", "nan"], "steps"),

@@ -63,7 +63,10 @@ def test_a_question_about_a_type_has_a_wider_interval_and_the_same_median(model)
     own, of_type = model.predict(cells), model.predict(cells, about="type")
     assert np.allclose(own["seconds_p50"], of_type["seconds_p50"])
     assert (of_type["seconds_p95"] > own["seconds_p95"]).all()
-    assert (of_type["seconds_p5"] < own["seconds_p5"]).all()
+    # neither end is faster than the hardware allows: there they are the same
+    lower = of_type["seconds_p5"] < own["seconds_p5"]
+    assert (lower | (of_type["seconds_p5"] == own["seconds_p5"])).all()
+    assert lower.mean() > 0.9
 
 
 def test_a_type_of_one_machine_has_figures_too(model):
