@@ -185,7 +185,7 @@ def fit_kernels(table: pd.DataFrame) -> Fit:
 
 def _of_machines(level: Level, table: pd.DataFrame, keys: tuple[str, ...]) -> Level:
     """A level of types of machines as one of the machines and backends in the table."""
-    _, index = _groups(table, keys)
+    _, index = _groups(table.sort_values("launch_floor_s", kind="stable"), keys)
     found = level.find(index)
     return Level(keys, index, level.theta[found], level.sensitivity[found], level.pull[found])
 

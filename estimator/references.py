@@ -77,12 +77,14 @@ def with_references(table: pd.DataFrame) -> pd.DataFrame:
     # a start that is no kernel (a view) says nothing of what a kernel's costs
     plain = scaled["_launch"].where(scaled["starts"] == 0.0)
     by_device = ~scaled["answer_mode"].isin(HOST_MODES)
-    library = [scaled[name] for name in LIBRARY]
+    # on a CPU emptied caches are no cost of the call: what is cold says nothing of the rest
+    own_mode = scaled["answer_mode"].where(scaled["device"] == "cpu", "")
+    library = [*(scaled[name] for name in LIBRARY), own_mode]
     floor = plain.where(by_device).groupby(library).transform("min")
     floor = floor.fillna(plain.groupby(library).transform("min"))
     floor = floor.fillna(scaled["_launch"].groupby(library).transform("min"))
     # a machine of few rows may have measured nothing that is short
-    sisters = [scaled[name] for name in (*TYPE, "backend")]
+    sisters = [*(scaled[name] for name in (*TYPE, "backend")), own_mode]
     floor = floor.clip(upper=_SISTERS_ROOM * floor.groupby(sisters).transform("min"))
     added = _added_by_mode(scaled.assign(_seconds=seconds))
     # what is left of a time without its starts, where they do not take most of it

@@ -185,7 +185,7 @@ def test_rows_of_a_layer_norm_have_blocks_of_threads_on_a_gpu():
     assert found["flop"] > found["flop_count"]
 
 
-def test_formulas_of_softmax_read_again_and_few_rows_leave_a_gpu_idle():
+def test_formulas_of_softmax_read_again_and_its_rows_are_a_gpus_width():
     params = {"rows": 1000, "cols": 500}
     formula = row("reduction", "softmax", params, backend="numpy")
     assert formula["footprint"] == pytest.approx(formula["bytes"] * 3 / 8)
@@ -194,7 +194,8 @@ def test_formulas_of_softmax_read_again_and_few_rows_leave_a_gpu_idle():
         row("reduction", "softmax", {"rows": rows, "cols": 500}, device="cuda")
         for rows in (8, 1000)
     )
-    assert (few["awkward"], many["awkward"]) == (1.0, 0.0)
+    assert (few["width"], many["width"]) == (8.0, 1000.0)
+    assert few["awkward"] == many["awkward"] == 0.0
 
 
 def test_views_and_optimizer_steps_cost_the_hosts_calls():
