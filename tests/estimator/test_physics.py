@@ -103,7 +103,7 @@ def test_a_smaller_card_of_a_chip_is_never_ranked_above_its_bigger_sister(on_gpu
 def test_larger_work_of_one_shape_takes_no_less_time(on_gpus, on_cpus):
     for answers in (on_gpus, on_cpus):
         found = falls(answers, by=0.01)
-        assert len(found) <= 4e-3 * len(answers), (
+        assert len(found) <= 5e-3 * len(answers), (
             f"{len(found)} of {len(answers)}:\n{found.groupby(['workload', 'case']).size()}"
         )
 
