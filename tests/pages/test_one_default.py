@@ -138,7 +138,8 @@ def test_pages_say_what_the_command_says_and_show_types(
         assert any(one.value.startswith(f"**{openings[0]}") for one in app.markdown)
     options = estimate.dataframe[0].value["Option"]
     on_h200 = options[options.str.startswith("torch cuda")]
-    assert on_h200.tolist() == ["torch cuda · NVIDIA H200, Intel Xeon 16 cores (5 boxes)"]
+    assert len(on_h200) == 1
+    assert re.fullmatch(r"torch cuda · NVIDIA H200, .* \(\d+ boxes\)", on_h200.iloc[0])
 
 
 def test_a_link_to_a_box_is_about_the_box(open_page: OpenPage) -> None:
