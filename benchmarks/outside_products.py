@@ -130,8 +130,8 @@ def report(model: Model, products: pd.DataFrame, kernels: pd.DataFrame, rows: in
             f"{model.fingerprint[:8]}, whose only GPU is the H200: all others are answered from "
             "data sheets. No fit reads these tables, and they are not part of this project: "
             "products from ai-dynamo/aiconfigurator at 095f58a (Apache-2.0, (c) 2025-2026 NVIDIA), "
-            "float32 kernels from sitar-lab/NeuSight at 6945927 (MIT, (c) 2025 Georgia Institute of "
-            "Technology and Microsoft). The profiles of data/gpu_profiles.csv were derived from "
+            "float32 kernels from sitar-lab/NeuSight at 6945927 (MIT, (c) 2025 Georgia Institute "
+            "of Technology and Microsoft). The profiles of data/gpu_profiles.csv were derived from "
             "the latter, but for those of L4 and A100 80GB.\n",
             "## Products in bfloat16, asked as `hot`\n",
             *_table(answered[answered["operation"] == "product"], "gpu"),
