@@ -25,7 +25,7 @@ from estimator.kernel_model import Array
 from estimator.levels import Fit
 from estimator.machine_facts import unknown_machine
 from estimator.matching import Places
-from estimator.monotone import lifted, smaller_versions
+from estimator.monotone import other_sizes, rising
 from estimator.predict import predict_points
 from estimator.questions import used_threads
 from estimator.spread import Spread, about_type, estimate_spread
@@ -288,9 +288,9 @@ class Model:
         _, first = np.unique(codes.to_numpy(), return_index=True)
         table = table.iloc[first].reset_index(drop=True)
         answer = self._each_alone(table)
-        smaller, rows = smaller_versions(table, answer, as_fitted)
+        others, rows, sizes = other_sizes(table, answer, as_fitted)
         if len(rows):
-            answer = lifted(answer, self._each_alone(self.donors.table(smaller)), rows)
+            answer = rising(answer, self._each_alone(self.donors.table(others)), rows, sizes)
         return answer.iloc[codes.to_numpy()].reset_index(drop=True)
 
     def _each_alone(self, table: pd.DataFrame) -> pd.DataFrame:

@@ -27,9 +27,9 @@ def questions(model, backend: str, device: str, modes: tuple[str, ...], steps) -
         if family.name == "anchor":
             continue
         grid = [p for suite in ("standard", "full") for p in family.grid(suite, backend, device)]
-        for case, signature in family.signatures.items():
+        for case in family.signatures:
             points = [dict(point.params) for point in grid if point.case == case]
-            grows = size_parameter(signature)
+            grows = size_parameter(family.name, case)
             if not points:
                 continue
             base = points[len(points) // 2]
