@@ -139,7 +139,7 @@ def _int8_product(sheet: Sheet) -> Unit:
         return _unit(sheet, "INT8 dot products (DP4A)", sheet.int8_tops, "int8")
     raise NoSuchUnitError(
         f"{sheet.name}: its chip {sheet.chip or '(not named)'} has no units for products of int8; "
-        "ask for float16 or float32, or a GPU from Turing on"
+        "ask for float16 or float32, or a GPU with DP4A or tensor cores for it"
     )
 
 

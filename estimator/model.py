@@ -288,9 +288,9 @@ class Model:
         _, first = np.unique(codes.to_numpy(), return_index=True)
         table = table.iloc[first].reset_index(drop=True)
         answer = self._each_alone(table)
-        others, rows, sizes = other_sizes(table, answer, as_fitted)
-        if len(rows):
-            answer = rising(answer, self._each_alone(self.donors.table(others)), rows, sizes)
+        sizes = other_sizes(table, answer, as_fitted)
+        if sizes is not None:
+            answer = rising(answer, sizes, self._each_alone(self.donors.table(sizes.asked)))
         return answer.iloc[codes.to_numpy()].reset_index(drop=True)
 
     def _each_alone(self, table: pd.DataFrame) -> pd.DataFrame:

@@ -174,7 +174,7 @@ def find_places(model: Model, question: PlaceQuestion) -> pd.DataFrame:
     ]
     places = pd.concat([places, pd.DataFrame(rows)], ignore_index=True) if rows else places
     for name, values in question.only:
-        places = places[places[name].isin(values)]
+        places = places[places[name].isin(values)].reset_index(drop=True)
     count = len(places)
     params: Any = [question.params] * count
     on_cpu = places["device"] == "cpu"

@@ -23,7 +23,7 @@ from estimator.machine_facts import MachineFacts, facts_of_name
 
 _RATES = (
     *("fp32_tflops", "fp64_tflops", "tf32_tflops", "fp16_tflops", "bf16_tflops", "int8_tops"),
-    *("memory_bandwidth_gb_per_s", "last_level_cache_mib", "sm_count", "tdp_w"),
+    *("memory_bandwidth_gb_per_s", "last_level_cache_mib", "sm_count", "tdp_w", "h2d_gb_per_s"),
 )
 _ROUNDING = 0.01  # of data sheets: 494 and 494.5 TFLOP/s are one figure
 

@@ -27,6 +27,9 @@ def place_question(
     from estimator.defaults import gpu_mode
     from estimator.place_answers import PlaceQuestion
 
+    threads = options.get("threads")
+    if isinstance(threads, int) and threads < 1:
+        raise SelectionError(f"--threads {threads}: write a whole number of at least 1")
     workload, case = asked["workload"], asked["case"]
     texts = (text.partition("=") for text in arguments.param)
     values = asked["params"] | {name: int(float(value)) for name, _, value in texts}

@@ -89,6 +89,8 @@ def read_question(arguments: argparse.Namespace) -> dict[str, Any]:
     params: dict[str, int] = {}
     for text in arguments.param:
         name, _, value = text.partition("=")
+        if name in params:
+            raise SelectionError(f"--param {text}: {name} is given twice")
         try:
             params[name] = int(float(value))
             if params[name] != float(value):

@@ -10,6 +10,7 @@ from estimator import fit, load
 from estimator.hardware import shipped_hardware
 from estimator.hardware_specs import CpuSpec, GpuSpec
 from estimator.machine_facts import facts_of_name
+from estimator.place_answers import PlaceQuestion, answer_places
 from estimator.sisters import bigger_sisters
 from tests.estimator.physics_questions import (
     SHAPE,
@@ -120,3 +121,18 @@ def test_what_a_gpu_is_refused_for_is_a_unit_that_it_lacks(on_gpus, model):
     measured = model.measured[["workload", "case", "dtype", "math_mode"]].drop_duplicates()
     missing = asked.merge(measured, on=["workload", "case", "dtype", "math_mode"])
     assert missing.empty, missing[[*SHAPE, "params"]].head().to_string()
+
+
+def test_the_threads_asked_for_are_those_that_answer(model):
+    """One core of a socket is held to one core's peak, through the places that commands ask."""
+    name = "AWS c7a m7a (EPYC 9R14)"
+    question = PlaceQuestion(
+        "matmul", "square", (("n", 4096),), "float32", threads=1,
+        named=(name,), only=(("machine_id", (name,)),),
+    )  # fmt: skip
+    table = answer_places(model, question).table
+    cpu = next(spec for spec in shipped_hardware() if spec.name == name)
+    assert len(table)
+    assert (table["threads"] == 1).all()
+    one_core = 1e9 * (cpu.boost_clock_ghz or cpu.clock_ghz) * cpu.fp32_flop_per_cycle
+    assert (2.0 * 4096.0**3 / table["seconds_p5"] <= one_core * (1.0 + 1e-9)).all()
