@@ -59,6 +59,7 @@ def ratios(
                 "threads": [n],
                 "busy": [1.0],
                 "workload": [workload],
+                "operation": [workload],
                 "dtype": [dtype],
                 "footprint": [footprint],
             }
@@ -249,3 +250,8 @@ def test_doubt_is_none_where_measured_and_grows_with_the_distance(measured, thre
 def test_four_times_the_cores_double_the_deviation_of_twice():
     one, four = (core_doubt(*(np.array([float(n)]) for n in (t, 2, 2)))[0] for t in (4, 32))
     assert four == pytest.approx(2.0 * one)
+
+
+def test_a_sort_of_one_array_stays_on_one_core():
+    few, many = (ratios(threads, 2, workload="sort") for threads in (2, 32))
+    assert many[1:3] == pytest.approx(few[1:3])
