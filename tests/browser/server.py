@@ -64,19 +64,22 @@ def _wait_for_health(base: str, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError("the dashboard did not answer in time")
 
 
+_QUIET = """() => {
+    const app = document.querySelector('[data-testid="stApp"]');
+    if (!app || app.getAttribute('data-test-script-state') !== 'notRunning') return false;
+    if (document.querySelector('[data-testid="stSpinner"]')) return false;
+    const charts = [...document.querySelectorAll('[data-testid="stVegaLiteChart"]')];
+    return charts.every(chart => chart.querySelector(
+        'svg path, canvas.marks, path[aria-roledescription]'));
+}"""
+
+
 def wait_until_quiet(page: Page) -> None:
-    """Wait until the script has run and every chart is drawn."""
+    """Wait until the script has run, every chart is drawn, and no other run has begun since."""
     page.wait_for_selector('[data-testid="stApp"]', timeout=_QUIET_LIMIT_MS)
     page.wait_for_selector("h1", timeout=_QUIET_LIMIT_MS)
-    page.wait_for_function(
-        """() => {
-            const app = document.querySelector('[data-testid="stApp"]');
-            if (!app || app.getAttribute('data-test-script-state') !== 'notRunning') return false;
-            if (document.querySelector('[data-testid="stSpinner"]')) return false;
-            const charts = [...document.querySelectorAll('[data-testid="stVegaLiteChart"]')];
-            return charts.every(chart => chart.querySelector(
-                'svg path, canvas.marks, path[aria-roledescription]'));
-        }""",
-        timeout=_QUIET_LIMIT_MS,
-    )
-    page.wait_for_timeout(700)
+    while True:  # each wait has a limit of its own
+        page.wait_for_function(_QUIET, timeout=_QUIET_LIMIT_MS)
+        page.wait_for_timeout(700)
+        if page.evaluate(_QUIET):
+            return
