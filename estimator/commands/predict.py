@@ -76,7 +76,8 @@ def predict(arguments: argparse.Namespace) -> None:
     if arguments.json:
         for row, needed in zip(rows, memory, strict=True):
             row["params"], row["machine"] = question.params, row.pop("label")
-            row["memory_bytes"], row["memory_upper_bytes"] = vars(needed.needed).values()
+            row["memory_bytes"] = needed.needed.bytes
+            row["memory_upper_bytes"] = needed.needed.upper_bytes
             row["memory_room_bytes"], row["memory_warning"] = needed.room_bytes, needed.warning
         print_json(rows[0] if len(rows) == 1 else rows)
         return
