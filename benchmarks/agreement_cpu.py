@@ -42,9 +42,9 @@ from benchmarks.agreement import (
 from benchmarks.our_worker import OurWorker
 from benchmarks.pyperf_operation import OPERATION_VARIABLE, SEED_VARIABLE
 from collector.errors import SelectionError
-from collector.fingerprint import read_machine
-from collector.sampling import stop_rule
-from collector.worker_process import worker_environment
+from collector.machine.fingerprint import read_machine
+from collector.measure.sampling import stop_rule
+from collector.runs.worker_process import worker_environment
 from collector.workloads import get_workload
 
 TOLERANCE = 0.02

@@ -48,8 +48,8 @@ from benchmarks.gpu_harness import HarnessProcess
 from benchmarks.our_worker import OurWorker
 from collector.backends import missing_reason
 from collector.errors import SelectionError
-from collector.fingerprint import read_machine
-from collector.sampling import stop_rule
+from collector.machine.fingerprint import read_machine
+from collector.measure.sampling import stop_rule
 from collector.workloads import get_workload
 
 TOLERANCE = 0.01

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from estimator.hardware import CpuSpec, GpuSpec
+from estimator.catalogue.hardware_specs import CpuSpec, GpuSpec
 
 Row = Mapping[str, Any]
 #: data sheets of the GPU and the processor, physical cores -> FLOP/s or B/s, NaN if not known

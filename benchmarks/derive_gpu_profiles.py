@@ -9,7 +9,7 @@ the few numbers that this script prints are. And the same kernels as the collect
 on this project's own GPUs (data/runs, PyTorch, hot and resident), so that what a measured GPU
 reaches and what another one does are numbers of one formula.
 
-Method, for every GPU and operation: the formula of ``estimator.gpu_profiles`` is fitted to the
+Method, for every GPU and operation: the formula of ``gpu_profiles`` is fitted to the
 logarithms of up to 4000 times (seeded sample) with ``scipy.optimize.least_squares``, the soft_l1
 loss and the priors and bounds of ``_BOUNDS``. ``median_error`` is the median
 absolute error in percent on other rows of the same GPU (on the fitted ones where those are few).
@@ -29,9 +29,10 @@ import pandas as pd
 from scipy.optimize import least_squares
 
 from benchmarks.published_kernels import OPERATIONS, PRODUCTS, Gpu, gpu_of, log_times, read_cells
-from estimator.dataset import load, measured_cells
-from estimator.fitting import describe_cells
-from estimator.gpu_profiles import (
+from estimator.arrays import Array
+from estimator.dataset.measurements import load, measured_cells
+from estimator.fitting.fit import describe_cells
+from estimator.others.gpu_profiles import (
     CONVOLUTION_SHARE,
     NUMBERS,
     PROFILE_COLUMNS,
@@ -40,7 +41,6 @@ from estimator.gpu_profiles import (
     Sheet,
     parts_of,
 )
-from estimator.kernel_model import Array
 
 SEED, ROWS, TESTS, FEWEST, FEWEST_OWN = 0, 4000, 2000, 200, 15
 SOURCE = (

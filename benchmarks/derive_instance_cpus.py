@@ -21,9 +21,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from estimator.hardware import normalise, shipped_hardware
-from estimator.hardware_specs import CpuSpec
-from estimator.instance_families import INSTANCE_CPU_COLUMNS, family
+from estimator.catalogue.hardware import normalise, shipped_hardware
+from estimator.catalogue.hardware_specs import CpuSpec
+from estimator.catalogue.instance_families import INSTANCE_CPU_COLUMNS, family
 
 _PUBLISHED = Path("../shared/reference/published")
 _PROVIDERS = ("aws", "azure", "gcp")

@@ -1,4 +1,4 @@
-"""Derive how far times scaled by data sheets are off (``PRIORS`` in estimator/effects.py).
+"""Derive how far times scaled by data sheets are off (``PRIORS`` in estimator/others/effects.py).
 
     python -m benchmarks.derive_specs_interval neusight_kernels.parquet
 
@@ -31,7 +31,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from estimator.hardware import GpuSpec, match_gpu
+from estimator.catalogue.hardware import match_gpu
+from estimator.catalogue.hardware_specs import GpuSpec
 
 SHAPE = ["op", "rows", "cols", "batch", "m", "k", "n"]
 # A shape counts as launch-bound if its body is a smaller share of the time than this.

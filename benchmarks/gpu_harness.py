@@ -20,12 +20,12 @@ from typing import Any, TextIO
 
 from benchmarks.agreement import Subject, operation_from_json
 from benchmarks.same_operation import build_operation
-from collector.affinity import bind
 from collector.backends import open_backend
 from collector.backends.base import Backend
-from collector.cells import Operation
 from collector.errors import WorkerError
-from collector.worker_process import worker_environment
+from collector.measure.affinity import bind
+from collector.runs.cells import Operation
+from collector.runs.worker_process import worker_environment
 
 _WARMUP_MS = 100
 _REPEAT_MS = 200

@@ -31,7 +31,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from collector.dataset import read_dataset, read_table
+from collector.dataset.read import read_dataset, read_table
 
 ROOT = Path(__file__).resolve().parents[1]
 #: every process that a run starts inherits it, so that none can hide

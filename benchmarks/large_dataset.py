@@ -22,8 +22,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.made_up_boxes import Box, facts_of, made_up_id, make_boxes, metadata_of
-from collector.dataset import read_dataset, read_table
-from collector.fingerprint import machine_slug
+from collector.dataset.read import read_dataset, read_table
+from collector.machine.fingerprint import machine_slug
 from collector.schema import SCHEMA
 
 SHIPPED = Path(__file__).resolve().parents[1] / "data" / "runs"

@@ -6,8 +6,8 @@ from types import TracebackType
 
 from benchmarks.agreement import Subject
 from collector.errors import WorkerError
-from collector.sampling import StopRule
-from collector.worker_process import WorkerProcess
+from collector.measure.sampling import StopRule
+from collector.runs.worker_process import WorkerProcess
 
 _LIMIT_S = 120.0
 

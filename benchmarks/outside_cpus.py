@@ -24,11 +24,11 @@ import numpy as np
 import pandas as pd
 
 from estimator import fit, load
-from estimator.hardware import shipped_hardware
-from estimator.hardware_specs import CpuSpec
-from estimator.instance_families import cpu_hardware, vcpus_per_core
-from estimator.instances import Instance
-from estimator.job_timings import instance_timings
+from estimator.catalogue.hardware import shipped_hardware
+from estimator.catalogue.hardware_specs import CpuSpec
+from estimator.catalogue.instance_families import cpu_hardware, vcpus_per_core
+from estimator.catalogue.instances import Instance
+from estimator.cost.timings import instance_timings
 
 _PUBLISHED = Path("../shared/reference/published")
 _N, _ELEMENTS = 8192, 2**26

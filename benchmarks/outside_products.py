@@ -29,14 +29,14 @@ import pandas as pd
 
 from benchmarks.published_kernels import cells_of
 from collector.errors import DatasetError, EstimateError, UserError
-from estimator.answers import Flags
-from estimator.cache import fit_cached, user_cache_directory
-from estimator.dataset import load
-from estimator.gpu_profiles import CONVOLUTION_SHARE
-from estimator.hardware import GpuSpec, match_gpu
-from estimator.hardware_specs import MATRIX_WORKLOADS
-from estimator.kernel_model import Array
-from estimator.model import Model
+from estimator.arrays import Array, Flags
+from estimator.catalogue.hardware import match_gpu
+from estimator.catalogue.hardware_specs import MATRIX_WORKLOADS, GpuSpec
+from estimator.dataset.cache_directory import user_cache_directory
+from estimator.dataset.measurements import load
+from estimator.model.cache import fit_cached
+from estimator.model.model import Model
+from estimator.others.gpu_profiles import CONVOLUTION_SHARE
 
 REFERENCE = Path("../shared/reference")
 PRODUCTS = Path("published/gemm_bf16.parquet")

@@ -14,7 +14,7 @@ import pandas as pd
 
 from benchmarks.published_kernels import PRODUCTS, Gpu
 from benchmarks.published_model import TILES
-from estimator.kernel_model import Array
+from estimator.arrays import Array
 
 _CLIP = 1.0  # a correction by more than a factor of e either way is not believed
 _SIDES = ("m", "n", "k")

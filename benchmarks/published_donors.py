@@ -14,7 +14,7 @@ from benchmarks.published_kernels import PRODUCTS, Gpu, log_times
 from benchmarks.published_model import TILES
 from benchmarks.published_pool import Pool, from_specs, with_probes
 from benchmarks.published_transfer import Process, View, fit_process
-from estimator.kernel_model import Array
+from estimator.arrays import Array
 
 _SHAPE = ("case_index", "batch", "m", "n", "k", "rows", "cols")
 _AGAINST = 2.0  # added to the bias of a tile that the library is supposed not to take, in logs

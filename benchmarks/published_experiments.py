@@ -19,7 +19,7 @@ from benchmarks.published_corrector import Corrector
 from benchmarks.published_form import FORMULA_SIGMA, Form, Operands, operands
 from benchmarks.published_kernels import Gpu, log_times, roofline_seconds
 from benchmarks.published_model import form_of
-from estimator.kernel_model import Array
+from estimator.arrays import Array
 
 OURS, PLAIN, NEAREST, CORRECTED = "structured", "roofline", "nearest", "structured + residual"
 COVERAGE = 0.9

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.published_kernels import Gpu
-from estimator.kernel_model import Array
-from estimator.solver import Problems, Solution, solve
+from estimator.arrays import Array
+from estimator.fitting.solver import Problems, Solution, solve
 
 SLOT_POWER_W = 75.0  # a PCI Express slot feeds so much (PCI Express card specification)
 FORMULA_SIGMA = 0.07  # spread expected between formula and measurement of one GPU, in logs

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from estimator.hardware import GpuSpec, match_gpu
-from estimator.kernel_model import Array
+from estimator.arrays import Array
+from estimator.catalogue.hardware import match_gpu
+from estimator.catalogue.hardware_specs import GpuSpec
 
 PRODUCTS = ("bmm", "linear", "conv2d")
 UNARY = ("addu", "mulu", "divu", "powu", "relu", "tanh", "gelu")  # one operand, or a constant

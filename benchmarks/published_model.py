@@ -38,7 +38,8 @@ import numpy as np
 
 from benchmarks.published_form import Form, Operands, Parameter
 from benchmarks.published_kernels import BYTES_PER_ELEMENT, ELEMENTWISE, PRODUCTS
-from estimator.kernel_model import Array, logistic
+from estimator.arrays import Array
+from estimator.formula.kernel import logistic
 
 #: Sides of a tile along n and along m (cuBLAS is column-major): those of the sgemm kernels of
 #: CUTLASS and cuBLAS (CUTLASS documentation, "Efficient GEMM in CUDA").

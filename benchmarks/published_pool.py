@@ -14,7 +14,7 @@ import pandas as pd
 
 from benchmarks.published_form import FORMULA_SIGMA, Form, Operands, joined, operands
 from benchmarks.published_kernels import Gpu, log_times
-from estimator.kernel_model import Array
+from estimator.arrays import Array
 
 #: Generations that share the float32 products of a library.
 _KIN = {"Turing": "Volta", "Hopper": "Ampere"}

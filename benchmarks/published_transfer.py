@@ -21,7 +21,7 @@ from typing import Any, Self
 import numpy as np
 from scipy.optimize import minimize
 
-from estimator.kernel_model import Array
+from estimator.arrays import Array
 
 _LARGEST_ERROR = 1.5  # in logs: a wilder error says nothing of the others
 _PRIOR_SPREAD = 1.0  # of the logarithm of each amplitude and length about its start

@@ -26,7 +26,7 @@ from benchmarks.published_experiments import (
 from benchmarks.published_kernels import Gpu, log_times, roofline_seconds
 from benchmarks.published_model import form_of
 from benchmarks.published_pool import Pool, pool
-from estimator.kernel_model import Array
+from estimator.arrays import Array
 
 LEARN_ROWS = 160  # cells of each known GPU whose errors tell the covariance
 CANDIDATES = 300  # cells offered to the choice of probes

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from estimator.dataset import load, measured_cells
-from estimator.fitting import describe_cells, fit_table
+from estimator.dataset.measurements import load, measured_cells
+from estimator.fitting.fit import describe_cells
+from estimator.model.model import fit_table
 
 _STAND_IN = "stand-in"
 _QUESTION = [

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from collector.affinity import bind
 from collector.backends import open_backend
 from collector.backends.base import Backend
-from collector.cells import Operation
+from collector.measure.affinity import bind
+from collector.runs.cells import Operation
 from collector.workloads import get_workload
 
 
 def build_operation(
     operation: Operation, seed: int, backend: Backend | None = None
 ) -> tuple[Backend, Callable[..., Any], tuple[Any, ...]]:
-    """Backend, function and device operands, by the steps of collector.prepare.prepare.
+    """Backend, function and device operands, by the steps of collector.measure.prepare.prepare.
 
     The same seed gives the operands that the worker has. Checks are the worker's business.
     """

@@ -43,7 +43,7 @@ project. GPU figures: `data/hardware.csv`. The name of the kernel that ran is no
 it beforehand.
 
 The formula is that of `benchmarks/published_model.py`; every parameter is fitted by \
-`estimator.solver`. Errors are absolute percentage errors; "all" weighs each held-out row the \
+`fitting.solver`. Errors are absolute percentage errors; "all" weighs each held-out row the \
 same, "GPUs" each GPU. "covered" is the share of held-out times inside the 90 % interval. Plain \
 roofline is the longer of FLOP over peak and bytes over bandwidth; nearest is the closest measured \
 shape (for a new GPU: on the GPU with the closest data sheet, times the ratio of rooflines). \

@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.agreement import make_operation
 from collector.backends import missing_reason, open_backend
 from collector.errors import BreakevenError
-from collector.fingerprint import read_machine
-from collector.prepare import prepare
+from collector.machine.fingerprint import read_machine
+from collector.measure.prepare import prepare
 from collector.workloads import get_workload
 
 
@@ -153,7 +153,8 @@ def run(target: Path) -> int:
 def compare(source: Path, data: Path, as_json: bool) -> int:
     """A line for each job: estimated and real seconds, their ratio, inside the interval or not."""
     import estimator
-    from estimator.cache import fit_cached, user_cache_directory
+    from estimator.dataset.cache_directory import user_cache_directory
+    from estimator.model.cache import fit_cached
 
     found = json.loads(source.read_text())
     model = fit_cached(estimator.load(data), user_cache_directory())

@@ -13,15 +13,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from collector.errors import WorkerError
+from collector.shipped import ROOT
 
 WIDTH_PX = 900
 _TIME_LIMIT_S = 60.0
-_ROOT = Path(__file__).resolve().parents[1]
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -49,7 +48,7 @@ def to_svg(
                 capture_output=True,
                 text=True,
                 encoding="utf-8",
-                cwd=_ROOT,
+                cwd=ROOT,
                 timeout=_TIME_LIMIT_S,
                 check=False,
             )

@@ -12,12 +12,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from estimator.breakeven import Breakeven, Place, Speedup
-    from estimator.cache import fit_cached
-    from estimator.dataset import Measurements, load
-    from estimator.fitting import fit
-    from estimator.model import Model
-    from estimator.validation import validate
+    from estimator.catalogue.hardware import match_gpu
+    from estimator.dataset.measurements import Measurements, load
+    from estimator.decide.breakeven import Breakeven, Place, Speedup, breakeven_size, speedup
+    from estimator.model.cache import fit_cached
+    from estimator.model.model import Model, fit
+    from estimator.validation.validate import validate
 
 __all__ = [
     "Breakeven",
@@ -25,22 +25,28 @@ __all__ = [
     "Model",
     "Place",
     "Speedup",
+    "breakeven_size",
     "fit",
     "fit_cached",
     "load",
+    "match_gpu",
+    "speedup",
     "validate",
 ]
 
 _HOMES = {
-    "Breakeven": "estimator.breakeven",
-    "Measurements": "estimator.dataset",
-    "Model": "estimator.model",
-    "Place": "estimator.breakeven",
-    "Speedup": "estimator.breakeven",
-    "fit": "estimator.fitting",
-    "fit_cached": "estimator.cache",
-    "load": "estimator.dataset",
-    "validate": "estimator.validation",
+    "Breakeven": "estimator.decide.breakeven",
+    "Measurements": "estimator.dataset.measurements",
+    "Model": "estimator.model.model",
+    "Place": "estimator.decide.breakeven",
+    "Speedup": "estimator.decide.breakeven",
+    "breakeven_size": "estimator.decide.breakeven",
+    "fit": "estimator.model.model",
+    "fit_cached": "estimator.model.cache",
+    "load": "estimator.dataset.measurements",
+    "match_gpu": "estimator.catalogue.hardware",
+    "speedup": "estimator.decide.breakeven",
+    "validate": "estimator.validation.validate",
 }
 
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from estimator.cli import main
+from estimator.commands.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

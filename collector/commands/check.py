@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from collector.errors import UserError
 
 if TYPE_CHECKING:
-    from collector.check import Finding, RunVerdict
     from collector.commands import Subparsers
+    from collector.dataset.check import Finding, RunVerdict
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -27,8 +27,8 @@ def add_parser(commands: Subparsers) -> None:
 
 def check(arguments: argparse.Namespace) -> int:
     """Print a verdict for each run; exit code 2 where something is invalid."""
-    from collector.check import check_runs, problem_findings
-    from collector.dataset import read_dataset
+    from collector.dataset.check import check_runs, problem_findings
+    from collector.dataset.read import read_dataset
 
     dataset = read_dataset(arguments.path)
     if not dataset.runs and not dataset.problems:

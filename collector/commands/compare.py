@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector.errors import SelectionError
+from collector.shipped import shipped
 
 if TYPE_CHECKING:
     from collector.commands import Subparsers
-    from collector.runs import MeasuredRun
+    from collector.dataset.runs import MeasuredRun
 
-_DATA = Path(__file__).resolve().parents[2] / "data"
 #: shipped runs, and those of an earlier collector that are kept to tell how well runs repeat
-_SHIPPED = (_DATA / "runs", _DATA / "repeats")
+_SHIPPED = (shipped("runs"), shipped("repeats"))
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -57,8 +56,8 @@ def compare(arguments: argparse.Namespace) -> int:
         import scipy  # noqa: F401 - the tests' distributions
     except ImportError as error:
         raise SelectionError("compare needs scipy; install it with `pip install scipy`") from error
-    from collector.compare import Settings, compare_runs
-    from collector.compare_report import report_json, report_lines
+    from collector.compare.compare import Settings, compare_runs
+    from collector.compare.report import report_json, report_lines
 
     for option, value in (
         ("--smallest-effect", arguments.smallest_effect),
@@ -81,8 +80,8 @@ def compare(arguments: argparse.Namespace) -> int:
 
 def _runs(path: str) -> list[MeasuredRun]:
     """Raises SelectionError where there is no run at a path."""
-    from collector.dataset import read_dataset
-    from collector.runs import read_runs
+    from collector.dataset.read import read_dataset
+    from collector.dataset.runs import read_runs
 
     dataset = read_dataset(path)
     if not dataset.runs:

@@ -19,7 +19,7 @@ def add_parser(commands: Subparsers) -> None:
 def info(arguments: argparse.Namespace) -> int:
     """Print the fingerprint; exit code 0."""
     from collector.backends import BACKEND_DEVICES, missing_reason
-    from collector.fingerprint import read_machine
+    from collector.machine.fingerprint import read_machine
 
     machine = read_machine()
     if arguments.json:

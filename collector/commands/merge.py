@@ -21,8 +21,8 @@ def add_parser(commands: Subparsers) -> None:
 
 def merge_runs(arguments: argparse.Namespace) -> int:
     """Merge, and print counts and what was set aside; exit code 0."""
-    from collector.merge import merge
-    from collector.storage import as_path, as_url
+    from collector.dataset.merge import merge
+    from collector.dataset.storage import as_path, as_url
 
     if as_url(arguments.out) is not None:
         raise OutputError(

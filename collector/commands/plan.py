@@ -27,10 +27,10 @@ def add_parser(commands: Subparsers) -> None:
 
 def plan(arguments: argparse.Namespace) -> int:
     """Print the plan; exit code 0."""
-    from collector.fingerprint import read_machine
-    from collector.plan_time import earlier_times, expected_time, read_earlier_rows
-    from collector.planning import make_plan
-    from collector.progress import format_seconds
+    from collector.machine.fingerprint import read_machine
+    from collector.runs.plan import make_plan
+    from collector.runs.plan_time import earlier_times, expected_time, read_earlier_rows
+    from collector.runs.progress import format_seconds
 
     machine = read_machine()
     plan = make_plan(selection_from(arguments), machine)

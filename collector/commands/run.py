@@ -14,8 +14,8 @@ from collector.errors import SelectionError
 
 if TYPE_CHECKING:
     from collector.commands import Subparsers
-    from collector.planning import Plan
-    from collector.run import Outcome
+    from collector.runs.plan import Plan
+    from collector.runs.run import Outcome
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -53,10 +53,10 @@ def add_parser(commands: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure; exit code 130 after an interrupt, 0 otherwise."""
-    from collector.destination import open_destination
-    from collector.fingerprint import read_machine
-    from collector.planning import make_plan
-    from collector.run import run_plan
+    from collector.machine.fingerprint import read_machine
+    from collector.runs.destination import open_destination
+    from collector.runs.plan import make_plan
+    from collector.runs.run import run_plan
 
     budget_s = duration_s(arguments.time_budget) if arguments.time_budget else None
     if arguments.label is not None and not arguments.label.isprintable():
@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _cloud_type() -> str | None:
-    from collector.cloud_metadata import read_cloud_instance_type
+    from collector.machine.cloud_metadata import read_cloud_instance_type
 
     instance_type = read_cloud_instance_type()
     if instance_type is None:
@@ -101,7 +101,7 @@ def _cloud_type() -> str | None:
 
 
 def _report(outcome: Outcome, plan: Plan) -> None:
-    from collector.progress import format_seconds
+    from collector.runs.progress import format_seconds
 
     done = sum(outcome.counts.values())
     if not done:

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collector.planning import Selection
+    from collector.runs.plan import Selection
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
 
 def selection_from(arguments: argparse.Namespace) -> Selection:
     """What the options ask for; names are checked where a plan is made."""
-    from collector.planning import Selection
+    from collector.runs.plan import Selection
 
     return Selection(
         suite=arguments.suite,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collector.commands import Subparsers
-    from collector.shown_cells import ShownCell
+    from collector.dataset.shown_cells import ShownCell
 
 _TIMED = ("alone", "cold", "resident", "transfers", "first")
 _UNITS = ((1e-6, 1e9, "ns"), (1e-3, 1e6, "µs"), (1.0, 1e3, "ms"))
@@ -44,8 +44,8 @@ def add_parser(commands: Subparsers) -> None:
 
 def show(arguments: argparse.Namespace) -> int:
     """Print the cells; SelectionError (exit code 2) where none fits."""
-    from collector.dataset import merge_datasets, read_dataset
-    from collector.shown_cells import Wanted, as_csv, as_dict, read_cells
+    from collector.dataset.read import merge_datasets, read_dataset
+    from collector.dataset.shown_cells import Wanted, as_csv, as_dict, read_cells
 
     dataset = merge_datasets(read_dataset(path) for path in arguments.path)
     for problem in dataset.problems:
@@ -74,7 +74,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def _lines(cells: list[ShownCell]) -> list[str]:
-    from collector.shown_cells import params_text
+    from collector.dataset.shown_cells import params_text
 
     heading = ("machine", "library", "case", "mode", "n", "median", "95 % from", "to", "")
     rows = [

@@ -5,15 +5,7 @@ from __future__ import annotations
 from collector.errors import SelectionError
 from collector.workloads.anchor import Anchor
 from collector.workloads.attention import Attention
-from collector.workloads.base import (
-    ITEM_BYTES,
-    SUITES,
-    UNIT_ROUNDOFF,
-    Check,
-    GridPoint,
-    JobMemory,
-    Workload,
-)
+from collector.workloads.base import ITEM_BYTES, SUITES, UNIT_ROUNDOFF, Check, GridPoint, Workload
 from collector.workloads.conv2d import Conv2d
 from collector.workloads.dense_layer import DenseLayer
 from collector.workloads.elementwise import Elementwise
@@ -21,6 +13,7 @@ from collector.workloads.fft import Fft
 from collector.workloads.gather import Gather
 from collector.workloads.image_pipeline import ImagePipeline
 from collector.workloads.inference_step import InferenceStep
+from collector.workloads.job_memory import JobMemory
 from collector.workloads.launch import Launch
 from collector.workloads.matmul import Matmul
 from collector.workloads.python_loop import PythonLoop

@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from collector.workloads.base import (
-    Arrays,
-    Check,
-    Function,
-    GridPoint,
-    Params,
-    Workload,
-    uniform,
-)
+from collector.workloads.base import Arrays, Check, Function, GridPoint, Params, Workload, uniform
 from collector.workloads.products import product_tolerance, relative_l2
 from collector.workloads.work import Count, Work
 

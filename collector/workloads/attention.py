@@ -8,24 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collector.workloads.attention_reference import (
-    exact_error,
-    exact_rows,
-    rough_error,
-    rough_sums,
-)
+from collector.workloads.attention_reference import exact_error, exact_rows, rough_error, rough_sums
 from collector.workloads.base import (
     ITEM_BYTES,
     Arrays,
     Check,
     Function,
     GridPoint,
-    JobMemory,
     Params,
     Workload,
     points,
     uniform,
 )
+from collector.workloads.job_memory import JobMemory
 from collector.workloads.products import product_tolerance
 from collector.workloads.work import Count, Work, real
 

@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from collector.errors import SelectionError
-from collector.workloads.job_memory import RUNTIME_BYTES
-from collector.workloads.job_memory import JobMemory as JobMemory
-from collector.workloads.parameters import LARGEST_PARAMETER as LARGEST_PARAMETER
+from collector.workloads.job_memory import RUNTIME_BYTES, JobMemory
 from collector.workloads.parameters import (
     are_sizes,
     first_wrong,

@@ -14,7 +14,6 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
-    JobMemory,
     Params,
     Workload,
     points,
@@ -28,7 +27,7 @@ from collector.workloads.convolution_reference import (
     output_sums,
     weight_gradient_sums,
 )
-from collector.workloads.job_memory import CONVOLUTION_WORKSPACE
+from collector.workloads.job_memory import CONVOLUTION_WORKSPACE, JobMemory
 from collector.workloads.products import (
     nearest_to_failure,
     normal_probe,

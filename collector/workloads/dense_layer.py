@@ -14,17 +14,13 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
-    JobMemory,
     Params,
     Workload,
     points,
     uniform,
 )
-from collector.workloads.dense_layer_functions import (
-    jax_function,
-    numpy_function,
-    torch_function,
-)
+from collector.workloads.dense_layer_functions import jax_function, numpy_function, torch_function
+from collector.workloads.job_memory import JobMemory
 from collector.workloads.products import (
     column_sums,
     nearest_to_failure,

@@ -15,12 +15,12 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
-    JobMemory,
     Params,
     Workload,
     uniform,
 )
 from collector.workloads.elementwise_grid import elementwise_grid
+from collector.workloads.job_memory import JobMemory
 from collector.workloads.sampled import checked_parts
 from collector.workloads.work import Count, Work, product, real
 

@@ -15,12 +15,12 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
-    JobMemory,
     Params,
     Workload,
     points,
     sizes,
 )
+from collector.workloads.job_memory import JobMemory
 from collector.workloads.network_memory import inference_memory
 from collector.workloads.network_reference import inference
 from collector.workloads.network_work import forward_work, plain_mlp_work

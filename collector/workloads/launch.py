@@ -20,13 +20,13 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
-    JobMemory,
     Params,
     Workload,
     points,
     sizes,
     uniform,
 )
+from collector.workloads.job_memory import JobMemory
 from collector.workloads.work import Count, Work, ceiling, product, real
 
 if TYPE_CHECKING:

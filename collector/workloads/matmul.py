@@ -15,13 +15,13 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
-    JobMemory,
     Params,
     Workload,
     points,
     sizes,
     uniform,
 )
+from collector.workloads.job_memory import JobMemory
 from collector.workloads.products import product_tolerance, relative_l2
 from collector.workloads.projection import probe, projected, times
 from collector.workloads.work import Count, Work, product, real, whole_cube_root

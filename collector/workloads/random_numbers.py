@@ -15,12 +15,12 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
-    JobMemory,
     Params,
     Workload,
     points,
     sizes,
 )
+from collector.workloads.job_memory import JobMemory
 from collector.workloads.sampled import fetch_parts
 from collector.workloads.work import Count, Work, real
 

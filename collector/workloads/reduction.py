@@ -15,13 +15,13 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
-    JobMemory,
     Params,
     Workload,
     points,
     sizes,
     uniform,
 )
+from collector.workloads.job_memory import JobMemory
 from collector.workloads.work import Count, Work, choose, product, real
 
 if TYPE_CHECKING:

@@ -14,13 +14,13 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
-    JobMemory,
     Params,
     Workload,
     points,
     sizes,
     uniform,
 )
+from collector.workloads.job_memory import JobMemory
 from collector.workloads.sampled import checked_parts, fetch_parts, share_that_differs
 from collector.workloads.work import Count, Work, at_least, choose, log2, product, real
 

@@ -17,12 +17,12 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
-    JobMemory,
     Params,
     Workload,
     points,
     uniform,
 )
+from collector.workloads.job_memory import JobMemory
 from collector.workloads.projection import times
 from collector.workloads.work import Count, Truths, Work, product, real
 

@@ -15,10 +15,10 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
-    JobMemory,
     Params,
     Workload,
 )
+from collector.workloads.job_memory import JobMemory
 from collector.workloads.network_memory import training_memory
 from collector.workloads.network_reference import StepReference, training
 from collector.workloads.network_work import forward_work, mlp_training_work, training_work

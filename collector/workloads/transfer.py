@@ -13,12 +13,12 @@ from collector.workloads.base import (
     Check,
     Function,
     GridPoint,
-    JobMemory,
     Params,
     Workload,
     points,
     sizes,
 )
+from collector.workloads.job_memory import JobMemory
 from collector.workloads.work import Count, Work, at_least, real
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from collector.errors import SelectionError
 
 if TYPE_CHECKING:
-    from estimator.model import Model
-    from estimator.place_answers import PlaceQuestion
+    from estimator.decide.places import PlaceQuestion
+    from estimator.model.model import Model
 
 
 def place_question(
@@ -24,8 +24,8 @@ def place_question(
     ``names`` are machines as ``find_one`` and ``MachineTypes.find`` give them.
     """
     from collector.workloads import get_workload
-    from estimator.defaults import gpu_mode
-    from estimator.place_answers import PlaceQuestion
+    from estimator.cells.defaults import gpu_mode
+    from estimator.decide.places import PlaceQuestion
 
     threads = options.get("threads")
     if isinstance(threads, int) and threads < 1:
@@ -68,7 +68,7 @@ def asked_on(
 
     ``libraries`` and ``threads`` are those that somebody named; a library by device.
     """
-    from estimator.answer_words import asked_line
+    from estimator.decide.words import asked_line
 
     operation = {
         **{name: getattr(question, name) for name in ("workload", "case", "dtype", "math_mode")},

@@ -14,9 +14,9 @@ from estimator.commands.options import print_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from estimator.catalogue import Catalogue
+    from estimator.catalogue.instances import Instance
+    from estimator.catalogue.local import Catalogue
     from estimator.commands import Subparsers
-    from estimator.instances import Instance
 
 _MOST_REASONS = 20
 
@@ -90,8 +90,8 @@ def _add_list(actions: Subparsers) -> None:
 
 def import_(arguments: argparse.Namespace) -> None:
     """Import, write what is good, report what is not."""
-    from estimator.catalogue import write_catalogue
-    from estimator.catalogue_import import import_file
+    from estimator.catalogue.importers import import_file
+    from estimator.catalogue.local import write_catalogue
 
     found = import_file(
         arguments.file,
@@ -118,7 +118,7 @@ def import_(arguments: argparse.Namespace) -> None:
 
 def check(arguments: argparse.Namespace) -> int:
     """Report all problems of a catalogue; 1 if there are any."""
-    from estimator.catalogue import read_catalogue
+    from estimator.catalogue.local import read_catalogue
 
     found = read_catalogue(arguments.file)
     if arguments.json:
@@ -132,7 +132,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 def list_(arguments: argparse.Namespace) -> None:
     """Print the instances that fit, as a table or as JSON."""
-    from estimator.instances import INSTANCES_PATH, read_instances
+    from estimator.catalogue.instances import INSTANCES_PATH, read_instances
 
     instances = read_instances(arguments.instances or INSTANCES_PATH)
     chosen = [instance for instance in instances if _fits(instance, arguments)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collector.errors import EstimateError, SelectionError
+from estimator.cells.defaults import IN_SHORT
 from estimator.commands.cost_arguments import (
     TERM_OPTIONS,
     add_choice,
@@ -31,15 +32,14 @@ from estimator.commands.options import (
     print_json,
     read_question,
 )
-from estimator.defaults import IN_SHORT
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from estimator.commands import Subparsers
-    from estimator.cost import Job
-    from estimator.model import Model
-    from estimator.own_machines import OwnMachine
+    from estimator.cost.inputs import Job
+    from estimator.cost.own_machines import OwnMachine
+    from estimator.model.model import Model
 
 _TOP = 15
 
@@ -80,12 +80,12 @@ def add_parser(commands: Subparsers) -> None:
 
 def cost(arguments: argparse.Namespace) -> None:
     """Print who finishes the job cheapest and fastest, then the instances."""
-    from estimator.cost_export import format_of, write_table
-    from estimator.instance_costs import instance_costs
-    from estimator.job_timings import instance_timings
-    from estimator.measured_energy import with_energy
-    from estimator.rental_terms import all_rental_terms
-    from estimator.sensitivity import sensitivity_table
+    from estimator.catalogue.rental_terms import all_rental_terms
+    from estimator.cost.export import format_of, write_table
+    from estimator.cost.instance_costs import instance_costs
+    from estimator.cost.ownership import with_energy
+    from estimator.cost.sensitivity import sensitivity_table
+    from estimator.cost.timings import instance_timings
 
     top = _top(arguments.top)
     if arguments.out is not None:
@@ -132,8 +132,9 @@ def _open(
     arguments: argparse.Namespace, question: Mapping[str, Any]
 ) -> tuple[Model, pd.DataFrame | None]:
     """The model, and of a dataset the measured energy of the question too."""
-    from estimator.cache import fit_cached, user_cache_directory
-    from estimator.measured_energy import measured_energy
+    from estimator.cost.ownership import measured_energy
+    from estimator.dataset.cache_directory import user_cache_directory
+    from estimator.model.cache import fit_cached
 
     if arguments.model is not None:
         return open_model(arguments), None
@@ -169,8 +170,8 @@ def _check_backend(model: Model, question: Mapping[str, Any]) -> None:
 
 
 def _compared(table: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
-    from estimator.cost_table import cheapest, compare_with, priced
-    from estimator.instance_costs import MARKETS
+    from estimator.cost.instance_costs import MARKETS
+    from estimator.cost.table import cheapest, compare_with, priced
 
     if baseline is None:
         return table
@@ -189,7 +190,7 @@ def _compared(table: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
 
 
 def _used_terms(markets: Sequence[str], job: Job) -> list[str]:
-    from estimator.rental_terms import TERMS
+    from estimator.catalogue.rental_terms import TERMS
 
     unused = {
         "interruptions_per_h": "spot" not in markets,
@@ -208,8 +209,8 @@ def _object(
 ) -> dict[str, Any]:
     """What ``--json`` prints."""
     from collector import __version__
-    from estimator.cost_export import own_basis
-    from estimator.cost_table import cheapest, cheapest_in_time, fastest
+    from estimator.cost.export import own_basis
+    from estimator.cost.table import cheapest, cheapest_in_time, fastest
 
     def named(row: Any) -> dict[str, Any] | None:
         names = ("key", "market", "cost_usd_p50", "wall_s_p50")
@@ -241,9 +242,17 @@ def _lines(
     shown: tuple[int, Mapping[str, Any], Sequence[str], Sequence[str]],
 ) -> list[str]:
     """The report for a terminal."""
-    from estimator import cost_assumptions, cost_change_report, cost_report
-    from estimator.answer_words import asked_line
-    from estimator.defaults import gpu_mode
+    from estimator.cells.defaults import gpu_mode
+    from estimator.cost import (
+        words as cost_assumptions,
+    )
+    from estimator.cost import (
+        words as cost_change_report,
+    )
+    from estimator.cost import (
+        words as cost_report,
+    )
+    from estimator.decide.words import asked_line
 
     top, terms, given, used = shown
     count = f"{job.jobs:,} jobs of " if job.jobs > 1 else ""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from collector.errors import EstimateError, SelectionError
 
 if TYPE_CHECKING:
-    from estimator.cost import CostOptions, Job
-    from estimator.instances import Instance
-    from estimator.own_machines import OwnMachine
+    from estimator.catalogue.instances import Instance
+    from estimator.cost.inputs import CostOptions, Job
+    from estimator.cost.own_machines import OwnMachine
 
 #: option -> field of the rental terms that it sets
 TERM_OPTIONS = {
@@ -106,7 +106,7 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
 
 def read_job(arguments: argparse.Namespace) -> Job:
     """Raises SelectionError for text that is no number, EstimateError for an absurd one."""
-    from estimator.cost import Job
+    from estimator.cost.inputs import Job
 
     steps = number("--steps", arguments.steps)
     if steps == 0.0:
@@ -123,8 +123,7 @@ def read_job(arguments: argparse.Namespace) -> Job:
 
 def read_options(arguments: argparse.Namespace) -> CostOptions:
     """Raises SelectionError for text that is no number, EstimateError for an absurd one."""
-    from estimator.cost import CostOptions
-    from estimator.cost_inputs import AUTO
+    from estimator.cost.inputs import AUTO, CostOptions
 
     if arguments.spot and arguments.spot_allowed:
         raise SelectionError("--spot and --spot-allowed: give one of them")
@@ -167,7 +166,7 @@ def markets_of(arguments: argparse.Namespace) -> tuple[str, ...]:
 
 def read_own(arguments: argparse.Namespace) -> list[OwnMachine]:
     """The machines of ``--own``. Raises SelectionError."""
-    from estimator.own_machines import parse_own_machine
+    from estimator.cost.own_machines import parse_own_machine
 
     return [parse_own_machine(text) for text in arguments.own or ()]
 
@@ -177,8 +176,8 @@ def read_choice(arguments: argparse.Namespace, own: Sequence[OwnMachine]) -> tup
 
     Raises CatalogueError, and SelectionError that lists what there is.
     """
-    from estimator.hardware import match_gpu
-    from estimator.instances import INSTANCES_PATH, read_instances
+    from estimator.catalogue.hardware import match_gpu
+    from estimator.catalogue.instances import INSTANCES_PATH, read_instances
 
     if arguments.gpu_only and arguments.cpu_only:
         raise SelectionError("--gpu-only and --cpu-only: give one of them")

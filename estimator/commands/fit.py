@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from estimator.commands.options import add_data, open_model, print_json
-from estimator.commands.selecting import add_selection
+from estimator.commands.options import add_data, add_selection, open_model, print_json
 
 if TYPE_CHECKING:
     from estimator.commands import Subparsers
@@ -25,8 +24,10 @@ def add_parser(commands: Subparsers) -> None:
 
 def fit(arguments: argparse.Namespace) -> None:
     """Write the model file."""
+    from estimator.model.storage import write_model
+
     model = open_model(arguments)
-    model.save(arguments.out)
+    write_model(model, arguments.out)
     summary = {
         "model": str(arguments.out),
         "fingerprint": model.fingerprint,

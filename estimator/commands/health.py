@@ -9,7 +9,7 @@ from estimator.commands.options import add_data, open_measurements, print_json
 
 if TYPE_CHECKING:
     from estimator.commands import Subparsers
-    from estimator.findings import Finding
+    from estimator.health.rows import Finding
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -27,8 +27,8 @@ def add_parser(commands: Subparsers) -> None:
 
 def health(arguments: argparse.Namespace) -> int:
     """Print the findings, worst first; raises SelectionError for a machine that is not there."""
-    from estimator.findings import unwell_machines
-    from estimator.health_tables import findings
+    from estimator.health.rows import unwell_machines
+    from estimator.health.tables import findings
 
     measurements = open_measurements(arguments)
     names = _names(measurements.machines.to_dict("records"))

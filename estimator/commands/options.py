@@ -1,4 +1,7 @@
-"""Options that several commands share, and what they stand for."""
+"""Options that several commands share, and what they stand for.
+
+Options that fit to a part of a dataset: some machines, runs or families.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,80 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collector.errors import SelectionError
-from estimator.commands.selecting import asks_selection, read_selection
-from estimator.defaults import DATA_PLACE, DTYPE, MATH_MODE
+from estimator.cells.defaults import DATA_PLACE, DTYPE, MATH_MODE
 
 if TYPE_CHECKING:
-    from estimator.dataset import Measurements
-    from estimator.model import Model
+    from estimator.dataset.measurements import Measurements
+    from estimator.model.model import Model
+    from estimator.model.selection import Selection
+
+
+_WHAT = ("machine", "run", "workload")
+_NAMES = {
+    "machine": "machines of this id or label",
+    "run": "the run of this id",
+    "workload": "this family",
+}
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """``--only-machine``, ``--leave-out-machine`` and the same of runs and families."""
+    group = parser.add_argument_group("which measurements to fit (default: all)")
+    for what in _WHAT:
+        for start, words in (("only", "only"), ("leave-out", "all but")):
+            group.add_argument(
+                f"--{start}-{what}",
+                action="append",
+                default=[],
+                metavar="NAME",
+                help=f"{words} {_NAMES[what]}; repeatable",
+            )
+
+
+def asks_selection(arguments: argparse.Namespace) -> bool:
+    """Whether any of the options was given."""
+    return any(
+        getattr(arguments, f"{start}_{what}", [])
+        for start in ("only", "leave_out")
+        for what in _WHAT
+    )
+
+
+def read_selection(arguments: argparse.Namespace, measurements: Measurements) -> Selection:
+    """What the options select. Raises SelectionError for a name that the dataset does not have."""
+    from estimator.model.selection import Selection, find_machines
+
+    machines = measurements.machines
+    runs = measurements.query("select distinct run_id from runs order by run_id")
+    known = {
+        "run": [str(run) for run in runs["run_id"]],
+        "workload": [str(name) for name in _workloads(measurements)],
+    }
+    for what, names in known.items():
+        for name in [*getattr(arguments, f"only_{what}"), *getattr(arguments, f"leave_out_{what}")]:
+            if name not in names:
+                raise SelectionError(
+                    f"{what} {name!r} is not in the dataset; it has {_listed(names)}"
+                )
+    only = find_machines(machines, arguments.only_machine)
+    return Selection(
+        machines=only or None,
+        without_machines=find_machines(machines, arguments.leave_out_machine),
+        runs=tuple(arguments.only_run) or None,
+        without_runs=tuple(arguments.leave_out_run),
+        workloads=tuple(arguments.only_workload) or None,
+        without_workloads=tuple(arguments.leave_out_workload),
+    )
+
+
+def _workloads(measurements: Measurements) -> list[str]:
+    found = measurements.query("select distinct workload from fit_cells order by workload")
+    return [str(name) for name in found["workload"]]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+
 
 DATA = Path("data/runs")
 #: where `make run` puts this machine's own runs
@@ -81,8 +152,8 @@ def add_question(parser: argparse.ArgumentParser, default: str | None = None) ->
 def read_question(arguments: argparse.Namespace) -> dict[str, Any]:
     """The columns of a question that do not depend on the place. Raises SelectionError."""
     from collector.workloads import get_workload
-    from estimator.defaults import default_dtype
-    from estimator.names import dtype_of
+    from estimator.catalogue.names import dtype_of
+    from estimator.cells.defaults import default_dtype
 
     family = get_workload(arguments.workload)
     case = arguments.case or family.cases[0]
@@ -125,7 +196,7 @@ def default_data() -> list[Path]:
 
 def open_measurements(arguments: argparse.Namespace) -> Measurements:
     """The dataset of ``--data``; names on standard error what was set aside."""
-    from estimator.dataset import load
+    from estimator.dataset.measurements import load
 
     measurements = load(*(arguments.data or default_data()))
     warn(measurements.problems)
@@ -134,17 +205,18 @@ def open_measurements(arguments: argparse.Namespace) -> Measurements:
 
 def open_model(arguments: argparse.Namespace) -> Model:
     """The model of ``--model``, or a fit of the dataset."""
-    from estimator.cache import fit_cached, user_cache_directory
+    from estimator.dataset.cache_directory import user_cache_directory
+    from estimator.model.cache import fit_cached
 
     if getattr(arguments, "model", None) is not None:
-        from estimator.model import Model
+        from estimator.model.storage import read_model
 
         if asks_selection(arguments):
             raise SelectionError("--model is fitted already: select measurements of a --data")
-        return Model.read(arguments.model)
+        return read_model(arguments.model)
     measurements = open_measurements(arguments)
     if asks_selection(arguments):
-        from estimator.selection import fit_selected
+        from estimator.model.selection import fit_selected
 
         return fit_selected(measurements, read_selection(arguments, measurements))
     return fit_cached(measurements, user_cache_directory())

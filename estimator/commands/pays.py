@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from collector.errors import SelectionError
+from estimator.cells.defaults import IN_SHORT
 from estimator.commands.asking import asked_on, find_one, place_question
 from estimator.commands.options import (
     add_data,
@@ -16,14 +17,12 @@ from estimator.commands.options import (
     print_json,
     read_question,
 )
-from estimator.defaults import IN_SHORT
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from estimator.commands import Subparsers
-    from estimator.fair_pair import Pair
-    from estimator.pair_answers import PairAnswer
+    from estimator.decide.pairs import Pair, PairAnswer
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -66,9 +65,8 @@ def add_parser(commands: Subparsers) -> None:
 
 def pays(arguments: argparse.Namespace) -> None:
     """Print the verdict."""
-    from estimator.breakeven import Place
-    from estimator.fair_pair import Wanted, find_pair, find_pair_beside
-    from estimator.pair_answers import compare_places
+    from estimator.decide.breakeven import Place
+    from estimator.decide.pairs import Wanted, compare_places, find_pair, find_pair_beside
 
     asked = read_question(arguments)
     if arguments.reuse > 1.0 and asked.setdefault("mode", "end_to_end") != "end_to_end":
@@ -120,7 +118,7 @@ def pays(arguments: argparse.Namespace) -> None:
 
 
 def _report(pair: Pair, answer: PairAnswer) -> str:
-    from estimator.answer_words import place_text, verdict_line
+    from estimator.decide.words import place_text, verdict_line
     from estimator.report import duration
 
     crossing = answer.crossing
@@ -153,7 +151,7 @@ def _report(pair: Pair, answer: PairAnswer) -> str:
 
 def _beside_text(beside: Pair) -> str:
     """The answer where the data is in the other place, and what computes it there."""
-    from estimator.answer_words import DATA_PLACES, verdict_line
+    from estimator.decide.words import DATA_PLACES, verdict_line
     from estimator.report import duration
 
     gpu, cpu = beside.gpu, beside.cpu
@@ -166,7 +164,7 @@ def _beside_text(beside: Pair) -> str:
 
 def _faster_text(table: pd.DataFrame, chosen: pd.Series[Any]) -> str:
     """One line where another place of the device is faster by estimate; else empty."""
-    from estimator.fair_pair import faster_than
+    from estimator.decide.pairs import faster_than
     from estimator.report import duration
 
     faster = faster_than(table, chosen)

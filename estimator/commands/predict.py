@@ -6,24 +6,24 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from collector.errors import EstimateError, SelectionError
+from estimator.catalogue.names import device_of
+from estimator.cells.defaults import IN_SHORT
 from estimator.commands.asking import asked_on, place_question
 from estimator.commands.options import (
     add_data,
     add_model,
     add_question,
+    add_selection,
     open_model,
     print_json,
     read_question,
 )
-from estimator.commands.selecting import add_selection
-from estimator.defaults import IN_SHORT
-from estimator.names import device_of
 
 if TYPE_CHECKING:
     from estimator.commands import Subparsers
-    from estimator.memory import Memory
-    from estimator.model import Model
-    from estimator.place_answers import PlaceQuestion
+    from estimator.decide.memory import Memory
+    from estimator.decide.places import PlaceQuestion
+    from estimator.model.model import Model
 
 _DEVICES = ("cuda", "cpu")
 
@@ -52,7 +52,7 @@ def add_parser(commands: Subparsers) -> None:
 
 def predict(arguments: argparse.Namespace) -> None:
     """Print the estimates."""
-    from estimator.answer_words import place_text
+    from estimator.decide.words import place_text
     from estimator.report import prediction_report
 
     asked = read_question(arguments)
@@ -97,7 +97,7 @@ def predict(arguments: argparse.Namespace) -> None:
 
 def _memory(model: Model, question: PlaceQuestion, row: dict[str, Any]) -> Memory:
     """What the operation needs of a place's memory."""
-    from estimator.memory import memory_of
+    from estimator.decide.memory import memory_of
 
     device = str(row["device"])
     box = model.types.boxes_of(str(row["machine_id"]), device, question.workload)[0]
@@ -106,7 +106,7 @@ def _memory(model: Model, question: PlaceQuestion, row: dict[str, Any]) -> Memor
 
 def _notes(model: Model, rows: list[dict[str, Any]]) -> list[str]:
     """What to say of GPUs whose unit is not the one that the element type suggests."""
-    from estimator.gpu_scaling import unit_note
+    from estimator.others.scaling import unit_note
 
     notes = set()
     for row in rows:
@@ -127,9 +127,9 @@ def _answers(
 
     Raises what the model says of the first place that was asked for where none answers.
     """
-    from estimator.defaults import fastest_first
-    from estimator.fair_pair import reasons_in_short
-    from estimator.place_answers import answer_places
+    from estimator.cells.defaults import fastest_first
+    from estimator.decide.pairs import reasons_in_short
+    from estimator.decide.places import answer_places
 
     found = answer_places(model, question)
     if not found.table.empty:
@@ -151,9 +151,9 @@ def _alone(
     import pandas as pd
 
     from collector.workloads import get_workload
-    from estimator.defaults import cpu_mode
-    from estimator.machine_types import ask
-    from estimator.memory import check_memory
+    from estimator.cells.defaults import cpu_mode
+    from estimator.decide.memory import check_memory
+    from estimator.decide.types import ask
 
     family = get_workload(question.workload)
     pairs = [pair for pair in family.support if arguments.device in (None, pair[1])]

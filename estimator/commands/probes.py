@@ -6,8 +6,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from collector.errors import SelectionError
+from estimator.catalogue.names import device_of
 from estimator.commands.options import print_json
-from estimator.names import device_of
 
 if TYPE_CHECKING:
     from estimator.commands import Subparsers
@@ -35,7 +35,7 @@ def add_parser(commands: Subparsers) -> None:
 
 def probes(arguments: argparse.Namespace) -> None:
     """Print the cells."""
-    from estimator.probe_report import probe_cells, probe_report
+    from estimator.others.probes import probe_cells, probe_report
 
     if arguments.cores < 1 or arguments.n < 1:
         raise SelectionError("--cores and -n are whole numbers of at least 1")

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from estimator.cells.defaults import IN_SHORT
 from estimator.commands.asking import asked_on, find_one, place_question
 from estimator.commands.options import (
     add_data,
@@ -15,13 +16,12 @@ from estimator.commands.options import (
     print_json,
     read_question,
 )
-from estimator.defaults import IN_SHORT
 
 if TYPE_CHECKING:
     from estimator.commands import Subparsers
-    from estimator.place_answers import PlaceQuestion
-    from estimator.rule_cases import RuleCase
-    from estimator.rules_of_thumb import Comparison
+    from estimator.decide.places import PlaceQuestion
+    from estimator.rules.cases import RuleCase
+    from estimator.rules.rules_of_thumb import Comparison
 
 _DEFAULT = ["n=3000"]  # of matmul, where no workload is named
 _CORES = {
@@ -78,9 +78,9 @@ def add_parser(commands: Subparsers) -> None:
 
 def rules(arguments: argparse.Namespace) -> None:
     """Print the answers."""
-    from estimator.rule_cases import rule_case
-    from estimator.rule_gaps import claim_table, gap_table, rule_pairs
-    from estimator.rule_report import (
+    from estimator.rules.cases import rule_case
+    from estimator.rules.gaps import claim_table, gap_table, rule_pairs
+    from estimator.rules.report import (
         answers,
         case_report,
         claims_report,
@@ -125,8 +125,8 @@ def _rules(
     arguments: argparse.Namespace, case: RuleCase
 ) -> tuple[Comparison | None, Comparison | None]:
     """Both rules with the inputs of the case, those typed in before. Raises EstimateError."""
-    from estimator.rule_inputs import cores_inputs, throughput_inputs
-    from estimator.rules_of_thumb import ThroughputInputs, cores_rule, throughput_rule
+    from estimator.rules.inputs import cores_inputs, throughput_inputs
+    from estimator.rules.rules_of_thumb import ThroughputInputs, cores_rule, throughput_rule
 
     typed = {name: getattr(arguments, name) for name in _CORES}
     given = {name: value for name, value in typed.items() if value is not None}
@@ -144,7 +144,7 @@ def _rules(
 
 def _headline(question: PlaceQuestion, case: RuleCase) -> str:
     """What was asked, the verdict by the model, both sides, and what the rules guess."""
-    from estimator.answer_words import place_text, verdict_line
+    from estimator.decide.words import place_text, verdict_line
 
     sides = [
         f"{name}: {place_text(asdict(side), side.label)}"

@@ -12,7 +12,7 @@ from estimator.commands.options import DATA, REPEATS, add_data, print_json, warn
 
 if TYPE_CHECKING:
     from estimator.commands import Subparsers
-    from estimator.validation import Validation
+    from estimator.validation.validate import Validation
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -41,10 +41,10 @@ def add_parser(commands: Subparsers) -> None:
 
 def validate(arguments: argparse.Namespace) -> None:
     """Print the report, and write it where asked."""
-    from estimator.dataset import load
-    from estimator.validation import run_validation
-    from estimator.validation_report import terminal_report, validation_object
-    from estimator.validation_splits import SPLITS
+    from estimator.dataset.measurements import load
+    from estimator.validation.report import terminal_report, validation_object
+    from estimator.validation.splits import SPLITS
+    from estimator.validation.validate import run_validation
 
     repeats = arguments.repeats
     if repeats is None and not arguments.data and REPEATS.is_dir():
@@ -77,7 +77,7 @@ def _write_report(validation: Validation, arguments: argparse.Namespace) -> None
     """Write the document. Raises OutputError."""
     import datetime
 
-    from estimator.validation_document import document
+    from estimator.validation.report import document
 
     words = ["python -m estimator validate"]
     words += [f"--data {path}" for path in arguments.data or ()]

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import kill_test
 from benchmarks.kill_test import KillTest, Tally
-from collector.dataset import write_run
+from collector.dataset.read import write_run
 from tests.collector.doubles import make_row
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,8 +7,8 @@ import pytest
 from benchmarks.large_dataset import main
 from benchmarks.made_up_boxes import TYPES
 from benchmarks.process_memory import MemoryWatch
-from collector.dataset import read_dataset, read_table
-from estimator.dataset import load, measured_cells
+from collector.dataset.read import read_dataset, read_table
+from estimator.dataset.measurements import load, measured_cells
 
 
 @pytest.fixture(scope="module")

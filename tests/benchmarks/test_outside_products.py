@@ -6,14 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.outside_products import (
-    PAIR,
-    both_timed,
-    main,
-    read_products,
-    sample,
-    scores,
-)
+from benchmarks.outside_products import PAIR, both_timed, main, read_products, sample, scores
 
 
 def test_missing_tables_are_one_line_that_says_what_to_do(tmp_path, capsys):

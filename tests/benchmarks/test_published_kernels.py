@@ -6,19 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.published_experiments import (
-    OURS,
-    larger,
-    nearest_log_times,
-    radius,
-    same_machine,
-)
+from benchmarks.published_experiments import OURS, larger, nearest_log_times, radius, same_machine
 from benchmarks.published_form import Form, operands
 from benchmarks.published_kernels import cells_of, gpu_of, roofline_seconds
 from benchmarks.published_model import form_of
 from benchmarks.published_report import report
 from benchmarks.validate_published_kernels import second_path
-from estimator.kernel_model import Array
+from estimator.arrays import Array
 
 COLUMNS = (
     *("gpu", "op", "dtype", "latency_s", "published_split", "rows", "cols", "batch", "m", "k"),

@@ -14,7 +14,7 @@ from benchmarks.published_model import form_of
 from benchmarks.published_pool import from_specs, pool, with_probes
 from benchmarks.published_transfer import Process, View, evidence, fit_process
 from benchmarks.published_unseen import Unseen
-from estimator.kernel_model import Array
+from estimator.arrays import Array
 from tests.benchmarks.test_published_kernels import (
     published,
     random_products,

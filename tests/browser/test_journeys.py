@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from estimator.cli import main
+from estimator.commands.cli import main
 from tests.browser.conftest import Visit
 from tests.browser.server import ROOT, running_dashboard, wait_until_quiet
 from tests.estimator.made_up_fleet import slower, write_fleet

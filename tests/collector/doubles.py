@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from collector.cells import Cell, Operation, Task
-from collector.dataset import read_dataset, read_table
-from collector.fingerprint import Cpu, Gpu, Machine
-from collector.planning import Plan, Selection
-from collector.run import Outcome, run_plan
+from collector.dataset.read import read_dataset, read_table
+from collector.machine.fingerprint import Cpu, Gpu, Machine
+from collector.runs.cells import Cell, Operation, Task
+from collector.runs.plan import Plan, Selection
+from collector.runs.run import Outcome, run_plan
 
 CPU = Cpu("Example CPU", 6, 1, 2, 2, 2, None, 32 * 2**20, None)
 GPU = Gpu("Example GPU", 1, 80 * 2**30, "600.1", "13.0", "9.0", 700.0, 5, 16, "feedbeef")

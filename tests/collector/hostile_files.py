@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from collector.dataset import rows_to_table
+from collector.dataset.read import rows_to_table
 from collector.schema import (
     MACHINE_METADATA_KEY,
     RUN_METADATA_KEY,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from estimator.dataset import load
-from estimator.fitting import fit_table
+from estimator.dataset.measurements import load
+from estimator.model.model import fit_table
 from tests.estimator import made_up
 
 FACTS = {

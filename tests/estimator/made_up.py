@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collector.backends import BACKEND_DEVICES
-from collector.cells import Cell, Operation, make_tasks, with_first_calls
+from collector.runs.cells import Cell, Operation, make_tasks, with_first_calls
 from collector.schema import MACHINE_METADATA_KEY, RUN_METADATA_KEY, SCHEMA
 from collector.workloads import FAMILIES, get_workload
-from estimator.dataset import CELL_COLUMNS, WORK_COLUMNS
-from estimator.features import describe, kernel_work
-from estimator.fitting import describe_cells
-from estimator.kernel_model import KERNEL_PARAMETERS, kernel_seconds
+from estimator.cells.features import describe, kernel_work
+from estimator.dataset.tables import CELL_COLUMNS, WORK_COLUMNS
+from estimator.fitting.fit import describe_cells
+from estimator.formula.kernel import KERNEL_PARAMETERS, kernel_seconds
 
 CPU = (("numpy", "cpu"), ("torch", "cpu"))
 GPU = (("torch", "cuda"),)

@@ -1,7 +1,7 @@
 """Questions over everything that can be asked of a device, and what the hardware does at best.
 
 The limits are computed here from the catalogue's rows and the families' work counts, apart from
-``estimator.bounds``.
+``estimator.others.bounds``.
 """
 
 from typing import Any
@@ -11,9 +11,9 @@ import pandas as pd
 
 from collector.errors import BreakevenError
 from collector.workloads import FAMILIES, get_workload
-from estimator.forms import check_forms
-from estimator.hardware_specs import MATRIX_WORKLOADS, CpuSpec, GpuSpec
-from estimator.monotone import size_parameter
+from estimator.catalogue.hardware_specs import MATRIX_WORKLOADS, CpuSpec, GpuSpec
+from estimator.cells.questions import check_forms
+from estimator.fitting.monotone import size_parameter
 
 #: Work counts of these are not bytes between a device and its memory.
 NO_BYTES = ("launch", "transfer", "scatter_add", "python_loop")

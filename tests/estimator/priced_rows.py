@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from estimator.instances import Instance
+from estimator.catalogue.instances import Instance
 
 
 def instance(

@@ -8,17 +8,17 @@ import pytest
 
 from collector.errors import EstimateError
 from collector.workloads import FAMILIES
-from estimator.breakeven import Place, breakeven_size
-from estimator.corrections import NO_CORRECTIONS
-from estimator.cost import Job
-from estimator.dataset import load, measured_cells
-from estimator.features import operation
-from estimator.fitting import fit
-from estimator.instance_costs import instance_costs
-from estimator.instances import read_instances
-from estimator.job_timings import instance_timings
-from estimator.validation import validate
-from estimator.validation_splits import BETWEEN, LARGER
+from estimator.catalogue.instances import read_instances
+from estimator.cells.questions import operation
+from estimator.cost.inputs import Job
+from estimator.cost.instance_costs import instance_costs
+from estimator.cost.timings import instance_timings
+from estimator.dataset.measurements import load, measured_cells
+from estimator.decide.breakeven import Place, breakeven_size
+from estimator.fitting.corrections import NO_CORRECTIONS
+from estimator.model.model import fit
+from estimator.validation.splits import BETWEEN, LARGER
+from estimator.validation.validate import validate
 from tests.estimator import made_up
 from tests.estimator.conftest import FACTS
 

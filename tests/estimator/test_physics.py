@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from estimator import fit, load
-from estimator.hardware import shipped_hardware
-from estimator.hardware_specs import CpuSpec, GpuSpec
-from estimator.machine_facts import facts_of_name
-from estimator.place_answers import PlaceQuestion, answer_places
-from estimator.sisters import bigger_sisters
+from estimator.catalogue.hardware import shipped_hardware
+from estimator.catalogue.hardware_specs import CpuSpec, GpuSpec
+from estimator.decide.places import PlaceQuestion, answer_places
+from estimator.others.choice import bigger_sisters
+from estimator.others.facts import facts_of_name
 from tests.estimator.physics_questions import (
     SHAPE,
     cpu_limits,

@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 
 from collector.errors import SelectionError
-from estimator.dataset import load
-from estimator.fitting import fit
-from estimator.model import Model
+from estimator.dataset.measurements import load
+from estimator.model.model import Model, fit
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from estimator.dataset import CELL_COLUMNS, empty_machines
-from estimator.features import describe
-from estimator.fitting import describe_cells
+from estimator.cells.features import describe
+from estimator.dataset.measurements import empty_machines
+from estimator.dataset.tables import CELL_COLUMNS
+from estimator.fitting.fit import describe_cells
 from tests.estimator import made_up
 
 FAMILIES = ("matmul", "elementwise", "python_loop", "transfer")

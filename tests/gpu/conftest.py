@@ -4,8 +4,8 @@ import pytest
 
 from collector.backends import missing_reason
 from collector.errors import WorkerError
-from collector.fingerprint import read_gpu
-from collector.worker_process import WorkerProcess
+from collector.machine.fingerprint import read_gpu
+from collector.runs.worker_process import WorkerProcess
 from tests.gpu.operations import LIMIT_S, RULE
 
 

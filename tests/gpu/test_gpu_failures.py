@@ -4,7 +4,7 @@ import pytest
 
 from collector.backends import missing_reason
 from collector.errors import WorkerError
-from collector.worker_process import WorkerProcess
+from collector.runs.worker_process import WorkerProcess
 from tests.gpu.operations import LIMIT_S, RULE, make_operation
 
 TOO_LARGE = {"n": 300_000}  # three matrices of 335 GiB

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from collector.fingerprint import read_machine
-from collector.run_files import machine_columns
+from collector.machine.fingerprint import read_machine
+from collector.runs.run_files import machine_columns
 
 
 def test_the_gpu_is_described(gpu):

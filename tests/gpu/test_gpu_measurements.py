@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from collector.sampling import StopRule, stop_rule
-from collector.telemetry import GpuMonitor
+from collector.measure.sampling import StopRule, stop_rule
+from collector.measure.telemetry import GpuMonitor
 from collector.workloads import get_workload
 from tests.gpu.kernel_profile import count_kernels
 from tests.gpu.operations import ALL, make_operation, name_of

@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from estimator.cache import fit_cached, user_cache_directory
-from estimator.cli import main
-from estimator.dataset import load
-from estimator.defaults import DATA_PLACE, fastest_first
-from estimator.fair_pair import find_pair
-from estimator.instances import read_instances
-from estimator.job_timings import instance_timings
-from estimator.place_answers import PlaceQuestion, answer_places
-from estimator.rule_cases import rule_case
+from estimator.catalogue.instances import read_instances
+from estimator.cells.defaults import DATA_PLACE, fastest_first
+from estimator.commands.cli import main
+from estimator.cost.timings import instance_timings
+from estimator.dataset.cache_directory import user_cache_directory
+from estimator.dataset.measurements import load
+from estimator.decide.pairs import find_pair
+from estimator.decide.places import PlaceQuestion, answer_places
+from estimator.model.cache import fit_cached
+from estimator.rules.cases import rule_case
 from tests.pages.conftest import ROOT, OpenPage
 
 SHIPPED = ROOT / "data" / "runs"

@@ -1,0 +1,229 @@
+"""The job that the pages Estimate and Cost share: one case of a family with its parameters.
+
+Both pages bind the same keys, so a job set on one page is there on the other and in the URL.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, replace
+
+import pandas as pd
+import streamlit as st
+
+from app_pages.frame import widgets
+from app_pages.frame.text import dtype_name, escape, split_dtype
+from app_pages.job import words as job_words
+from collector.errors import SelectionError
+from collector.workloads import FAMILIES, get_workload
+from collector.workloads.parameters import LARGEST_PARAMETER
+from estimator.cells.defaults import DATA_PLACE, MATH_MODE, default_dtype, gpu_mode
+from estimator.cells.questions import case_of, operation, takes
+from estimator.dataset.measurements import UNFITTED_WORKLOADS
+from estimator.decide.words import DATA_PLACES, params_text, precision_text
+
+# Where a case has no default of its own: a size that takes a moment, not an hour.
+_START_VALUES = {"n": 4096, "m": 4096, "k": 4096, "batch": 64, "rows": 4096, "cols": 1024}
+_START_VALUES_BY_FAMILY = {
+    "conv2d": {
+        **{"batch": 16, "channels": 96, "channels_in": 64, "channels_out": 64},
+        **{"image": 56, "kernel": 3},
+    },
+    "dense_layer": {"batch": 256, "inputs": 1024, "outputs": 1024},
+    "attention": {"batch": 8, "heads": 8, "sequence": 512, "head_dim": 64},
+    "elementwise": {"n": 10_000_000},
+    "reduction": {"n": 10_000_000},
+    "sort": {"n": 1_000_000},
+    "gather": {"rows": 1_000_000, "width": 64, "count": 100_000},
+    "scatter_add": {"rows": 100_000, "width": 64, "count": 1_000_000, "bins": 10_000},
+    "spmm": {"rows": 100_000, "nonzeros_per_row": 10, "width": 64},
+    "random": {"n": 10_000_000},
+    "python_loop": {"n": 1_000_000},
+    "fft": {"n": 1024},
+    "image_pipeline": {"batch": 16, "image": 224},
+    "transfer": {"bytes": 100_000_000},
+    "launch": {"length": 100, "tensors": 100},
+    "training_step": {"width": 1024, "sequence": 128},
+    "inference_step": {"width": 1024, "sequence": 128},
+}
+_FALLBACK = 1024
+_PLACES = {"resident": "already on the device", "end_to_end": "in host memory, both ways"}
+# Networks that people train, rather than the collector's smallest.
+_START_CASES = {"training_step": "resnet_sgd", "inference_step": "resnet"}
+_FIELDS_IN_A_ROW = 3
+
+
+@dataclass(frozen=True)
+class Job:
+    """One operation to estimate, wherever it runs.
+
+    ``given`` are the parameters as the user set them, ``params`` the canonical ones.
+    """
+
+    workload: str
+    case: str
+    given: tuple[tuple[str, int], ...]
+    params: tuple[tuple[str, int], ...]
+    dtype: str
+    math_mode: str
+    end_to_end: bool
+
+    @property
+    def size(self) -> int:
+        return get_workload(self.workload).size(self.case, dict(self.params))
+
+    @property
+    def text(self) -> str:
+        """One line for captions; plain, not Markdown."""
+        params = params_text(self.given)
+        return f"{self.workload} {self.case}" + (f" ({params})" if params else "")
+
+    @property
+    def asked(self) -> str:
+        """The whole question in a line: operation, element type and math, where the data is."""
+        precision = precision_text(self.dtype, self.math_mode)
+        return f"{self.text}, {precision}, {DATA_PLACES[self.gpu_mode]}"
+
+    @property
+    def gpu_mode(self) -> str:
+        """Mode of the GPU cells that answers the question."""
+        return gpu_mode(self.workload, self.case, "end_to_end" if self.end_to_end else None)
+
+    def with_value(self, name: str, value: int) -> Job:
+        """The same job with one parameter changed. Raises SelectionError."""
+        given = dict(self.given) | {name: value}
+        complete = get_workload(self.workload).complete(self.case, given)
+        return replace(self, given=tuple(given.items()), params=tuple(sorted(complete.items())))
+
+    def command_arguments(self) -> str:
+        """The part of a command line that names this job."""
+        params = "".join(f" --param {name}={value}" for name, value in self.given)
+        dtype = shlex.quote(self.dtype)  # it comes from the dataset
+        return f"{self.workload} --case {self.case}{params} --dtype {dtype}"
+
+
+def job_form(groups: pd.DataFrame) -> Job:
+    """Widgets for the job; only families that the model was fitted to are offered."""
+    measured = set(groups["workload"]) - set(UNFITTED_WORKLOADS)
+    families = [name for name in FAMILIES if name in measured]
+    if not families:
+        st.info("The model was fitted to no workload that this version knows. Measure one first.")
+        st.stop()
+    left, right = st.columns(2)
+    with left:
+        family = _pick(
+            "Workload",
+            job_words.in_order(families),
+            "job_workload",
+            "matmul",
+            {name: job_words.family_name(name) for name in families},
+            job_words.family_help(),
+        )
+    workload = get_workload(family)
+    with right:
+        cases = list(workload.cases)
+        names = {case: job_words.case_name(family, case) for case in cases}
+        first = _START_CASES.get(family, cases[0])
+        case = _pick("Case", cases, "job_case", first, names, job_words.case_help(family))
+    params = _parameters(family, case)
+    left, right = st.columns(2)
+    with left:
+        precisions = _precisions(family, case, groups)
+        precision = widgets.choose(
+            "Element type",
+            precisions,
+            f"job_dtype_{family}",
+            default_dtype(workload, case),
+            help="Precision of the numbers. tf32: float32 whose products a GPU rounds to 10 bits; "
+            "only what some machine measured for this workload is offered.",
+        )
+    with right:
+        end_to_end = _transfer_question(family)
+    dtype, math_mode = split_dtype(precision)
+    try:
+        complete = workload.complete(case, params)
+        workload.size(case, complete)
+    except SelectionError as error:
+        st.error(f"This job cannot be: {escape(error)}")
+        st.stop()
+    given = tuple(params.items())
+    canonical = tuple(sorted(complete.items()))
+    return Job(family, case, given, canonical, dtype, math_mode, end_to_end)
+
+
+def _pick(
+    label: str, options: list[str], key: str, default: str, names: dict[str, str], help: str
+) -> str:
+    """A select box whose link may carry the name of the command line instead of the shown one.
+
+    Links of earlier versions carry "matmul: what it is"; the word before the colon is taken.
+    """
+    asked = str(st.query_params.get(key, "")).split(":")[0]
+    if asked in options and key not in st.session_state:
+        default = asked  # the state keeps it from here on
+    return widgets.select(label, options, key, default, names, help)
+
+
+def _parameters(family: str, case: str) -> dict[str, int]:
+    signature = get_workload(family).signatures[case]
+    if not signature:
+        return {}
+    short = get_workload(family).short_forms.get(case, {})
+    is_short = not any(_key(family, case, name) in st.query_params for name in short)
+    params: dict[str, int] = {}
+    in_a_row = max(2, min(_FIELDS_IN_A_ROW, len(signature)))
+    rows = [st.columns(in_a_row) for _ in range(0, len(signature), in_a_row)]
+    columns = [column for row in rows for column in row]
+    for column, (name, default) in zip(columns, signature.items(), strict=False):
+        start = default or _START_VALUES_BY_FAMILY.get(family, {}).get(
+            name, _START_VALUES.get(name, _FALLBACK)
+        )
+        linked = st.query_params.get(_key(family, case, short.get(name, name)), "")
+        if is_short and name in short and linked.isdecimal():
+            start = min(max(int(linked), 1), LARGEST_PARAMETER)  # a link with the size alone
+        with column:
+            label, text = job_words.parameter_words(family, case, name)
+            params[name] = widgets.number(
+                label, _key(family, case, name), start, 1, LARGEST_PARAMETER, text, step=1
+            )
+    return params
+
+
+def _key(family: str, case: str, name: str) -> str:
+    """Name in the URL: with the family's where another family has a case of that name."""
+    namesakes = [one for one in FAMILIES.values() if case in one.signatures]
+    return f"job_{case}_{name}" if len(namesakes) < 2 else f"job_{family}_{case}_{name}"
+
+
+def _precisions(family: str, case: str, groups: pd.DataFrame) -> list[str]:
+    """Element types that were measured somewhere for this case, else for its family."""
+    rows = groups.loc[groups["workload"] == family, ["case", "dtype", "math_mode"]]
+    rows = rows.drop_duplicates()
+    of_case = rows["case"].map(lambda name: operation(family, case_of(name)))
+    same = of_case == operation(family, case)
+    rows = rows[same] if same.any() else rows
+    rows = rows[[takes(FAMILIES[family], case, dtype) for dtype in rows["dtype"]]]
+    if rows.empty:  # this case was measured nowhere, and the family with other types only
+        return [default_dtype(FAMILIES[family], case)]
+    pairs = zip(rows["dtype"], rows["math_mode"].fillna(MATH_MODE), strict=True)
+    return sorted({dtype_name(dtype, mode) for dtype, mode in pairs})
+
+
+def _transfer_question(family: str) -> bool:
+    """Whether a GPU's time includes copying the operands there and the result back."""
+    if family == "transfer":
+        return False
+    return place_form("job_mode") == "end_to_end"
+
+
+def place_form(key: str) -> str:
+    """Where the data is, as a mode of the GPU; the same words and default on every page."""
+    return widgets.choose(
+        "Where the data is",
+        list(_PLACES),
+        key,
+        DATA_PLACE,
+        names=_PLACES,
+        help="Whether a GPU's time includes copying operands to it and the result back. On the "
+        "device is the default: what one of many steps of a job costs.",
+    )
