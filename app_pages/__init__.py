@@ -1,1 +1,1 @@
-"""Pages of the dashboard, one file per page, and what they share."""
+"""Pages of the dashboard, one folder each; ``job`` and ``frame`` are what they share."""

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from collector.cells import Operation
 from collector.errors import BreakevenError
 from collector.measure.statistics import summarise
-from collector.runs.cells import Operation
 from collector.workloads import get_workload
 
 _FEWEST_ROUNDS = 3  # fewer have no interval worth the name, so nothing can be said to differ

@@ -33,10 +33,10 @@ from benchmarks.ceiling_quantities import CEILINGS, MOVED, Ceiling, Row
 from benchmarks.our_worker import OurWorker
 from collector.backends import missing_reason
 from collector.backends.cuda import flush_bytes
+from collector.cells import Cell
 from collector.errors import BreakevenError, EstimateError
 from collector.machine.fingerprint import Machine, read_machine
 from collector.measure.sampling import stop_rule
-from collector.runs.cells import Cell
 from estimator.catalogue.hardware import match_cpu, match_gpu
 from estimator.catalogue.hardware_specs import GpuSpec
 

@@ -22,9 +22,9 @@ from benchmarks.agreement import Subject, operation_from_json
 from benchmarks.same_operation import build_operation
 from collector.backends import open_backend
 from collector.backends.base import Backend
+from collector.cells import Operation
 from collector.errors import WorkerError
 from collector.measure.affinity import bind
-from collector.runs.cells import Operation
 from collector.runs.worker_process import worker_environment
 
 _WARMUP_MS = 100

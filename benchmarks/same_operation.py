@@ -7,8 +7,8 @@ from typing import Any
 
 from collector.backends import open_backend
 from collector.backends.base import Backend
+from collector.cells import Operation
 from collector.measure.affinity import bind
-from collector.runs.cells import Operation
 from collector.workloads import get_workload
 
 

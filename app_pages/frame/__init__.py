@@ -1,0 +1,1 @@
+"""What every page stands on: the dataset, the model, controls, words, queries."""

@@ -1,0 +1,1 @@
+"""The job that pages ask for, and where it can run."""

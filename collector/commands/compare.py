@@ -11,7 +11,7 @@ from collector.shipped import shipped
 
 if TYPE_CHECKING:
     from collector.commands import Subparsers
-    from collector.dataset.runs import MeasuredRun
+    from collector.compare.runs import MeasuredRun
 
 #: shipped runs, and those of an earlier collector that are kept to tell how well runs repeat
 _SHIPPED = (shipped("runs"), shipped("repeats"))
@@ -80,8 +80,8 @@ def compare(arguments: argparse.Namespace) -> int:
 
 def _runs(path: str) -> list[MeasuredRun]:
     """Raises SelectionError where there is no run at a path."""
+    from collector.compare.runs import read_runs
     from collector.dataset.read import read_dataset
-    from collector.dataset.runs import read_runs
 
     dataset = read_dataset(path)
     if not dataset.runs:

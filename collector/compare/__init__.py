@@ -1,0 +1,1 @@
+"""One run against another, machines against machines: what is really slower."""

@@ -27,7 +27,7 @@ from collector.compare.run_spread import (
     estimate_spread,
     run_shifts,
 )
-from collector.dataset.runs import CellName, MeasuredRun
+from collector.compare.runs import CellName, MeasuredRun
 from collector.errors import SelectionError
 from collector.measure.statistics import false_discovery_rates
 

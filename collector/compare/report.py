@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from collector.compare.compare import CellComparison, Comparison, Settings, Shift
-from collector.dataset.runs import MeasuredRun
+from collector.compare.runs import MeasuredRun
 
 _SHOWN = 20
 

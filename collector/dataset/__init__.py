@@ -1,0 +1,1 @@
+"""Runs on disk: journals and Parquet files, read, checked, merged."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from collector.runs.journal import SUFFIX
+from collector.dataset.journal import SUFFIX
 
 #: of a dataset's files only these are looked at
 _SUFFIXES = (".parquet", SUFFIX)

@@ -17,10 +17,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from collector.dataset.journal import read_journal, sync_directory
 from collector.dataset.read import RunInfo, read_dataset, write_run
 from collector.errors import DatasetError, OutputError
 from collector.machine.fingerprint import machine_slug
-from collector.runs.journal import read_journal, sync_directory
 
 
 @dataclass(frozen=True)

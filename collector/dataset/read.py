@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collector.dataset.file_keys import FileKey, find_files
+from collector.dataset.journal import SUFFIX, has_begun, read_journal, sync_directory
 from collector.dataset.parquet_checks import (
     DAMAGE,
     check_facts,
@@ -27,7 +28,6 @@ from collector.dataset.parquet_checks import (
 )
 from collector.dataset.storage import as_path, as_url, local_copy, shown
 from collector.errors import DatasetError, OutputError
-from collector.runs.journal import SUFFIX, has_begun, read_journal, sync_directory
 from collector.schema import (
     MACHINE_METADATA_KEY,
     RUN_METADATA_KEY,

@@ -1,0 +1,1 @@
+"""What this machine is: its fingerprint, and what its cloud says of it."""

@@ -1,0 +1,1 @@
+"""Measuring one cell: preparing, sampling, noise, energy, what the GPU reports."""

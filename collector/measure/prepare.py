@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from collector.backends.base import Array, Backend, available_memory_bytes
+from collector.cells import Operation
 from collector.errors import WrongResultError
-from collector.runs.cells import Operation
 from collector.workloads import Check, Workload
 
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from collector.dataset.journal import SUFFIX
 from collector.dataset.read import read_dataset, read_run
 from collector.dataset.storage import Store, as_path, as_url, open_store, shown, state_directory
 from collector.errors import DatasetError, OutputError
 from collector.machine.fingerprint import Machine
-from collector.runs.journal import SUFFIX
 from collector.runs.plan import Plan
 from collector.runs.run_files import find_unfinished, nothing_to_resume, selection_of
 from collector.workloads import SUITES

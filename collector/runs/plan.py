@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from collector.backends import BACKEND_DEVICES
+from collector.cells import Task, make_tasks, with_anchors, with_first_calls
 from collector.errors import SelectionError
 from collector.machine.fingerprint import Machine
 from collector.measure.sampling import stop_rule
-from collector.runs.cells import Task, make_tasks, with_anchors, with_first_calls
 from collector.schema import BACKENDS, DEVICES
 from collector.workloads import FAMILIES, SUITES, get_workload
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from collector.cells import Task
 from collector.errors import UserError
 from collector.machine.fingerprint import Machine
 from collector.measure.sampling import stop_rule
-from collector.runs.cells import Task
 from collector.runs.plan import Plan
 
 # Measured on the shipped standard runs (2-core EPYC host; H200 with a 16-core host). Between the

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from collector.cells import Task
 from collector.dataset.read import write_run
 from collector.errors import OutputError
 from collector.machine.fingerprint import Machine
-from collector.runs.cells import Task
 from collector.runs.plan import Plan
 from collector.runs.progress import Progress
 from collector.runs.run_files import resume_run, start_run

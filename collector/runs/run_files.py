@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from collector import __version__
+from collector.dataset.journal import SUFFIX, Journal, read_journal
 from collector.dataset.read import read_run
 from collector.errors import DatasetError, OutputError
 from collector.machine.fingerprint import Machine
-from collector.runs.journal import SUFFIX, Journal, read_journal
 from collector.runs.plan import Plan
 from collector.schema import MACHINE_FIELDS, RUN_FIELDS, SCHEMA_VERSION
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from collector.backends import open_backend
 from collector.backends.base import Backend
+from collector.cells import Operation
 from collector.errors import WrongResultError
 from collector.machine.fingerprint import cpu_cache_bytes
 from collector.measure.affinity import bind
@@ -29,7 +30,6 @@ from collector.measure.measure import measure_mode
 from collector.measure.prepare import Prepared, memory_shortage, prepare, verify_again
 from collector.measure.sampling import StopRule
 from collector.measure.thread_pools import ThreadPools, blas_summary
-from collector.runs.cells import Operation
 from collector.workloads import get_workload
 
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from collector.backends import missing_reason
+from collector.cells import Cell, Task
 from collector.errors import WorkerError
 from collector.machine.fingerprint import Machine, measured_gpu_index
 from collector.measure.noise import reasons_around
 from collector.measure.sampling import StopRule, stop_rule
 from collector.measure.telemetry import Telemetry
-from collector.runs.cells import Cell, Task
 
 _CELL_LIMIT_S = 120.0
 #: starts of a worker that dies each time before it is ready

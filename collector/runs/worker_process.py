@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from collector.cells import Operation
 from collector.errors import WorkerError
 from collector.measure.sampling import StopRule
-from collector.runs.cells import Operation
 from collector.shipped import ROOT
 
 _START_LIMIT_S = 180.0

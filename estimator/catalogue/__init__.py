@@ -1,0 +1,1 @@
+"""Facts from elsewhere: data sheets, instances and their prices, terms of rental."""

@@ -1,0 +1,1 @@
+"""The price of one completed job on rented and own machines."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 from collector.errors import EstimateError
 from estimator.catalogue.rental_terms import TERMS, RentalTerms
-from estimator.checks import check_number
+from estimator.cost.checks import check_number
 from estimator.cost.interruptions import check_interval
 
 AUTO: Literal["auto"] = "auto"

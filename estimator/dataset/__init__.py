@@ -1,0 +1,1 @@
+"""The measurements: small tables of a dataset, made once and kept."""

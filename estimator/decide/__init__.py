@@ -1,0 +1,1 @@
+"""GPU or CPU, and where: what follows from a model's answers."""

@@ -1,0 +1,1 @@
+"""From measured cells to ``Fitted``: parameters, corrections, intervals."""

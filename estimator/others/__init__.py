@@ -1,0 +1,1 @@
+"""Answers for machines that did not measure a question, through those that did."""

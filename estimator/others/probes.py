@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from collector.backends import BACKEND_DEVICES
+from collector.cells import make_tasks
 from collector.errors import SelectionError
-from collector.runs.cells import make_tasks
 from collector.workloads import FAMILIES
 from estimator.arrays import Array
 from estimator.cells.features import describe

@@ -1,0 +1,1 @@
+"""Two published rules of thumb beside the model and the measurements."""

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from collector.cells import Cell, Operation, Task
 from collector.dataset.read import read_dataset, read_table
 from collector.machine.fingerprint import Cpu, Gpu, Machine
-from collector.runs.cells import Cell, Operation, Task
 from collector.runs.plan import Plan, Selection
 from collector.runs.run import Outcome, run_plan
 

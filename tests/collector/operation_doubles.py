@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from collector.backends import open_backend
+from collector.cells import Operation
 from collector.measure.prepare import prepare, verify_again
-from collector.runs.cells import Operation
 from collector.workloads import Check, get_workload
 
 SEED = 3

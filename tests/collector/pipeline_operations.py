@@ -3,7 +3,7 @@
 import numpy as np
 
 from collector.backends.host_backends import NumpyBackend
-from collector.runs.cells import Operation
+from collector.cells import Operation
 from collector.workloads import get_workload
 
 NAMES = ("sort", "gather", "scatter_add", "spmm", "random", "image_pipeline")

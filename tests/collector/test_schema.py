@@ -2,7 +2,7 @@
 
 import pytest
 
-from collector.runs.cells import Cell
+from collector.cells import Cell
 from collector.schema import COLUMN_NAMES, RESULT_FIELDS, SCHEMA, VERSION_METADATA_KEY
 from collector.workloads import Work
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collector.backends import BACKEND_DEVICES
-from collector.runs.cells import Cell, Operation, make_tasks, with_first_calls
+from collector.cells import Cell, Operation, make_tasks, with_first_calls
 from collector.schema import MACHINE_METADATA_KEY, RUN_METADATA_KEY, SCHEMA
 from collector.workloads import FAMILIES, get_workload
 from estimator.cells.features import describe, kernel_work

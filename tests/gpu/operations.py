@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collector.cells import Operation
 from collector.measure.sampling import StopRule
-from collector.runs.cells import Operation
 from collector.workloads import FAMILIES, get_workload
 
 RULE = StopRule(0.5, min_samples=6, min_time_s=0.0, max_time_s=0.05, warmup_time_s=0.05)

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collector.backends import BACKEND_DEVICES
-from collector.runs.cells import Cell, make_tasks, with_first_calls
-from collector.runs.journal import Journal
+from collector.cells import Cell, make_tasks, with_first_calls
+from collector.dataset.journal import Journal
 from collector.schema import (
     MACHINE_FIELDS,
     MACHINE_METADATA_KEY,

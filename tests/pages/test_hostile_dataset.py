@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from collector.dataset.journal import SUFFIX
 from collector.dataset.read import rows_to_table
-from collector.runs.journal import SUFFIX
 from tests.collector import hostile_files as hostile
 from tests.pages.conftest import OpenPage
 from tests.pages.made_up_runs import write_dataset

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from collector.backends import open_backend
+from collector.cells import Operation, make_tasks
 from collector.measure.measure import measure_mode
 from collector.measure.prepare import prepare, verify_again
 from collector.measure.sampling import StopRule
-from collector.runs.cells import Operation, make_tasks
 from collector.workloads import FAMILIES, get_workload
 
 pytest.importorskip("jax")

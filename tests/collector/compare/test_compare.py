@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from collector.cells import Cell
 from collector.commands.cli import main
 from collector.compare.compare import Settings, compare_runs
 from collector.compare.difference import add_scales, p_value, ratio_limits
 from collector.compare.run_spread import CellTime, Scale
+from collector.compare.runs import CellName, MeasuredRun, read_runs
 from collector.dataset.read import RunInfo, read_dataset, write_run
-from collector.dataset.runs import CellName, MeasuredRun, read_runs
 from collector.errors import SelectionError
-from collector.runs.cells import Cell
 from tests.collector.doubles import make_operation, make_row
 
 CELLS = 300

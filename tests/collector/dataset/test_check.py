@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from collector.cells import Cell
 from collector.commands.cli import main
 from collector.dataset.check import check_runs, problem_findings
+from collector.dataset.journal import Journal
 from collector.dataset.read import read_dataset, write_run
-from collector.runs.cells import Cell
-from collector.runs.journal import Journal
 from collector.schema import SCHEMA_VERSION
 from tests.collector.doubles import make_operation, make_row
 

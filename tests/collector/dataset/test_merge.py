@@ -2,12 +2,12 @@
 
 import pytest
 
+from collector.cells import Cell
 from collector.commands.cli import main
+from collector.dataset.journal import Journal
 from collector.dataset.merge import merge
 from collector.dataset.read import read_dataset, read_run, write_run
 from collector.errors import DatasetError, OutputError
-from collector.runs.cells import Cell
-from collector.runs.journal import Journal
 from collector.schema import SCHEMA_VERSION
 from tests.collector.doubles import make_operation, make_row, rows_of
 

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.dataset import read as dataset_module
+from collector.dataset.journal import SUFFIX, Journal
 from collector.dataset.read import read_dataset, read_table, write_run
 from collector.errors import DatasetError, OutputError
-from collector.runs.journal import SUFFIX, Journal
 from collector.schema import (
     MACHINE_METADATA_KEY,
     RUN_METADATA_KEY,

@@ -13,11 +13,11 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from collector.commands.cli import main
 from collector.dataset import storage
+from collector.dataset.journal import Journal
 from collector.dataset.read import read_dataset, read_table, write_run
 from collector.dataset.storage import as_path, as_url, open_store, shown, state_directory
 from collector.errors import DatasetError, OutputError
 from collector.runs.destination import open_destination
-from collector.runs.journal import Journal
 from collector.runs.run import run_plan
 from tests.collector.doubles import (
     MACHINE,

@@ -9,11 +9,11 @@ import pytest
 
 from collector.backends import missing_reason, open_backend
 from collector.backends.host_backends import NumpyBackend
+from collector.cells import Operation
 from collector.errors import WrongResultError
 from collector.measure.measure import measure_mode
 from collector.measure.prepare import memory_shortage, prepare, verify_again
 from collector.measure.sampling import StopRule
-from collector.runs.cells import Operation
 from collector.schema import RESULT_FIELDS, STOP_REASONS
 from collector.workloads import get_workload
 from collector.workloads.elementwise import Elementwise

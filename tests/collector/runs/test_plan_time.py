@@ -2,7 +2,7 @@
 
 import pytest
 
-from collector.runs.cells import Cell
+from collector.cells import Cell
 from collector.runs.plan_time import earlier_times, expected_time, read_earlier_rows
 from tests.collector.doubles import additions, make_machine, make_operation
 

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from collector.dataset.journal import Journal, read_journal
 from collector.dataset.read import read_dataset, write_run
 from collector.errors import OutputError
-from collector.runs.journal import Journal, read_journal
 from collector.runs.plan import Plan, Selection
 from collector.runs.run import run_plan
 from collector.runs.run_files import find_unfinished, resume_run

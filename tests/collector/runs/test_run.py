@@ -5,11 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from collector.cells import Task
+from collector.dataset.journal import Journal, read_journal
 from collector.dataset.read import read_dataset
 from collector.errors import OutputError, SelectionError, WorkerError
 from collector.measure.telemetry import Telemetry
-from collector.runs.cells import Task
-from collector.runs.journal import Journal, read_journal
 from collector.runs.plan import Selection, make_plan
 from tests.collector.doubles import (
     MACHINE,

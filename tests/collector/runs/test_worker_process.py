@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from collector.backends import missing_reason
+from collector.cells import Operation
 from collector.errors import WorkerError
 from collector.measure.sampling import StopRule
-from collector.runs.cells import Operation
 from collector.runs.worker_process import WorkerProcess
 from tests.collector.doubles import make_operation
 

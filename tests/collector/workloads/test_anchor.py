@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from collector.backends import open_backend
+from collector.cells import Operation, with_anchors, with_first_calls
 from collector.errors import WrongResultError
 from collector.measure.prepare import prepare, verify_again
-from collector.runs.cells import Operation, with_anchors, with_first_calls
 from collector.runs.plan import Selection, make_plan
 from collector.workloads import get_workload
 from tests.collector.doubles import GPU, additions, make_machine

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.backends.host_backends import NumpyBackend
-from collector.runs.cells import make_tasks
+from collector.cells import make_tasks
 from collector.workloads import get_workload
 from collector.workloads.convolution_reference import Shape, output_sums
 from tests.collector.operation_doubles import compute, prepare_and_verify

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from collector.backends import BACKEND_DEVICES, open_backend
 from collector.backends.host_backends import NumpyBackend
+from collector.cells import make_tasks
 from collector.errors import SelectionError
 from collector.measure.measure import measure_mode
 from collector.measure.prepare import prepare, verify_again
 from collector.measure.sampling import StopRule
-from collector.runs.cells import make_tasks
 from collector.workloads import get_workload
 from collector.workloads.sampled import (
     checked_parts,

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from collector.backends import open_backend
 from collector.backends.host_backends import NumpyBackend
+from collector.cells import Operation, make_tasks
 from collector.measure.measure import measure_mode
 from collector.measure.prepare import prepare
 from collector.measure.sampling import StopRule
-from collector.runs.cells import Operation, make_tasks
 from collector.workloads import get_workload
 from collector.workloads.products import spread_positions
 from tests.collector.operation_doubles import compute, prepare_and_verify

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from collector.backends import missing_reason, open_backend
+from collector.cells import Operation
 from collector.measure.prepare import prepare, verify_again
-from collector.runs.cells import Operation
 from collector.workloads import get_workload
 from collector.workloads.networks import ResNet, buffers, parameters
 

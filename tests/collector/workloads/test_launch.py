@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from collector.backends import BACKEND_DEVICES, missing_reason, open_backend
+from collector.cells import Operation
 from collector.errors import SelectionError
 from collector.measure.prepare import prepare, verify_again
-from collector.runs.cells import Operation
 from collector.workloads import SUITES, get_workload
 
 FAMILY = get_workload("launch")

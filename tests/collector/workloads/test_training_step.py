@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.backends import open_backend
+from collector.cells import Operation
 from collector.measure.prepare import prepare, verify_again
-from collector.runs.cells import Operation
 from collector.workloads import get_workload
 from collector.workloads.base import uniform
 from collector.workloads.network_reference import training

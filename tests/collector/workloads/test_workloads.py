@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.backends import BACKEND_DEVICES, open_backend
+from collector.cells import Cell, make_tasks
 from collector.errors import SelectionError
-from collector.runs.cells import Cell, make_tasks
 from collector.schema import DTYPES, MATH_MODES, MODES
 from collector.workloads import FAMILIES, SUITES, get_workload
 from collector.workloads.base import uniform

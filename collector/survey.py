@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from collector.runs.survey_spaces import CPU_SPACES, CUDA_SPACES, Choice, Range, Space
+from collector.survey_spaces import CPU_SPACES, CUDA_SPACES, Choice, Range, Space
 from collector.workloads.base import GridPoint, Params, Workload
 
 #: What one operation may do at most, so that most of the time goes into many operations.

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from collector.runs.survey import survey_grid
+from collector.survey import survey_grid
 from collector.workloads import GridPoint, Work, Workload, get_workload
 
 

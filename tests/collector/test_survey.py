@@ -5,10 +5,10 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from collector.runs.cells import make_tasks
+from collector.cells import make_tasks
 from collector.runs.plan import Selection, make_plan
-from collector.runs.survey import survey_grid
-from collector.runs.survey_spaces import CPU_SPACES, CUDA_SPACES
+from collector.survey import survey_grid
+from collector.survey_spaces import CPU_SPACES, CUDA_SPACES
 from collector.workloads import FAMILIES, get_workload
 from tests.collector.doubles import make_machine
 
