@@ -31,6 +31,7 @@ test: lint types ## linters, types and all tests that this machine can run
 lint: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 
 types: install-dev
 	$(BIN)/mypy collector estimator charts app_pages dashboard.py benchmarks
@@ -47,12 +48,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Breakeven needs Python 3.11 or newer; set PYTHON=") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: $(VENV)/bin/python requirements.txt requirements-gpu.txt collector/requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
+$(VENV)/.installed: $(VENV)/bin/python requirements.txt requirements-gpu.txt collector/requirements.txt constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -c constraints.txt -r $(REQUIREMENTS)
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -c constraints.txt -r requirements-dev.txt
 	@touch $@
 
 clean: ## remove the virtual environment

@@ -6,11 +6,14 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from collector import __version__
 from collector.commands import INTERRUPTED, check, compare, info, merge, plan, run, show
 from collector.commands import list as listing
 from collector.errors import BreakevenError
+
+_PROGRAM = "breakeven-collect"  # as the package installs it
 
 #: in the order in which the help names them
 _COMMANDS = (run, plan, info, listing, check, show, compare, merge)
@@ -35,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m collector",
+        prog=_PROGRAM if Path(sys.argv[0]).stem == _PROGRAM else "python -m collector",
         description="Measure standardized CPU and GPU workloads on this machine into Parquet.",
     )
     parser.add_argument("--version", action="version", version=__version__)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collector.errors import SelectionError
+from collector.shipped import shipped
 from estimator.cells.defaults import DATA_PLACE, DTYPE, MATH_MODE
 
 if TYPE_CHECKING:
@@ -191,7 +192,13 @@ def default_data() -> list[Path]:
     listed = [Path(part) for part in os.environ.get(DATA_VARIABLE, "").split(os.pathsep) if part]
     if listed:
         return [path for path in listed if path.exists()] or listed
-    return [DATA, OWN_RUNS] if any(OWN_RUNS.rglob("*.parquet")) else [DATA]
+    own = [OWN_RUNS] if any(OWN_RUNS.rglob("*.parquet")) else []
+    return [shipped_runs(), *own]
+
+
+def shipped_runs() -> Path:
+    """The runs that ship: in a checkout ``DATA``, elsewhere those of the installed package."""
+    return DATA if DATA.exists() else shipped("runs")
 
 
 def open_measurements(arguments: argparse.Namespace) -> Measurements:

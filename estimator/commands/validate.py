@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector.errors import OutputError
-from estimator.commands.options import DATA, REPEATS, add_data, print_json, warn
+from estimator.commands.options import REPEATS, add_data, print_json, shipped_runs, warn
 
 if TYPE_CHECKING:
     from estimator.commands import Subparsers
@@ -50,7 +50,7 @@ def validate(arguments: argparse.Namespace) -> None:
     if repeats is None and not arguments.data and REPEATS.is_dir():
         repeats = REPEATS
     # the report is about the shipped runs, unless asked otherwise
-    measurements = load(*(arguments.data or [DATA]))
+    measurements = load(*(arguments.data or [shipped_runs()]))
     warn(measurements.problems)
     validation = run_validation(
         measurements,

@@ -51,12 +51,11 @@ def open_page(monkeypatch: pytest.MonkeyPatch, dataset: Path) -> OpenPage:
         for key, value in query.items():
             app.query_params[key] = str(value)
         if page != "overview":
-            if "_" in page:
-                # Its address is not its file's name: a first run, cheap without data, registers it.
-                monkeypatch.setenv("BREAKEVEN_DATA", str(ROOT / "no such dataset"))
-                app.run()
-                monkeypatch.setenv("BREAKEVEN_DATA", str(dataset if data is None else data))
-            app.switch_page(f"app_pages/{page}.py")
+            # Its address is not its file's name: a first run, cheap without data, registers it.
+            monkeypatch.setenv("BREAKEVEN_DATA", str(ROOT / "no such dataset"))
+            app.run()
+            monkeypatch.setenv("BREAKEVEN_DATA", str(dataset if data is None else data))
+            app.switch_page(f"app_pages/{page}/page.py")
         return app.run()
 
     return open_one

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.dataset import journal as journal_module
 from collector.dataset.journal import Journal, read_journal
 from collector.errors import DatasetError, OutputError
-from collector.dataset import journal as journal_module
 from collector.schema import SCHEMA_VERSION
 
 HEADER = {"schema_version": SCHEMA_VERSION, "run": {"run_id": "run1"}}
