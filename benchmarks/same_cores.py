@@ -18,7 +18,7 @@ import pandas as pd
 
 from estimator.dataset.measurements import load, measured_cells
 from estimator.fitting.fit import describe_cells
-from estimator.model.model import fit_table
+from estimator.model.fit import fit_table
 
 _STAND_IN = "stand-in"
 _QUESTION = [

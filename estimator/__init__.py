@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from estimator.dataset.measurements import Measurements, load
     from estimator.decide.breakeven import Breakeven, Place, Speedup, breakeven_size, speedup
     from estimator.model.cache import fit_cached
-    from estimator.model.model import Model, fit
+    from estimator.model.fit import fit
+    from estimator.model.model import Model
     from estimator.validation.validate import validate
 
 __all__ = [
@@ -41,7 +42,7 @@ _HOMES = {
     "Place": "estimator.decide.breakeven",
     "Speedup": "estimator.decide.breakeven",
     "breakeven_size": "estimator.decide.breakeven",
-    "fit": "estimator.model.model",
+    "fit": "estimator.model.fit",
     "fit_cached": "estimator.model.cache",
     "load": "estimator.dataset.measurements",
     "match_gpu": "estimator.catalogue.hardware",

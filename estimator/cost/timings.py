@@ -12,13 +12,14 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from collector.errors import EstimateError, SelectionError
 from collector.workloads import get_workload
+from estimator.answer import PREDICTION_COLUMNS
 from estimator.catalogue.cpus import is_fixed
 from estimator.catalogue.hardware import shipped_hardware
 from estimator.catalogue.hardware_specs import CpuSpec, GpuSpec, HardwareSpec
@@ -28,9 +29,11 @@ from estimator.cells.defaults import MATH_MODE, cpu_mode, fastest_first, gpu_mod
 from estimator.cells.questions import check_forms
 from estimator.decide.memory import GIB, judge
 from estimator.decide.types import ask
-from estimator.model.model import PREDICTION_COLUMNS, Model
 from estimator.others.facts import cpu_name
 from estimator.others.unanswered import why_unanswered
+
+if TYPE_CHECKING:
+    from estimator.model.model import Model
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,15 @@ import pandas as pd
 
 from collector.errors import EstimateError, SelectionError
 from collector.workloads import get_workload
+from estimator.answer import NORMAL_95
 from estimator.cells.defaults import DATA_PLACE, MATH_MODE, cpu_mode
 from estimator.cells.questions import operation
 from estimator.decide.memory import memories
 from estimator.decide.types import ask
-from estimator.fitting.intervals import NORMAL_95
 
 if TYPE_CHECKING:
-    from estimator.model.model import About, Model
+    from estimator.answer import About
+    from estimator.model.model import Model
 
 
 Verdict = Literal["gpu", "cpu", "unclear"]

@@ -22,7 +22,8 @@ from estimator.decide.types import ask
 from estimator.others.unanswered import why_unanswered
 
 if TYPE_CHECKING:
-    from estimator.model.model import About, Model
+    from estimator.answer import About
+    from estimator.model.model import Model
 
 PLACE = ("machine_id", "device", "backend", "threads")
 TIMES = ("seconds_p5", "seconds_p50", "seconds_p95")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from estimator.fitting.intervals import NORMAL_95
-from estimator.model.model import Model
+from estimator.answer import NORMAL_95
 from estimator.others.facts import relation
 from estimator.others.spread import machine_deviation, typical_difference
+
+if TYPE_CHECKING:
+    from estimator.model.model import Model
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from estimator.answer import PARTS, About
 from estimator.cells.defaults import WELL_KNOWN
-from estimator.fitting.evaluate import PARTS
-from estimator.model.model import About, Model
 from estimator.others.machine_types import KEYS
+
+if TYPE_CHECKING:
+    from estimator.model.model import Model
 
 _TIMES = ("seconds_p5", "seconds_p50", "seconds_p95")
 #: How far a basis is from a measurement; boxes whose basis is nearest answer for the type.

@@ -31,9 +31,6 @@ from estimator.formula.kernel import (
 #: would leave less, the call and the copies shrink alike.
 _LEAST_COPIES = 0.5
 
-#: What a time is made of.
-PARTS = ("launch", "compute", "memory", "transfer")
-
 _CACHE = KERNEL_PARAMETERS.index("cache_bytes")
 
 

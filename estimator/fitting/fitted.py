@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from estimator.answer import NORMAL_95, PARTS
 from estimator.arrays import Array
 from estimator.cells.features import describe
 from estimator.cells.questions import Forms, known_forms
 from estimator.dataset.tables import CELL_COLUMNS
-from estimator.fitting.evaluate import PARTS, predict_points
-from estimator.fitting.intervals import ALL, NORMAL_95, half_widths
+from estimator.fitting.evaluate import predict_points
+from estimator.fitting.intervals import ALL, half_widths
 from estimator.fitting.levels import Fit
 from estimator.fitting.matching import Places
 from estimator.fitting.monotone import other_sizes, rising

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from estimator.answer import NORMAL_95
 from estimator.cells.shapes import AWKWARD_FAMILIES
 from estimator.dataset.tables import CELL_COLUMNS
 from estimator.fitting.fitted import Fitted
-from estimator.fitting.intervals import NORMAL_95
 from estimator.fitting.levels import SPREAD_OF, UNCERTAIN
 from estimator.formula.copies import TRANSFER_PARAMETERS
 from estimator.formula.kernel import KERNEL_PARAMETERS

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from estimator.answer import NORMAL_95
 from estimator.arrays import Array, Indices
 from estimator.cells.features import dimensions
 from estimator.fitting.evaluate import predict_points
@@ -103,7 +104,6 @@ def replicate(table: pd.DataFrame, held: Mapping[str, Mask]) -> pd.DataFrame:
 
 REGIMES = ("interpolated", "extrapolated", "new_workload")
 LEVEL = 0.90
-NORMAL_95 = 1.645  # standard normal quantile: half-width of a 90 % interval per deviation
 
 #: Half-width in deviations where no error was seen: an expected deviation that was never put to
 #: a test is taken to be too small by a factor of 2. A choice.

@@ -19,9 +19,9 @@ import pandas as pd
 
 from collector.errors import SelectionError
 from collector.workloads import get_workload
+from estimator.answer import PARTS
 from estimator.arrays import Array, Indices
 from estimator.dataset.tables import CELL_COLUMNS
-from estimator.fitting.evaluate import PARTS
 
 _STEPS = (2, 4, 8, 32)
 #: Share of the launch from which an estimate is held against other sizes: what is mostly work

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from collector.errors import EstimateError, SelectionError
+from estimator.answer import PREDICTION_COLUMNS, About
 from estimator.cells.questions import check_forms, used_threads
-from estimator.dataset.measurements import Measurements, measured_cells
 from estimator.fitting.blas import one_blas_thread
-from estimator.fitting.fit import describe_cells, fit_cells
 from estimator.fitting.fitted import Fitted
 from estimator.fitting.groups import group_table
 from estimator.others.bounds import bounded, least_seconds
@@ -24,19 +23,6 @@ from estimator.others.facts import find_machine
 from estimator.others.machine_types import MachineTypes
 from estimator.others.spread import Spread, about_type
 from estimator.others.unanswered import require_known
-
-BASES = (
-    *("measured", "interpolated", "extrapolated", "new_workload"),
-    *("probed", "from_specs"),
-)
-PREDICTION_COLUMNS = (
-    *("seconds_p5", "seconds_p50", "seconds_p95"),
-    *("launch_s", "compute_s", "memory_s", "transfer_s"),
-    *("bound", "basis", "measured_median_s", "measured_n", "n_fit"),
-)
-
-#: Of what a question asks: this very machine, or any machine of its type.
-About = Literal["machine", "type"]
 
 _FORM = ["workload", "case", "dtype", "backend", "device"]
 _QUESTION = ("machine_id", "workload", "case", "params", "dtype", "backend", "device")
@@ -179,21 +165,6 @@ class Model(Fitted):
                 raise SelectionError(
                     f"threads={most:.0f}: {self.label(machine)} has {cores:.0f} cores"
                 )
-
-
-def fit(measurements: Measurements) -> Model:
-    """Fit every group of the rows with status ok. Raises EstimateError where there are none."""
-    machines = measurements.machines
-    table = describe_cells(measured_cells(measurements), machines)
-    return fit_table(table, machines, measurements.fingerprint)
-
-
-def fit_table(
-    table: pd.DataFrame, machines: pd.DataFrame | None = None, fingerprint: str = ""
-) -> Model:
-    """``fit`` of described cells (``fit_cells``)."""
-    fitted = fit_cells(table, machines, fingerprint)
-    return Model(**{field.name: getattr(fitted, field.name) for field in fields(fitted)})
 
 
 def predict_each(model: Model, cells: pd.DataFrame) -> pd.DataFrame:

@@ -228,7 +228,7 @@ def fit_selected(measurements: Measurements, selection: Selection = EVERYTHING) 
     selection. Raises EstimateError where nothing is left to fit.
     """
     from estimator.fitting.fit import describe_cells
-    from estimator.model.model import fit_table
+    from estimator.model.fit import fit_table
 
     fleet = fleet_selection(measurements)
     if selection.machines is None:

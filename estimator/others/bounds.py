@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from collector.errors import EstimateError
+from estimator.answer import PARTS
 from estimator.arrays import Array
 from estimator.catalogue.cpus import (
     peak_cache_bytes_per_s,
@@ -27,7 +28,6 @@ from estimator.catalogue.cpus import (
     peak_memory_bytes_per_s,
 )
 from estimator.catalogue.hardware_specs import MATRIX_WORKLOADS, GpuSpec
-from estimator.fitting.evaluate import PARTS
 from estimator.fitting.intervals import NARROWEST
 from estimator.others.facts import MachineFacts
 

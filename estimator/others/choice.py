@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from estimator.answer import NORMAL_95, PARTS
 from estimator.arrays import Array, Flags, Indices
 from estimator.catalogue.hardware import shipped_hardware
 from estimator.catalogue.hardware_specs import GpuSpec
-from estimator.fitting.evaluate import PARTS
-from estimator.fitting.intervals import NORMAL_95
 from estimator.others.donor_cells import deviation_of
 from estimator.others.donors import Donors
 from estimator.others.facts import FEW_CELLS, MachineFacts, facts_of_name

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from estimator.answer import NORMAL_95, PARTS
 from estimator.arrays import Array, Indices
 from estimator.dataset.tables import CELL_COLUMNS
-from estimator.fitting.evaluate import PARTS
 from estimator.fitting.fitted import PARAMS, Fitted
-from estimator.fitting.intervals import NORMAL_95
 from estimator.fitting.matching import Places
 from estimator.others.pairs import Answers
 from estimator.others.spread import Spread, kinds_of_cells

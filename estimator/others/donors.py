@@ -23,9 +23,10 @@ import pandas as pd
 
 from collector.errors import SelectionError
 from collector.workloads import FAMILIES
+from estimator.answer import PARTS
 from estimator.arrays import Array, Flags, Indices
 from estimator.catalogue.hardware_specs import GpuSpec
-from estimator.fitting.evaluate import PARTS, kernel_parameters, predict_points, with_added
+from estimator.fitting.evaluate import kernel_parameters, predict_points, with_added
 from estimator.fitting.fitted import Fitted
 from estimator.fitting.levels import Fit
 from estimator.others.donor_cells import Cells, deviation_of

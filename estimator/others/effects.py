@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from estimator.answer import NORMAL_95
 from estimator.arrays import Array
-from estimator.fitting.intervals import NORMAL_95
 from estimator.others.facts import Relation
 from estimator.others.spread import Spread
 

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -27,9 +27,11 @@ from estimator.catalogue.hardware import match_cpu, match_gpu, normalise, shippe
 from estimator.catalogue.hardware_specs import CpuSpec, GpuSpec
 from estimator.catalogue.instances import shipped_instances
 from estimator.catalogue.names import instance_named, near
-from estimator.fitting.fitted import Fitted
 from estimator.fitting.priors import STREAMING
 from estimator.formula.kernel import KERNEL_PARAMETERS
+
+if TYPE_CHECKING:
+    from estimator.fitting.fitted import Fitted
 
 _CORES = re.compile(r"(.+), (\d{1,4}) cores?")
 

@@ -32,11 +32,11 @@ import numpy as np
 
 from collector.errors import CatalogueError
 from collector.shipped import shipped
+from estimator.answer import NORMAL_95
 from estimator.arrays import Array
 from estimator.catalogue.csv_files import parse_number, read_rows
 from estimator.catalogue.hardware import shipped_hardware
 from estimator.catalogue.hardware_specs import GpuSpec
-from estimator.fitting.intervals import NORMAL_95
 
 PROFILES_PATH = shipped("gpu_profiles.csv")
 NUMBERS = ("compute_share", "memory_share", "cache_gain", "tile_half", "depth_half", "launch_s")

@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from estimator.others.donors import Donors
 from estimator.others.facts import facts_of_name, find_machine, machines_like
+
+if TYPE_CHECKING:
+    from estimator.others.donors import Donors
 
 #: Boxes of a type that answer together; of more, those with most cells of the family.
 MOST_BOXES = 12

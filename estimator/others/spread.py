@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from estimator.answer import NORMAL_95
 from estimator.arrays import Array
 from estimator.dataset.tables import CELL_COLUMNS
-from estimator.fitting.intervals import NORMAL_95
 from estimator.others.facts import MachineFacts, relation
 
 LAYERS = ("within", "runs", "machines")

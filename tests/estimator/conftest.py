@@ -3,7 +3,7 @@
 import pytest
 
 from estimator.dataset.measurements import load
-from estimator.model.model import fit_table
+from estimator.model.fit import fit_table
 from tests.estimator import made_up
 
 FACTS = {

@@ -16,7 +16,7 @@ from estimator.cost.timings import instance_timings
 from estimator.dataset.measurements import load, measured_cells
 from estimator.decide.breakeven import Place, breakeven_size
 from estimator.fitting.corrections import NO_CORRECTIONS
-from estimator.model.model import fit
+from estimator.model.fit import fit
 from estimator.validation.splits import BETWEEN, LARGER
 from estimator.validation.validate import validate
 from tests.estimator import made_up

@@ -9,7 +9,8 @@ import pytest
 
 from collector.errors import SelectionError
 from estimator.dataset.measurements import load
-from estimator.model.model import Model, fit
+from estimator.model.fit import fit
+from estimator.model.model import Model
 
 ROOT = Path(__file__).resolve().parents[2]
 

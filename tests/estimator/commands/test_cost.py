@@ -13,7 +13,7 @@ from estimator.cost.inputs import CostOptions, Job
 from estimator.cost.instance_costs import instance_costs
 from estimator.cost.table import compare_with
 from estimator.cost.words import answer_lines, table_lines
-from estimator.model.model import fit
+from estimator.model.fit import fit
 from estimator.model.storage import write_model
 from tests.estimator.priced_rows import instance, timings
 

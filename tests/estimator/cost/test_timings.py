@@ -9,7 +9,7 @@ from estimator.catalogue.instances import read_instances
 from estimator.cost.inputs import CostOptions, Job
 from estimator.cost.instance_costs import instance_costs
 from estimator.cost.timings import instance_timings
-from estimator.model.model import fit
+from estimator.model.fit import fit
 
 QUESTION = {"workload": "matmul", "case": "square", "params": {"n": 2048}, "dtype": "float32"}
 

@@ -6,7 +6,7 @@ import pytest
 
 from estimator.fitting.fit import fit_levels
 from estimator.fitting.intervals import held_out_scores, rehearsed, shape_rank
-from estimator.model.model import fit_table
+from estimator.model.fit import fit_table
 from tests.estimator import made_up
 
 

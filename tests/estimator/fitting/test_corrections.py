@@ -7,7 +7,7 @@ from collector.errors import EstimateError
 from estimator.fitting.corrections import bounded, grouped, label
 from estimator.fitting.evaluate import predict_points
 from estimator.fitting.fit import describe_cells
-from estimator.model.model import fit_table
+from estimator.model.fit import fit_table
 from tests.estimator import made_up
 
 

@@ -6,7 +6,7 @@ import pytest
 from collector.errors import EstimateError
 from estimator.dataset.measurements import load
 from estimator.formula.kernel import KERNEL_PARAMETERS
-from estimator.model.model import fit, fit_table
+from estimator.model.fit import fit, fit_table
 from tests.estimator import made_up
 
 ONE_THREAD = {"machine_id": "made", "backend": "numpy", "threads": 1, "device": "cpu"}

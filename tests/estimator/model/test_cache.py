@@ -11,9 +11,7 @@ def opened(small_dataset):
 
 def test_a_dataset_is_fitted_once(opened, tmp_path, monkeypatch):
     first = fit_cached(opened, tmp_path)
-    monkeypatch.setattr(
-        "estimator.model.model.fit", lambda measurements: pytest.fail("fitted again")
-    )
+    monkeypatch.setattr("estimator.model.fit.fit", lambda measurements: pytest.fail("fitted again"))
     again = fit_cached(opened, tmp_path)
     assert again.fingerprint == first.fingerprint == opened.fingerprint
     asked = first.measured.iloc[:5]

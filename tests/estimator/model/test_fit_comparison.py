@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from collector.errors import EstimateError
 from estimator.dataset.measurements import empty_machines, load
-from estimator.model.model import fit_table
+from estimator.model.fit import fit_table
 from estimator.model.refit import (
     ERROR_COLUMNS,
     compare_models,

@@ -3,8 +3,7 @@ import pandas as pd
 import pytest
 
 from collector.errors import EstimateError, SelectionError
-from estimator.fitting.evaluate import PARTS
-from estimator.model.model import BASES, PREDICTION_COLUMNS
+from estimator.answer import BASES, PARTS, PREDICTION_COLUMNS
 from tests.estimator import made_up
 
 SECONDS = [f"{part}_s" for part in PARTS]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from estimator.answer import PARTS
 from estimator.catalogue.hardware import match_gpu
-from estimator.fitting.evaluate import PARTS
 from estimator.fitting.monotone import OtherSizes, rising
 from estimator.others.bounds import SUSTAINED, Least, bounded, limits_of
 from estimator.others.choice import bigger_sisters

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from collector.errors import EstimateError, SelectionError
+from estimator.answer import BASES, PARTS, PREDICTION_COLUMNS
 from estimator.catalogue.hardware import match_gpu
-from estimator.fitting.evaluate import PARTS
 from estimator.fitting.fit import describe_cells
-from estimator.model.model import BASES, PREDICTION_COLUMNS, fit_table
+from estimator.model.fit import fit_table
 from estimator.others.gpu_profiles import sustained
 from estimator.others.probes import choose_probes
 from tests.estimator import made_up, two_machines

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from estimator.decide.rented_twice import rented_twice
-from estimator.model.model import fit_table
+from estimator.model.fit import fit_table
 from estimator.others.spread import SPREAD_COLUMNS, estimate_spread, kinds_of_cells
 from tests.estimator import two_machines
 from tests.estimator.two_machines import machine
