@@ -1,6 +1,4 @@
-"""Prices typed over those of a catalogue: the table to type into, and what follows. Pure.
-
-Which instances the page Cost prices: the shipped catalogue or an uploaded one, prices typed in,
+"""Which instances the page Cost prices: the shipped catalogue or an uploaded one, prices typed in,
 and a machine of one's own. Nothing of it is stored.
 """
 

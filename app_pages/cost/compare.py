@@ -1,7 +1,4 @@
-"""Break-even of two ways to do the jobs, what would change the answer, the same rented twice.
-
-What the chart of the sensitivity reads, and what the model calls an instance. Pure.
-"""
+"""Break-even of two ways to do the jobs, what would change the answer, the same rented twice."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""How fast a machine gets at best, beside its data sheets: charts and table.
-
-The best rates that each machine reached, beside those of its data sheets.
-"""
+"""The best rates that each machine reached, beside those of its data sheets."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Was a machine quiet and unthrottled while it was measured? The figures behind the findings.
-
-Did a machine get faster or slower while it was measured?
-"""
+"""Was a machine quiet while it was measured, and did it get faster or slower?"""
 
 from __future__ import annotations
 

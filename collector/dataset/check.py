@@ -1,7 +1,4 @@
-"""Is a dataset valid, and were its measurements quiet? Every verdict comes with its reason.
-
-Was a run measured quietly? What its rows and its machine's fingerprint tell. Pure.
-"""
+"""Is a dataset valid, and were its measurements quiet? Every verdict comes with its reason."""
 
 from __future__ import annotations
 

@@ -2,14 +2,13 @@
 
 A limit is at the highest clock that the catalogue's row names (``boost_clock_ghz``, else
 ``clock_ghz``), or at ``clock_ghz`` where given: the measured hosts report 2.1 and 2.6 GHz and ran
-at 3.3 GHz and more (``machine_facts``). What usually is reached stands in ``core_scaling``.
-
-What each CPU architecture's cores can do, by their makers' documents. Pure, no input/output.
+at 3.3 GHz and more (``machine_facts``). What usually is reached stands in
+``others.scaling``.
 
 Instruction sets, load and store widths and fused multiply-adds: AMD Software Optimization Guides
 for Zen 2 (56305), Zen 3 (56665), Zen 4 (57647) and Zen 5 (58455); Intel 64 and IA-32 Architectures
-Optimization Reference Manual (248966) and, for AMX, Intel's AMX overview (1,024 bfloat16 and
-2,048 int8 operations a cycle and core); Arm Neoverse Software Optimization Guides.
+Optimization Reference Manual (248966) and, for AMX, Intel's AMX overview (1,024 bfloat16 and 2,048
+int8 operations a cycle and core); Arm Neoverse Software Optimization Guides.
 
 Work per clock against the generation before: AMD's launch figures (Zen 3 1.19, server Zen 4 1.14
 and Zen 5 1.17), Intel's (Ice Lake 1.20 over Cascade Lake, Golden Cove 1.19; for Raptor Cove and
@@ -19,8 +18,8 @@ Emerald Rapids core take the same time within 10 % at about the same clock.
 
 Memory rates, in GB/s, of one core and of one L3 slice (where cores share one, the slice has one
 link to memory): rounded medians over the 1,400 AWS, Azure and GCP types of these architectures in
-SpareCores/sc-inspector-data, bw_mem read (CC BY-SA 4.0; ``benchmarks.outside_cpus`` prints how
-well they do). 16 to 19 for Emerald and 22 for Granite Rapids, 13 to 15 for older Xeons.
+SpareCores/sc-inspector-data, bw_mem read (CC BY-SA 4.0; ``benchmarks.outside_cpus`` prints how well
+they do). 16 to 19 for Emerald and 22 for Granite Rapids, 13 to 15 for older Xeons.
 """
 
 from __future__ import annotations

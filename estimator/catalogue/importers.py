@@ -8,15 +8,13 @@ and named, never guessed, and a CPU that is not known stays empty.
 Sources of the formats: skypilot-org/skypilot-catalog (catalogs/v7), dstackai/gpuhunt
 (``CatalogItem``: one line per instance, location and market; memory per GPU).
 
-Offers of a price list, one per zone or market, brought together to one row a region.
-
-SkyPilot's catalogue of one provider (catalogs/v*/<provider>/vms.csv) as offers.
-
-A line is a machine in one zone. Google's lines name the machine and its GPUs apart: the machine
-types that carry GPUs have no accelerator and the price of the bare host, and lines without a
-machine type price so many accelerators; the two are added here, zone by zone. Taken as they stand
-they would be CPU machines at a fraction of their price. Checked on v7: in us-central1,
-a2-highgpu-1g 0.73948 + one A100 2.93391 = 3.67339 USD/h, which is Google's own list price.
+Offers are brought together to one row a region. In SkyPilot's files
+(catalogs/v*/<provider>/vms.csv) a line is a machine in one zone. Google's lines name the machine
+and its GPUs apart: the machine types that carry GPUs have no accelerator and the price of the bare
+host, and lines without a machine type price so many accelerators; the two are added here, zone by
+zone. Taken as they stand they would be CPU machines at a fraction of their price. Checked on v7: in
+us-central1, a2-highgpu-1g 0.73948 + one A100 2.93391 = 3.67339 USD/h, which is Google's own list
+price.
 """
 
 from __future__ import annotations

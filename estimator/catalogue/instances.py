@@ -6,11 +6,10 @@ an unknown GPU) and names file, row and reason.
 
 Reading is the only input/output here.
 
-Instances that rent out a part of a GPU, by their names: none is as fast as a whole one. Pure.
-
-A price list may call a third of an A10 "A10, 1". Sources: Microsoft azure-compute-docs (series
-NVadsA10 v5, NVads V710 v5, NVv4), AWS EC2 G6f and Gr6f pages (2025), Google Compute Engine G4 page
-(fractional shapes, 2025), NVIDIA MIG user guide (names of slices).
+Instances that rent out a part of a GPU are known by their names. A price list may call a third of
+an A10 "A10, 1". Sources: Microsoft azure-compute-docs (series NVadsA10 v5, NVads V710 v5, NVv4),
+AWS EC2 G6f and Gr6f pages (2025), Google Compute Engine G4 page (fractional shapes, 2025), NVIDIA
+MIG user guide (names of slices).
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""From cells (what is asked) to numbers (what the formula reads).
-
-The numbers and names of one block of questions, as ``features.describe`` gives them. Pure.
-"""
+"""From cells (what is asked) to numbers (what the formula reads), a block at a time."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""Which questions make sense: a library has no form of some cases, and some have one type only.
-
-From cells to blocks of questions that differ in their parameters only, as arrays. Pure.
-
-What an operation is called: its routine, its family, the mode that answers. Pure.
-"""
+"""What may be asked: names of operations, forms that libraries have, questions as arrays."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Options that several commands share, and what they stand for.
-
-Options that fit to a part of a dataset: some machines, runs or families.
-"""
+"""Options that several commands share, and what they stand for."""
 
 from __future__ import annotations
 

@@ -1,17 +1,15 @@
-"""How late a machine may be: the spread of its time under interruptions and failed attempts.
+"""Time of a job on a machine that can be taken away: its mean, its spread, checkpoints.
 
-The mean of one machine is Daly's. Of several machines the last
-one counts, which is later than that mean, so the spread is needed too. The variance of a stretch
-of T seconds that starts over, R seconds per restart, at L interruptions a second is exact: once
-interrupted it lasts until the first gap of t = R + T in a Poisson process, whose variance is
+The mean of one machine is Daly's. Of several machines the last one counts, which is later than that
+mean, so the spread is needed too. The variance of a stretch of T seconds that starts over, R
+seconds per restart, at L interruptions a second is exact: once interrupted it lasts until the first
+gap of t = R + T in a Poisson process, whose variance is
 
     (exp(2 L t) - 2 L t exp(L t) - 1) / L^2
 
 (D. R. Cox, *Renewal Theory*, 1962: waiting for a gap). The distribution is approximated: with the
 exact probability nothing is lost, else the loss is gamma distributed with the exact mean and
 variance. Failed attempts alone are exact: the negative binomial distribution of whole rounds.
-
-Time of a job on a machine that can be taken away: spot interruptions and checkpoints.
 
 Interruptions form a Poisson process with rate L. A stretch of T seconds that starts again after
 each interruption, at R seconds per restart, takes exp(L R) (exp(L T) - 1) / L on average, where

@@ -17,8 +17,6 @@ The increment and the minimum charge count once for each machine, not once for e
 being in time is that of all of them; both are in ``interruptions``. A round whose attempt
 fails is done again as a whole.
 
-
-The seconds that a cost is summed from: rounds, machines for a deadline, billed time.
 """
 
 from __future__ import annotations

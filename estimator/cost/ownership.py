@@ -1,9 +1,8 @@
-"""Energy of one call as a GPU's own counter measured it: only for the very cell that was measured.
+"""Machines of one's own: what they cost, when a fixed cost pays off, and measured energy.
 
-It is the GPU's alone (no host), of calls in a row, and nothing is estimated: where no machine with
-that GPU measured the cell with that library, there is no energy.
-
-Buying against renting: what a machine of one's own costs, and when a fixed cost pays off.
+Energy of one call is as a GPU's own counter measured it, without the host, of calls in a row, and
+only for the very cell that was measured: where no machine with that GPU measured the cell with that
+library, there is no energy.
 """
 
 from __future__ import annotations

@@ -3,11 +3,10 @@
 The table is that of :func:`estimator.cost.instance_costs.instance_costs`; rows with a reason in
 ``excluded`` never win.
 
-Cost as a function of the number of jobs, and from how many jobs one choice is the cheaper. Pure.
-
-One machine with ``slots`` jobs at a time costs ``fixed + ceil(n / slots) x round + n x each`` for
-n jobs: a staircase, whose first step is a whole round even for one job. Rounding to a billing
-increment, minimum charges and further machines are left out.
+For one against another, cost is a function of the number of jobs: one machine with ``slots`` jobs
+at a time costs ``fixed + ceil(n / slots) x round + n x each`` for n jobs: a staircase, whose first
+step is a whole round even for one job. Rounding to a billing increment, minimum charges and further
+machines are left out.
 """
 
 from __future__ import annotations

@@ -1,9 +1,4 @@
-"""What would change the answer of a cost report, as text: other inputs, buying. Pure.
-
-The costs of a job as text for a terminal: the answer, the table, what it rests on. Pure.
-
-What a table of costs rests on, as text for a terminal: dates, terms, what is unknown. Pure.
-"""
+"""A table of costs as text: the answer, what it rests on, what would change it. Pure."""
 
 from __future__ import annotations
 

@@ -52,11 +52,7 @@ first_call nor workload anchor:
 ``reasons``
     machine_id, kind ("noise" or "throttle"), reason, cells: regular ok rows with that reason.
 
-What the index keeps of each file of a dataset, so that it is read once.
-
-Making the small tables of a dataset (``estimator.dataset.tables``) in a DuckDB database.
-
-They are made for a few machines at a time, so that making them takes little memory whatever the
+The tables (``dataset.tables``) are made for a few machines at a time, so that making them takes little memory whatever the
 number of rows, and so that a new run costs the rows of its machine only.
 """
 

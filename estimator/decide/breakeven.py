@@ -1,7 +1,4 @@
-"""The largest value of a parameter with which an operation fits the memory of its places.
-
-Speed-up of one place over another, and the size from which the GPU is faster.
-"""
+"""Speed-up of one place over another, and the size from which the GPU is faster and still fits."""
 
 from __future__ import annotations
 

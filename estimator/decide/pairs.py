@@ -1,7 +1,4 @@
-"""A CPU place against a GPU place: speed-up, break-even, curves, and renting either twice.
-
-Which CPU and GPU place of a job to compare by default, and why no other.
-"""
+"""A CPU place against a GPU place: which to compare, speed-up, break-even, renting either twice."""
 
 from __future__ import annotations
 

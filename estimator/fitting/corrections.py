@@ -4,7 +4,7 @@ Rows are gathered into blocks (a family on one type of machine and device; all c
 of machine), described as ``residuals`` reads them, and solved. The correction of a cell is what
 its block expects there, bounded: a factor of up to 2 as it is, up to 3 ever less of it.
 
-How cells are related for ``corrections``: near in size, alike in class, equal in kind. Pure.
+Two cells are related as they are near in size, alike in class and equal in kind. Pure.
 """
 
 from __future__ import annotations

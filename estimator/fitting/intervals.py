@@ -1,24 +1,21 @@
-"""Errors of cells that the fit is made to forget, by the question that each stands for.
+"""90 % intervals from the errors of cells that the fit is made to forget, apart for each regime.
 
-Nothing is fitted again: the blocks of ``corrections`` tell what all other rows say of the rows
-that are left out, through the parameters of the formula and through the shapes near by.
+Nothing is fitted again: the blocks of ``corrections`` tell what all other rows say of the rows that
+are left out, through the parameters of the formula and through the shapes near by.
 
-Which rows a calibration holds out: shapes, larger shapes, whole operations. Pure.
+Shapes, larger shapes and whole operations are held out. A shape is an operation with its
+parameters, on whatever machine, library, element type and mode: held out, it is held out everywhere
+at once, so that no sister gives its time away.
 
-A shape is an operation with its parameters, on whatever machine, library, element type and mode:
-held out, it is held out everywhere at once, so that no sister gives its time away.
-
-90 % intervals from held-out errors, apart for each regime.
-
-A held-out error is log(measured / predicted) of a cell that the fit was made to forget
-(``calibration``). Its regime is that of the question it stands for: between measured sizes,
-beyond them, or of a case that was not measured. Its score is its size over the deviation that
-was expected of it, which grows with the distance to what is known and with the noise of a row,
-so that scores of near and far, quiet and noisy cells compare (normalised conformal prediction,
-Papadopoulos, Gammerman and Vovk 2008). The half-width of a prediction's interval is its own
-expected deviation times the 90 % quantile of the scores of its family, device and regime, with
-the finite-sample rank of split conformal prediction (Vovk, Gammerman and Shafer 2005, who call
-classes with their own quantile Mondrian); families of few errors lean on their parents.
+A held-out error is log(measured / predicted) of a cell that the fit was made to forget. Its regime
+is that of the question it stands for: between measured sizes, beyond them, or of a case that was
+not measured. Its score is its size over the deviation that was expected of it, which grows with the
+distance to what is known and with the noise of a row, so that scores of near and far, quiet and
+noisy cells compare (normalised conformal prediction, Papadopoulos, Gammerman and Vovk 2008). The
+half-width of a prediction's interval is its own expected deviation times the 90 % quantile of the
+scores of its family, device and regime, with the finite-sample rank of split conformal prediction
+(Vovk, Gammerman and Shafer 2005, who call classes with their own quantile Mondrian); families of
+few errors lean on their parents.
 """
 
 from __future__ import annotations

@@ -6,20 +6,18 @@
     case     and operation
     group    and machine, backend and mode: the groups that answer
 
-Machines of one type and backends that call one library of routines (cuBLAS under PyTorch, CuPy
-and JAX) share all levels but the last. A group of one row is thus an estimate near its siblings',
-and a group of many goes where its rows say. A ``replica`` column keeps copies of the table apart:
-the fits of held-out folds run in the same batch as the fit of everything.
+Machines of one type and backends that call one library of routines (cuBLAS under PyTorch, CuPy and
+JAX) share all levels but the last. A group of one row is thus an estimate near its siblings', and a
+group of many goes where its rows say. A ``replica`` column keeps copies of the table apart: the
+fits of held-out folds run in the same batch as the fit of everything.
 
 What is fitted has no unit: FLOP/s relative to a data sheet's peak or to the best of the place in
 that precision, bytes/s to the best of the place, launch costs to the smallest of the library
-(``references``). Efficiencies carry over between element types and modes where rates
-do not.
+(``references``). Efficiencies carry over between element types and modes where rates do not.
 
-One level of groups solved in blocks: each block's groups read the same few parameters.
-
-A parameter that a block does not read keeps its prior. Groups of held-out folds start from the
-solution of the same group fitted to everything, from which they differ by few rows.
+A level is solved in blocks, whose groups read the same few parameters. A parameter that a block
+does not read keeps its prior. Groups of held-out folds start from the solution of the same group
+fitted to everything, from which they differ by few rows.
 """
 
 from __future__ import annotations

@@ -1,12 +1,10 @@
-"""The keys of the levels, and the rates and launch costs that a fit is relative to. Pure.
-
-What the fit assumes of a parameter before it sees the rows of a group.
+"""What the fit assumes of a parameter before it sees the rows of a group, and relative to what.
 
 A group's fit starts from a centre and may leave it at a price (see ``solver``). At the first
 level the centre comes from the machine's own measurements (its fastest launch, its highest
 rates) or, where those say nothing, from the construction of processors in general; at the
 next levels it is the parent group's fit. The spreads are choices of the model, in units of
-natural logarithms: 0.7 means that a factor of two either way is no surprise.
+natural logarithms: 0.7 means that a factor of two either way is no surprise. Pure.
 """
 
 from __future__ import annotations

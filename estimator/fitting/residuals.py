@@ -14,8 +14,6 @@ of their correlation for each way in which two rows differ. So a residual of a g
 rows is smoothed, one of a group with few tells of the parameters first, and far from all rows
 the correction is 0 with the prior's deviation. (Rasmussen and Williams 2006, chapters 2 and 5;
 section 5.4.2 for leaving rows out without a new fit.)
-
-How alike the residuals of two rows are: the covariances behind ``residuals``. Pure.
 """
 
 from __future__ import annotations

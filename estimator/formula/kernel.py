@@ -40,8 +40,6 @@ memory by the same factor.
 
 Parameters are natural logarithms of positive quantities in the units of their names, so a
 parameter array holds ``log(launch_s)`` in the column of ``launch_s``.
-
-Time of products that a GPU cuts into tiles: for each the fastest way to compute it. Pure.
 """
 
 from __future__ import annotations

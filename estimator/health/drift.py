@@ -1,10 +1,8 @@
 """Drift of the repeated operation, and rows without a time: what a machine's runs say over time.
 
-Does a machine get slower along a run where its peers do not?
-
 Along a run any machine may follow a pattern: it warms up, and the first repetition starts cold.
 So with peers enough a machine's slowdown from the first half of a run to the last is judged
-beside theirs; without them ``health_history`` judges it alone.
+beside theirs; without them it is judged alone.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A throttled GPU is one cause: what follows from it belongs to that finding.
+"""GPUs slowed down, hot, or with a lower power limit or link than their peers and data sheet.
 
-GPUs slowed down, hot, or with a lower power limit or link than their peers and data sheet.
+A throttled GPU is one cause: what follows from it belongs to that finding.
 """
 
 from __future__ import annotations

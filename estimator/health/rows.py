@@ -1,6 +1,4 @@
-"""Small readings of a fleet's table of machines that several checks of health share.
-
-Findings about machines: what is wrong, by how much, how sure; ranked.
+"""Findings about machines: what is wrong, by how much, how sure; ranked.
 
 A finding is measured, read from the driver or read from the fingerprint; nothing here is
 estimated by the model. Three severities:

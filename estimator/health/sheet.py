@@ -1,8 +1,6 @@
-"""Slow link between host and GPU: copies against the peers' at the same sizes.
+"""Link and memory of a GPU against its peers' and the data sheet (data/hardware.csv).
 
-Peers are machines with a GPU of the same name. ``health_sheet`` compares with the data sheet.
-
-Link and memory of the GPU against the data sheet (data/hardware.csv).
+Peers are machines with a GPU of the same name.
 
 A data sheet tells a slow machine only where there is nobody else to compare with: a whole type
 may stay far below it (a smaller slot, a share of a host). So machines with peers are judged by

@@ -1,6 +1,4 @@
-"""A fit of a selection beside the full fit, on the cells that the selection left out.
-
-How far a model is from the cells that it was fitted to, and its curve over one group's cells.
+"""How far a model is from cells: those it was fitted to, and those that a selection left out.
 
 Figures are of all cells that are asked for, or of a seeded sample of them; what is drawn is a
 smaller sample.

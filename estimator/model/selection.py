@@ -1,11 +1,9 @@
 """What a fit uses of a dataset: some machines, runs, families or sizes; and of a fleet the best.
 
-A fit grows with its cells (17,000 take about 5 s and 460 MB), and more machines of a
-type tell little that is new: a large fleet is fitted to representatives of its types, each with
-so many cells that all have room (``thinning``). Through them the model answers for the others as
-for any machine that was not measured (``donors``).
-
-Fewer cells of a machine that still span what was measured on it.
+A fit grows with its cells (17,000 take about 5 s and 460 MB), and more machines of a type tell
+little that is new: a large fleet is fitted to representatives of its types, each with so many cells
+that all have room and that still span what was measured. Through them the model answers for the
+others as for any machine that was not measured (``donors``).
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """Who answers a cell: the machine itself, or others that were measured (``donors``).
 
-Cards of one chip in their order: a smaller one is never ranked above its bigger sister.
-
-Cards of a chip differ in how much of it is switched on, in clocks, power and memory. Times that
-are scaled from other cards know nothing of power, and the last round of tiles of a product may by
-chance fill fewer multiprocessors better; neither makes the smaller card the faster one.
+Of cards of one chip, which differ in how much of it is switched on, in clocks, power and memory,
+a smaller one is never ranked above its bigger sister: times that are scaled from other cards know
+nothing of power, and the last round of tiles of a product may by chance fill fewer multiprocessors
+better; neither makes the smaller card the faster one.
 """
 
 from __future__ import annotations

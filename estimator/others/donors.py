@@ -1,13 +1,11 @@
 """Answers for a machine through other machines that were measured (its donors).
 
-Each donor's time of a cell (measured if it measured that very cell, else by its fit) is scaled
-part by part with the data sheets of both machines (``part_scaling``), then shifted by what the
-target's own cells tell of the difference (``effects``). Several donors are averaged in logarithms
-with the inverse of their variances as weights. The variance of the average is the average of the
-variances, as donors err together where they err through the target; between machines of one type
-that is half of it, and the other half averages out.
-
-A donor's times of cells, scaled to another machine by the data sheets of both.
+Each donor's time of a cell (measured if it measured that very cell, else by its fit) is scaled part
+by part with the data sheets of both machines (``scaling``), then shifted by what the target's own
+cells tell of the difference (``effects``). Several donors are averaged in logarithms with the
+inverse of their variances as weights. The variance of the average is the average of the variances,
+as donors err together where they err through the target; between machines of one type that is half
+of it, and the other half averages out.
 """
 
 from __future__ import annotations

@@ -1,19 +1,18 @@
-"""How far machines differ: deviations of the effects, estimated from a dataset's pairs of machines.
+"""How one machine's times differ from another's: a Bayesian linear model of log ratios.
 
-Expectation-maximisation for random effects (Dempster, Laird and Rubin 1977; Laird and Ware 1982),
+The deviations of the effects are estimated from a dataset's pairs of machines by
+expectation-maximisation for random effects (Dempster, Laird and Rubin 1977; Laird and Ware 1982),
 with the figures of ``effects.PRIORS`` weighing as much as ``PRIOR_COUNT`` effects, so that a kind
 of which a dataset shows one effect stays near what is assumed.
 
-How one machine's times differ from another's: a Bayesian linear model of log ratios.
-
     log t_target - log t_donor = sum over effects of (column x effect) + error of the cell
 
-The columns of a cell are the shares of its time's parts (an effect on "memory" counts as far as
-the time is memory's), and indicators of its family, its library, its element type, its case and
-the decade of its time: short calls differ otherwise between machines than long ones.
-One effect is common to all that a host's processor does, on either device. Effects are normal
-about 0 with a deviation for each kind (``PRIORS``), cells err by more than a normal
-distribution would have it (Student's t with 4 degrees of freedom, by reweighting).
+The columns of a cell are the shares of its time's parts (an effect on "memory" counts as far as the
+time is memory's), and indicators of its family, its library, its element type, its case and the
+decade of its time: short calls differ otherwise between machines than long ones. One effect is
+common to all that a host's processor does, on either device. Effects are normal about 0 with a
+deviation for each kind (``PRIORS``), cells err by more than a normal distribution would have it
+(Student's t with 4 degrees of freedom, by reweighting).
 """
 
 from __future__ import annotations

@@ -1,9 +1,4 @@
-"""Whom each question asks: the donors of its machine on its device, the most alike first.
-
-Times that machines answer for cells, on their way to a table of predictions.
-
-Questions of many targets put to many donors at once: who asks whom, row by row.
-"""
+"""Questions of many targets put to many donors at once: who asks whom, and what they answer."""
 
 from __future__ import annotations
 

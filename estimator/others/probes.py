@@ -1,6 +1,4 @@
-"""Which cells to measure on a new machine: ``python -m estimator probes``.
-
-Which few cells to measure on a new machine, so that the rest can be told from them.
+"""Which few cells to measure on a new machine, so that the rest can be told from them.
 
 A Bayesian design for the linear model of ``effects``: one after another, the cell is chosen that
 leaves the least mean variance of the log times of all candidates (greedy A-optimality of the

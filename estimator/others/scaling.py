@@ -1,27 +1,22 @@
 """Ratios by which the parts of a time change from one machine to another, from data sheets.
 
-GPU    compute, memory and bus: ``gpu_scaling``
-host   the cost of launching from the host: what one core does (``core_scaling``, which also
-       has the parts of a CPU's times)
-
-From one GPU to another: ratios of the parts of a kernel's time, from their data sheets.
+From one GPU to another (the cost of launching is what one core of the host does):
 
     compute  peak rates of the units that do the work (``gpu_units``), on the FP32 units each times
              the share of it that profiled kernels sustain (``gpu_profiles``)
     memory   bandwidths, each times the share that profiled kernels reach
     bus      nominal host links
 
-Each ratio has a deviation for what the sheets leave open. A figure that a data sheet does not
-give is never another GPU's: the ratio is then NaN, and ``joined`` gives no answer where that part
+Each ratio has a deviation for what the sheets leave open. A figure that a data sheet does not give
+is never another GPU's: the ratio is then NaN, and ``joined`` gives no answer where that part
 matters and a wide one where it does not, or where the target has measured cells of its own.
 
-Times on an NVIDIA GPU where no GPU at all was measured: published profiles and data sheets.
+Where no GPU at all was measured, published profiles answer. Operations that were published
+(products, convolutions, elementwise, softmax, layer norm; float32) are answered by their own
+profile, all others by that of the nearest kind, with the work counts of the family; their interval
+is wide.
 
-Operations that were published (products, convolutions, elementwise, softmax, layer norm; float32)
-are answered by their own profile, all others by that of the nearest kind, with the work counts of
-the family; their interval is wide.
-
-A CPU's times on another CPU, or on other numbers of its cores: one formula for all of them.
+From one CPU to another, or to another number of its cores:
 
     what a call costs   1 / (clock x work per clock)
     products            1 / (clock x (FLOP per cycle)^1/2 x workers^e)
@@ -41,8 +36,8 @@ measured on one thread and on all (2 cores of Zen 4, 16 of Emerald Rapids); a ti
 ``_DOUBT`` in log units per square root of a doubling. Others measured 0.99 to 1.0 of a core per
 core for stress-ng on 1,400 cloud types, 0.9 to 1 for prompts of llama.cpp.
 
-A doubled vector width is worth half a doubling, between nothing and all of it: prompts of
-llama.cpp on 213 types agree best with the square root.
+A doubled vector width is worth half a doubling, between nothing and all of it: prompts of llama.cpp
+on 213 types agree best with the square root.
 
 Memory: cores of one L3 slice share its link (AMD), others reach so much each (Intel, Arm), until
 the socket's channels saturate at 0.8 of the sheet: 1 / rate^b = 1 / links^b + 1 / (0.8 sheet)^b,

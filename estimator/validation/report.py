@@ -1,7 +1,4 @@
-"""The validation as a document: Markdown, every figure from the validation that it is given.
-
-The validation as text for the terminal. Pure: data in, text out.
-"""
+"""A validation as text for the terminal and as a Markdown document. Pure."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""A machine's measured cells by arithmetic intensity and rate, under its measured ceilings.
-
-The predictors to beat: a plain roofline, and the nearest measured neighbour.
+"""The predictors to beat: a plain roofline, and the nearest measured neighbour.
 
     t = max(flop / F, bytes / W, bus bytes / B)
 

@@ -1,14 +1,12 @@
 """Figures of a validation from its held-out cells. Pure: DataFrame in, DataFrame out.
 
 Held-out cells have one row per cell, split and predictor: what identifies the cell, its
-``clock`` (``validation_floors``), ``measured_s``, ``predicted_s`` (NaN: no answer) and, of the
+``clock`` (``clock_of``), ``measured_s``, ``predicted_s`` (NaN: no answer) and, of the
 model, ``inside`` (1 where its 90 % interval holds the measurement) and ``basis``.
 
-How far two runs of the same machine are apart: what no predictor can be better than.
-
-The floor of a family is the difference between two runs' medians of the same cell, in percent,
-as though one run had been the prediction of the other. Cells of a GPU that wait for the host
-have a floor of their own.
+No predictor can be better than two runs of the same machine agree. The floor of a family is the
+difference between two runs' medians of the same cell, in percent, as though one run had been the
+prediction of the other. Cells of a GPU that wait for the host have a floor of their own.
 """
 
 from __future__ import annotations
