@@ -52,8 +52,8 @@ first_call nor workload anchor:
 ``reasons``
     machine_id, kind ("noise" or "throttle"), reason, cells: regular ok rows with that reason.
 
-The tables (``dataset.tables``) are made for a few machines at a time, so that making them takes little memory whatever the
-number of rows, and so that a new run costs the rows of its machine only.
+The tables (``dataset.tables``) are made for a few machines at a time, so that making them takes
+little memory whatever the number of rows, and so that a new run costs the rows of its machine only.
 """
 
 from __future__ import annotations
