@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.backends import missing_reason, open_backend
-from collector.workloads import get_workload
-from collector.workloads.job_memory import RUNTIME_BYTES
+from collector.workloads import RUNTIME_BYTES, get_workload
 
 _MIB = 2.0**20
 

@@ -1,7 +1,7 @@
 """The grid of the survey suite: many shapes of each case, to fit the estimator to.
 
 The other suites measure chosen sizes in all modes; this one spreads shapes evenly over each
-case's space (``survey_spaces``), so that the gaps between them are small and the same everywhere.
+case's space (``Workload.survey``), so that the gaps between them are small and the same everywhere.
 The shapes are the same on every machine.
 """
 
@@ -10,12 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from collector.survey_spaces import CPU_SPACES, CUDA_SPACES, Choice, Range, Space
-from collector.workloads.base import GridPoint, Params, Workload
+from collector.workloads import Choice, GridPoint, Params, Range, Space, Workload
 
 #: What one operation may do at most, so that most of the time goes into many operations.
 _MOST_FLOP = {"cpu": 1.5e10, "cuda": 1.5e12}
-_MOST_LOOP_POINTS = {"python": 300_000}  # a plain loop: about 50 ns a point
 _MOST_BYTES = {"cpu": 1e9, "cuda": 4e9}
 _MOST_OPERAND_BYTES = 5.1e8  # made and checked on one core of the host
 _SLOW_DTYPES = ("float64", "float32", "complex64", "complex128")
@@ -32,33 +30,30 @@ def survey_grid(workload: Workload, backend: str, device: str) -> Iterator[GridP
     if backend not in _SURVEYED:
         return
     supported = workload.dtypes(backend, device)
-    spaces = CPU_SPACES if device == "cpu" else CUDA_SPACES
-    for space in spaces:
-        if space.workload != workload.name or not workload.supports(backend, device, space.case):
+    for space in workload.survey.get(device, ()):
+        if not workload.supports(backend, device, space.case):
             continue
         share = _SHARE.get((backend, device), 1.0)
         for dtype, math_mode in supported:
             count = math.ceil(share * space.counts.get((dtype, math_mode), 0))
             shapes = _shapes(workload, space, count, (dtype, math_mode), backend, device)
             for index, params in enumerate(shapes):
-                modes = _modes(workload.name, space.case, backend, device, index)
+                modes = _modes(workload, space.case, backend, device, index)
                 yield GridPoint(space.case, tuple(sorted(params.items())), dtype, math_mode, modes)
 
 
-def _modes(workload: str, case: str, backend: str, device: str, index: int) -> tuple[str, ...]:
+def _modes(workload: Workload, case: str, backend: str, device: str, index: int) -> tuple[str, ...]:
     """Mostly hot: the other modes add costs that do not depend on the shape's details."""
     if device == "cpu":
         return ("hot",)
-    if workload == "transfer" and case != "d2d":
-        return ("resident",)
     more: tuple[str, ...] = ()
     if index % 5 == 2:
         more += ("resident",)
-    if index % 10 == 4 and backend == "torch" and workload != "launch":
+    if index % 10 == 4 and backend == "torch":
         more += ("cold",)
-    if index % 10 == 7 and workload != "transfer" and backend != "numba":
+    if index % 10 == 7 and backend != "numba":
         more += ("end_to_end",)
-    return ("hot", *more)
+    return workload.surveyed_modes(case, ("hot", *more))
 
 
 def _shapes(
@@ -74,7 +69,7 @@ def _shapes(
     for index in range(_DRAWS * count):
         if len(kept) == count:
             break
-        params = _draw(space, index)
+        params = workload.possible(_draw(space, index))
         if params not in kept and _is_affordable(workload, space, params, dtype, backend, device):
             kept.append(params)
     return kept
@@ -95,10 +90,6 @@ def _draw(space: Space, index: int) -> dict[str, int]:
             params[name] = _rounded(values, coordinate, index % 4)
         else:
             params[name] = _chosen(values, index)
-    if "image" in params and space.workload == "image_pipeline":
-        params["image"] += params["image"] % 2  # halves of an image are exact
-    if "nonzeros_per_row" in params:
-        params["nonzeros_per_row"] = min(params["nonzeros_per_row"], params["rows"])
     return params
 
 
@@ -143,11 +134,10 @@ def _is_affordable(
     most_flop = _MOST_FLOP[device]
     if dtype[0] in _SLOW_DTYPES and dtype[1] != "tf32":
         most_flop = min(most_flop, _SLOW_FLOP)
-    if workload.name == "python_loop" and complete["n"] > _MOST_LOOP_POINTS.get(backend, math.inf):
+    most_size = workload.most_surveyed.get(backend, math.inf)
+    if workload.principal_size(space.case, complete) > most_size:
         return False
     operands = work.h2d_bytes + work.d2h_bytes
-    if workload.name == "transfer":
-        operands = 0.0
     moved = work.bytes_read + work.bytes_written
     return (
         work.flop_count <= most_flop

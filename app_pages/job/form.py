@@ -15,41 +15,13 @@ from app_pages.frame import widgets
 from app_pages.frame.text import dtype_name, escape, split_dtype
 from app_pages.job import words as job_words
 from collector.errors import SelectionError
-from collector.workloads import FAMILIES, get_workload
-from collector.workloads.parameters import LARGEST_PARAMETER
+from collector.workloads import FAMILIES, LARGEST_PARAMETER, get_workload
 from estimator.cells.defaults import DATA_PLACE, MATH_MODE, default_dtype, gpu_mode
 from estimator.cells.questions import case_of, operation, takes
 from estimator.dataset.measurements import UNFITTED_WORKLOADS
 from estimator.decide.words import DATA_PLACES, params_text, precision_text
 
-# Where a case has no default of its own: a size that takes a moment, not an hour.
-_START_VALUES = {"n": 4096, "m": 4096, "k": 4096, "batch": 64, "rows": 4096, "cols": 1024}
-_START_VALUES_BY_FAMILY = {
-    "conv2d": {
-        **{"batch": 16, "channels": 96, "channels_in": 64, "channels_out": 64},
-        **{"image": 56, "kernel": 3},
-    },
-    "dense_layer": {"batch": 256, "inputs": 1024, "outputs": 1024},
-    "attention": {"batch": 8, "heads": 8, "sequence": 512, "head_dim": 64},
-    "elementwise": {"n": 10_000_000},
-    "reduction": {"n": 10_000_000},
-    "sort": {"n": 1_000_000},
-    "gather": {"rows": 1_000_000, "width": 64, "count": 100_000},
-    "scatter_add": {"rows": 100_000, "width": 64, "count": 1_000_000, "bins": 10_000},
-    "spmm": {"rows": 100_000, "nonzeros_per_row": 10, "width": 64},
-    "random": {"n": 10_000_000},
-    "python_loop": {"n": 1_000_000},
-    "fft": {"n": 1024},
-    "image_pipeline": {"batch": 16, "image": 224},
-    "transfer": {"bytes": 100_000_000},
-    "launch": {"length": 100, "tensors": 100},
-    "training_step": {"width": 1024, "sequence": 128},
-    "inference_step": {"width": 1024, "sequence": 128},
-}
-_FALLBACK = 1024
 _PLACES = {"resident": "already on the device", "end_to_end": "in host memory, both ways"}
-# Networks that people train, rather than the collector's smallest.
-_START_CASES = {"training_step": "resnet_sgd", "inference_step": "resnet"}
 _FIELDS_IN_A_ROW = 3
 
 
@@ -123,7 +95,7 @@ def job_form(groups: pd.DataFrame) -> Job:
     with right:
         cases = list(workload.cases)
         names = {case: job_words.case_name(family, case) for case in cases}
-        first = _START_CASES.get(family, cases[0])
+        first = workload.start_case or cases[0]
         case = _pick("Case", cases, "job_case", first, names, job_words.case_help(family))
     params = _parameters(family, case)
     left, right = st.columns(2)
@@ -174,10 +146,8 @@ def _parameters(family: str, case: str) -> dict[str, int]:
     in_a_row = max(2, min(_FIELDS_IN_A_ROW, len(signature)))
     rows = [st.columns(in_a_row) for _ in range(0, len(signature), in_a_row)]
     columns = [column for row in rows for column in row]
-    for column, (name, default) in zip(columns, signature.items(), strict=False):
-        start = default or _START_VALUES_BY_FAMILY.get(family, {}).get(
-            name, _START_VALUES.get(name, _FALLBACK)
-        )
+    for column, name in zip(columns, signature, strict=False):
+        start = get_workload(family).start_value(case, name)
         linked = st.query_params.get(_key(family, case, short.get(name, name)), "")
         if is_short and name in short and linked.isdecimal():
             start = min(max(int(linked), 1), LARGEST_PARAMETER)  # a link with the size alone

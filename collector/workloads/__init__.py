@@ -1,68 +1,111 @@
-"""The families of workloads, one module each, and the registry that finds them by name."""
+"""The families of workloads: one file each, named like the family, and what they share.
+
+Every module without an underscore is a family and is found by listing this folder; its file says
+all that the collector, the estimator and the pages know of it (docs/add_a_workload.md). Modules
+with an underscore are what families share; this one is the door to them from outside.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from inspect import isabstract
+from pkgutil import iter_modules
+
 from collector.errors import SelectionError
-from collector.workloads.anchor import Anchor
-from collector.workloads.attention import Attention
-from collector.workloads.base import ITEM_BYTES, SUITES, UNIT_ROUNDOFF, Check, GridPoint, Workload
-from collector.workloads.conv2d import Conv2d
-from collector.workloads.dense_layer import DenseLayer
-from collector.workloads.elementwise import Elementwise
-from collector.workloads.fft import Fft
-from collector.workloads.gather import Gather
-from collector.workloads.image_pipeline import ImagePipeline
-from collector.workloads.inference_step import InferenceStep
-from collector.workloads.job_memory import JobMemory
-from collector.workloads.launch import Launch
-from collector.workloads.matmul import Matmul
-from collector.workloads.python_loop import PythonLoop
-from collector.workloads.random_numbers import RandomNumbers
-from collector.workloads.reduction import Reduction
-from collector.workloads.scatter_add import ScatterAdd
-from collector.workloads.sort import Sort
-from collector.workloads.spmm import Spmm
-from collector.workloads.training_step import TrainingStep
-from collector.workloads.transfer import Transfer
-from collector.workloads.work import Work
+from collector.workloads._base import SUITES, Check, GridPoint, Params, Workload
+from collector.workloads._job_memory import RUNTIME_BYTES, JobMemory
+from collector.workloads._limits import Limit
+from collector.workloads._parameters import LARGEST_PARAMETER, whole
+from collector.workloads._shape import (
+    MOST_PRODUCTS,
+    PRODUCT_COLUMNS,
+    Product,
+    Question,
+    Shape,
+    Values,
+)
+from collector.workloads._survey import Choice, Range, Space
+from collector.workloads._types import ITEM_BYTES, UNIT_ROUNDOFF
+from collector.workloads._work import Floats, Work
 
 __all__ = [
     "FAMILIES",
     "ITEM_BYTES",
+    "LARGEST_PARAMETER",
+    "MOST_PRODUCTS",
+    "PRODUCT_COLUMNS",
+    "RUNTIME_BYTES",
     "SUITES",
     "UNIT_ROUNDOFF",
     "Check",
+    "Choice",
+    "Floats",
     "GridPoint",
     "JobMemory",
+    "Limit",
+    "Params",
+    "Product",
+    "Question",
+    "Range",
+    "Shape",
+    "Space",
+    "Values",
     "Work",
     "Workload",
     "get_workload",
+    "limited_by",
+    "make_family",
+    "whole",
 ]
 
-FAMILIES: dict[str, Workload] = {
-    workload.name: workload
-    for workload in (
-        Matmul(),
-        Conv2d(),
-        DenseLayer(),
-        Attention(),
-        Elementwise(),
-        Reduction(),
-        Sort(),
-        Gather(),
-        ScatterAdd(),
-        Spmm(),
-        RandomNumbers(),
-        Fft(),
-        ImagePipeline(),
-        Transfer(),
-        Launch(),
-        PythonLoop(),
-        TrainingStep(),
-        InferenceStep(),
-        Anchor(),
-    )
-}
+#: What a family has to state besides the methods that ``Workload`` declares abstract.
+_STATED = (
+    *("name", "summary", "size_meaning", "signatures", "support", "label", "case_labels"),
+    *("parameter_labels", "start_values", "survey", "limits"),
+)
+
+
+def make_family(family: type[Workload]) -> Workload:
+    """The family, if it states all that it has to. Raises TypeError, which names what is missing.
+
+    Nothing has a silent default that an answer depends on: a family without a shape would get an
+    estimate of wrong parts.
+    """
+    missing = [name for name in _STATED if not hasattr(family, name)]
+    missing += sorted(family.__abstractmethods__) if isabstract(family) else []
+    if missing:
+        raise TypeError(
+            f"{family.__module__}: the family {family.__name__} does not state "
+            f"{', '.join(missing)} (see docs/add_a_workload.md)"
+        )
+    return family()
+
+
+def _found() -> dict[str, Workload]:
+    """Every family of this folder by name, in the order of ``rank`` and name."""
+    families = []
+    for module in iter_modules(__path__):
+        if module.name.startswith("_"):
+            continue
+        loaded = import_module(f"{__name__}.{module.name}")
+        own = [
+            value
+            for value in vars(loaded).values()
+            if isinstance(value, type)
+            and issubclass(value, Workload)
+            and value.__module__ == loaded.__name__
+        ]
+        if [getattr(value, "name", "") for value in own] != [module.name]:
+            raise TypeError(
+                f"{loaded.__name__}: a family's file has one class of Workload, whose name is "
+                f"{module.name!r}; begin the file's name with an underscore if it is no family"
+            )
+        families.append(make_family(own[0]))
+    families.sort(key=lambda family: (family.rank, family.name))
+    return {family.name: family for family in families}
+
+
+FAMILIES: dict[str, Workload] = _found()
 
 
 def get_workload(name: str) -> Workload:
@@ -73,3 +116,12 @@ def get_workload(name: str) -> Workload:
         raise SelectionError(
             f"unknown workload {name!r}; choose one of {', '.join(FAMILIES)}"
         ) from None
+
+
+def limited_by(limit: Limit) -> tuple[str, ...]:
+    """The families, and names of their cases apart (``Workload.kin``), that have such a limit."""
+    found = []
+    for family in FAMILIES.values():
+        by_name = {family.name: family.limits, **family.kin_limits}
+        found += [name for name, limits in by_name.items() if limit in limits]
+    return tuple(found)

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from collector.workloads.base import Arrays, Check, Function, GridPoint, Params, Workload, uniform
-from collector.workloads.products import product_tolerance, relative_l2
-from collector.workloads.work import Count, Work
+from collector.workloads._base import Arrays, Check, Function, GridPoint, Params, Workload, uniform
+from collector.workloads._limits import Limit
+from collector.workloads._products import product_tolerance, relative_l2
+from collector.workloads._shape import Question, Shape
+from collector.workloads._types import F32
+from collector.workloads._work import Count, Floats, Work
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
-_F32 = ("float32", "ieee")
 _N = 1024
 _COPIED = 2**24
 
@@ -32,12 +34,21 @@ class Anchor(Workload):
     size_meaning = "number of the repetition"
     signatures = {"matmul_copy": {"repetition": None}}
     support = {
-        ("numpy", "cpu"): (_F32,),
-        ("torch", "cpu"): (_F32,),
-        ("torch", "cuda"): (_F32,),
-        ("cupy", "cuda"): (_F32,),
+        ("numpy", "cpu"): (F32,),
+        ("torch", "cpu"): (F32,),
+        ("torch", "cuda"): (F32,),
+        ("cupy", "cuda"): (F32,),
     }
     threaded_backends: ClassVar[frozenset[str]] = frozenset({"numpy", "torch"})
+    rank = 1000
+    label = "Drift along a run"
+    case_labels = {"matmul_copy": "A product and a copy"}
+    parameter_labels = {"repetition": ("Repetition", "Tells the measurements of one run apart.")}
+    start_values = {"repetition": 1}
+    survey = {}
+    unsurveyed = frozenset({"matmul_copy"})
+    limits = frozenset({Limit.MEMORY})
+    fitted = False
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return params["repetition"]
@@ -52,6 +63,10 @@ class Anchor(Workload):
         operands = 4.0 * (2 * _N * _N + _COPIED)
         results = 4.0 * (_N * _N + _COPIED)
         return Work(2.0 * _N**3, operands, results, operands, results, 2)
+
+    def shape(self, asked: Question, params: Mapping[str, Floats]) -> Shape:
+        """It never enters a fit."""
+        return Shape()
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         return (

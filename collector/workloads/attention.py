@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collector.workloads.attention_reference import exact_error, exact_rows, rough_error, rough_sums
-from collector.workloads.base import (
-    ITEM_BYTES,
+from collector.workloads._attention_reference import (
+    exact_error,
+    exact_rows,
+    rough_error,
+    rough_sums,
+)
+from collector.workloads._base import (
     Arrays,
     Check,
     Function,
@@ -20,16 +25,25 @@ from collector.workloads.base import (
     points,
     uniform,
 )
-from collector.workloads.job_memory import JobMemory
-from collector.workloads.products import product_tolerance
-from collector.workloads.work import Count, Work, real
+from collector.workloads._job_memory import JobMemory
+from collector.workloads._labels import BATCH, SEQUENCE
+from collector.workloads._limits import Limit
+from collector.workloads._products import product_tolerance
+from collector.workloads._shape import (
+    LEAST_TILE,
+    Product,
+    Question,
+    Shape,
+    misalignment,
+    product_shape,
+)
+from collector.workloads._survey import Space
+from collector.workloads._types import BF16, F16, F32, ITEM_BYTES
+from collector.workloads._work import Count, Floats, Work
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
-_F32 = ("float32", "ieee")
-_F16 = ("float16", "ieee")
-_BF16 = ("bfloat16", "ieee")
 _NAMES = ("batch", "heads", "sequence", "head_dim")
 _ROUGH_LIMIT = 0.25
 _ALIGNED_BYTES = 16  # of a head's rows, which fused kernels load
@@ -45,6 +59,9 @@ _WIDE = (1, 16, 2048, 128)
 _LONG = (1, 8, 8192, 64)
 _NARROW = (2, 8, 1001, 40)
 
+#: Widths of a head that fused kernels are compiled for: others are padded to the next.
+_HEAD_STEP = {2: 32, 4: 64, 8: 1}
+
 
 class Attention(Workload):
     """softmax(Q K^T / sqrt(head_dim)) V for each head, without mask or dropout.
@@ -58,15 +75,65 @@ class Attention(Workload):
     size_meaning = "scores (batch x heads x sequence squared)"
     signatures = {"full": dict.fromkeys(_NAMES), "causal": dict.fromkeys(_NAMES)}
     support = {
-        ("numpy", "cpu"): (_F32,),
-        ("torch", "cpu"): (_F32,),
-        ("torch", "cuda"): (_F32, _F16, _BF16),
-        ("cupy", "cuda"): (_F32,),
-        ("jax", "cpu"): (_F32,),
-        ("jax", "cuda"): (_F32,),
+        ("numpy", "cpu"): (F32,),
+        ("torch", "cpu"): (F32,),
+        ("torch", "cuda"): (F32, F16, BF16),
+        ("cupy", "cuda"): (F32,),
+        ("jax", "cpu"): (F32,),
+        ("jax", "cuda"): (F32,),
     }
     threaded_backends = frozenset({"numpy", "torch", "jax"})
     case_backends = {"causal": frozenset({"torch", "jax"})}
+    rank = 40
+    label = "Attention"
+    case_labels = {
+        "full": "Full",
+        "causal": "Causal, no look ahead",
+    }
+    parameter_labels = {
+        "batch": BATCH,
+        "heads": ("Heads", "Attention heads."),
+        "sequence": SEQUENCE,
+        "head_dim": ("Head width", "Values of one head for each token."),
+    }
+    start_values = {"batch": 8, "heads": 8, "sequence": 512, "head_dim": 64}
+    survey = {
+        "cuda": (
+            Space(
+                "full",
+                {
+                    "batch": (1, 32),
+                    "heads": (1, 32),
+                    "sequence": (64, 8192),
+                    "head_dim": [64, 128, 32, 80, 96],
+                },
+                {F32: 24, BF16: 24},
+            ),
+            Space(
+                "causal",
+                {
+                    "batch": (1, 32),
+                    "heads": (1, 32),
+                    "sequence": (64, 8192),
+                    "head_dim": [64, 128, 32],
+                },
+                {F32: 18, BF16: 18},
+            ),
+        ),
+        "cpu": (
+            Space(
+                "full",
+                {
+                    "batch": (1, 8),
+                    "heads": (1, 16),
+                    "sequence": (32, 1024),
+                    "head_dim": [64, 128, 32, 80],
+                },
+                {F32: 12},
+            ),
+        ),
+    }
+    limits = frozenset({Limit.PRODUCTS, Limit.AWKWARD})
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return params["batch"] * params["heads"] * params["sequence"] ** 2
@@ -76,7 +143,7 @@ class Attention(Workload):
             return
         if suite == "quick":
             if backend == "torch":
-                kept = [_F32] if device == "cpu" else [_F32, _BF16]
+                kept = [F32] if device == "cpu" else [F32, BF16]
                 yield from points("full", _shapes((_IMAGES,)), kept, ("hot",))
         elif device == "cpu":
             yield from self._cpu_grid(suite, backend)
@@ -86,39 +153,39 @@ class Attention(Workload):
     def _cpu_grid(self, suite: str, backend: str) -> Iterator[GridPoint]:
         hot = ("hot",)
         if backend == "numpy":
-            yield from points("full", _shapes(_CPU_NUMPY), [_F32], hot)
+            yield from points("full", _shapes(_CPU_NUMPY), [F32], hot)
         elif backend == "jax":
-            yield from points("full", _shapes(_CPU_NUMPY[1:]), [_F32], hot)
+            yield from points("full", _shapes(_CPU_NUMPY[1:]), [F32], hot)
         else:
-            yield from points("full", _shapes((_IMAGES,)), [_F32], hot)
-            yield from points("causal", _shapes(((1, 16, 1000, 64),)), [_F32], hot)
+            yield from points("full", _shapes((_IMAGES,)), [F32], hot)
+            yield from points("causal", _shapes(((1, 16, 1000, 64),)), [F32], hot)
         if suite == "full" and backend == "torch":
-            yield from points("full", _shapes((*_CPU_FULL_SUITE, _NARROW)), [_F32], hot)
-            yield from points("causal", _shapes(_CPU_FULL_SUITE), [_F32], hot)
+            yield from points("full", _shapes((*_CPU_FULL_SUITE, _NARROW)), [F32], hot)
+            yield from points("causal", _shapes(_CPU_FULL_SUITE), [F32], hot)
 
     def _cuda_grid(self, suite: str, backend: str) -> Iterator[GridPoint]:
         hot, resident = ("hot",), ("resident",)
         if backend == "cupy":
-            yield from points("full", _shapes((_SHORT, _NARROW, _TEXTS)), [_F32], hot)
+            yield from points("full", _shapes((_SHORT, _NARROW, _TEXTS)), [F32], hot)
             return
         if backend == "jax":
-            yield from points("full", _shapes((_SHORT, _TEXTS)), [_F32], resident)
-            yield from points("causal", _shapes((_TEXTS,)), [_F32], resident)
+            yield from points("full", _shapes((_SHORT, _TEXTS)), [F32], resident)
+            yield from points("causal", _shapes((_TEXTS,)), [F32], resident)
             return
-        yield from points("full", _shapes((_SHORT,)), [_F32, _BF16], hot + resident)
-        yield from points("full", _shapes((_IMAGES,)), [_F32, _BF16], hot)
-        yield from points("full", _shapes((_TEXTS,)), [_F32, _F16], hot)
-        yield from points("full", _shapes((_TEXTS,)), [_BF16], ("hot", "cold", "end_to_end"))
-        yield from points("full", _shapes((_WIDE,)), [_F32, _F16, _BF16], hot)
-        yield from points("full", _shapes((_LONG,)), [_BF16], hot)
-        yield from points("causal", _shapes((_SHORT,)), [_BF16], hot)
-        yield from points("causal", _shapes((_TEXTS, _WIDE)), [_F32, _BF16], hot)
-        yield from points("causal", _shapes((_WIDE,)), [_F16], hot)
-        yield from points("causal", _shapes((_LONG,)), [_BF16], hot)
+        yield from points("full", _shapes((_SHORT,)), [F32, BF16], hot + resident)
+        yield from points("full", _shapes((_IMAGES,)), [F32, BF16], hot)
+        yield from points("full", _shapes((_TEXTS,)), [F32, F16], hot)
+        yield from points("full", _shapes((_TEXTS,)), [BF16], ("hot", "cold", "end_to_end"))
+        yield from points("full", _shapes((_WIDE,)), [F32, F16, BF16], hot)
+        yield from points("full", _shapes((_LONG,)), [BF16], hot)
+        yield from points("causal", _shapes((_SHORT,)), [BF16], hot)
+        yield from points("causal", _shapes((_TEXTS, _WIDE)), [F32, BF16], hot)
+        yield from points("causal", _shapes((_WIDE,)), [F16], hot)
+        yield from points("causal", _shapes((_LONG,)), [BF16], hot)
         if suite == "full":
-            yield from points("full", _shapes((_NARROW,)), [_F32, _F16, _BF16], hot)
-            yield from points("full", _shapes((_LONG,)), [_F16], hot)
-            yield from points("causal", _shapes((_NARROW, _IMAGES)), [_F32, _F16, _BF16], hot)
+            yield from points("full", _shapes((_NARROW,)), [F32, F16, BF16], hot)
+            yield from points("full", _shapes((_LONG,)), [F16], hot)
+            yield from points("causal", _shapes((_NARROW, _IMAGES)), [F32, F16, BF16], hot)
 
     def operation_work(
         self, case: str, params: Mapping[str, Count], dtype: str, backend: str
@@ -137,9 +204,9 @@ class Attention(Workload):
         the softmax: 2 writings, 2 readings, 3 kernels.
         """
         batch, heads, length, width = (params[name] for name in _NAMES)
-        pairs = length * (length + 1) / 2 if case == "causal" else real(length**2)
-        once = real(ITEM_BYTES[dtype] * batch * heads * length * width)
-        scores = real(ITEM_BYTES[dtype] * batch * heads * length**2)
+        pairs = length * (length + 1) / 2 if case == "causal" else 1.0 * length**2
+        once = 1.0 * (ITEM_BYTES[dtype] * batch * heads * length * width)
+        scores = 1.0 * (ITEM_BYTES[dtype] * batch * heads * length**2)
         written, read, kernels = {"torch": (0, 0, 1), "jax": (2, 2, 3)}.get(backend, (5, 7, 8))
         return Work(
             4.0 * batch * heads * pairs * width,
@@ -187,6 +254,34 @@ class Attention(Workload):
             return JobMemory(6 * once + 2 * scores, 6 * once + 3 * scores)
         own = 3 * once + 4 * once * (1.0 + missing / width) if missing else 4 * once
         return JobMemory(own, own)
+
+    def shape(self, asked: Question, params: Mapping[str, Floats]) -> Shape:
+        """s^2 work; a fused kernel gives each block of queries of each head to one multiprocessor.
+
+        Libraries that write the scores to memory hold up to three arrays of them at a time.
+        """
+        names = ("batch", "heads", "sequence", "head_dim")
+        batch, heads, sequence, width = (params[name] for name in names)
+        work = self.operation_work(asked.case, params, asked.dtype, asked.backend)
+        moved = work.bytes_read + work.bytes_written
+        once = work.h2d_bytes + work.d2h_bytes
+        scores = batch * heads * sequence**2 * ITEM_BYTES[asked.dtype]
+        fused = asked.backend == "torch" and asked.device == "cuda"
+        step = _HEAD_STEP[ITEM_BYTES[asked.dtype]] if fused else 1
+        depth = sequence / 2.0 if fused and asked.case == "causal" else sequence
+        padded = step * np.ceil(width / step)
+        product = Product(batch * heads, sequence, padded, depth)
+        if fused:
+            product = replace(product, most_pieces=1.0, least_tile=LEAST_TILE)
+        return product_shape(
+            asked,
+            [product],
+            serial=padded / width,
+            awkward=misalignment(width, asked.dtype),
+            fresh=work.bytes_written,
+            block=once / 4.0 if asked.backend == "torch" else scores,
+            distinct=np.minimum(1.0, (once + 3.0 * scores) / moved),
+        )
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """Queries, keys and values; their scores have a standard deviation of 1/3."""

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collector.workloads.base import (
-    ITEM_BYTES,
+from collector.workloads._base import (
     Arrays,
     Check,
     Function,
@@ -19,30 +18,31 @@ from collector.workloads.base import (
     points,
     uniform,
 )
-from collector.workloads.conv2d_functions import jax_function, torch_function
-from collector.workloads.convolution_reference import (
-    Shape,
+from collector.workloads._conv2d_functions import jax_function, torch_function
+from collector.workloads._convolution_reference import (
+    LayerShape,
     channel_sums,
     input_gradient_sums,
     output_sums,
     weight_gradient_sums,
 )
-from collector.workloads.job_memory import CONVOLUTION_WORKSPACE, JobMemory
-from collector.workloads.products import (
+from collector.workloads._job_memory import CONVOLUTION_WORKSPACE, JobMemory
+from collector.workloads._labels import IMAGE_SIDE, IMAGES
+from collector.workloads._limits import Limit
+from collector.workloads._products import (
     nearest_to_failure,
     normal_probe,
     product_tolerance,
     worst_row,
 )
-from collector.workloads.work import Count, Work, product, real
+from collector.workloads._shape import LEAST_TILE, Product, Question, Shape, product_shape
+from collector.workloads._survey import Space
+from collector.workloads._types import BF16, F16, F32, ITEM_BYTES, PRODUCT_TYPES, TF32
+from collector.workloads._work import Count, Floats, Work, product
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
-_F32 = ("float32", "ieee")
-_TF32 = ("float32", "tf32")
-_F16 = ("float16", "ieee")
-_BF16 = ("bfloat16", "ieee")
 _PROBES = 2
 
 _DENSE = ("batch", "channels_in", "channels_out", "image", "kernel", "stride")
@@ -81,6 +81,17 @@ _CUDA_DEPTHWISE = ((1, 96, 56, 3, 1), (16, 96, 56, 3, 1), (16, 192, 55, 7, 1))
 _CUDA_JAX = ((1, 64, 64, 28, 3, 1), (32, 250, 250, 28, 3, 1))
 _CUDA_FULL = ((64, 64, 64, 56, 3, 1), (2, 64, 64, 388, 3, 1), (32, 256, 1024, 14, 1, 1))
 
+#: FLOP/s of TensorFloat-32 over float32 (H100 and H200 data sheets: 494.5 and 67 TFLOP/s).
+_PLAIN_SLOWER = 7.4
+
+#: Images of so few channels (the first layer's) leave most of a kernel's inner loop empty.
+_FEW_CHANNELS = 8
+
+_WIDE_KERNEL = 7  # slower than others without TensorFloat-32 (a choice, from an H200)
+
+#: Channels of 16 bits and of TensorFloat-32 are loaded in units of so many bytes.
+_ALIGNED_BYTES = 16
+
 
 class Conv2d(Workload):
     """Layers in NCHW layout without bias, padding half the kernel, as networks contain them.
@@ -99,12 +110,124 @@ class Conv2d(Workload):
         "depthwise": {**dict.fromkeys(_DEPTHWISE), "stride": 1},
     }
     support = {
-        ("torch", "cpu"): (_F32,),
-        ("torch", "cuda"): (_F32, _TF32, _F16, _BF16),
-        ("jax", "cpu"): (_F32,),
-        ("jax", "cuda"): (_F32,),
+        ("torch", "cpu"): (F32,),
+        ("torch", "cuda"): (F32, TF32, F16, BF16),
+        ("jax", "cpu"): (F32,),
+        ("jax", "cuda"): (F32,),
     }
     threaded_backends = frozenset({"torch", "jax"})
+    rank = 20
+    label = "Convolution of images"
+    case_labels = {
+        "forward": "Forward",
+        "backward": "Backward, both gradients",
+        "depthwise": "Depthwise, forward",
+    }
+    parameter_labels = {
+        "batch": IMAGES,
+        "channels_in": ("Channels in", "Channels of the input, 3 for a colour picture."),
+        "channels_out": ("Channels out", "Channels of the output: the number of filters."),
+        "image": IMAGE_SIDE,
+        "kernel": ("Side of the filter", "Height and width of the filter, 3 for 3 x 3."),
+        "stride": ("Stride", "Distance of two filter positions; 2 halves the image."),
+        "channels": ("Channels", "Channels of the image, each with a filter of its own."),
+    }
+    start_values = {
+        "batch": 16,
+        "channels_in": 64,
+        "channels_out": 64,
+        "image": 56,
+        "kernel": 3,
+        "channels": 96,
+    }
+    survey = {
+        "cuda": (
+            Space(
+                "forward",
+                {
+                    "batch": (1, 64),
+                    "channels_in": (3, 1024),
+                    "channels_out": (16, 1024),
+                    "image": (7, 256),
+                    "kernel": [3, 1, 3, 5, 1, 3, 7],
+                    "stride": [1, 1, 1, 2],
+                },
+                dict.fromkeys(PRODUCT_TYPES, 60),
+            ),
+            Space(
+                "backward",
+                {
+                    "batch": (1, 64),
+                    "channels_in": (16, 512),
+                    "channels_out": (16, 512),
+                    "image": (7, 128),
+                    "kernel": [3, 1, 3],
+                    "stride": [1, 1, 1, 2],
+                },
+                dict.fromkeys(PRODUCT_TYPES, 24),
+            ),
+            Space(
+                "depthwise",
+                {
+                    "batch": (1, 64),
+                    "channels": (32, 1024),
+                    "image": (7, 256),
+                    "kernel": [3, 7, 5],
+                    "stride": [1, 1, 2],
+                },
+                {F32: 20},
+            ),
+        ),
+        "cpu": (
+            Space(
+                "forward",
+                {
+                    "batch": (1, 16),
+                    "channels_in": (3, 512),
+                    "channels_out": (8, 512),
+                    "image": (7, 224),
+                    "kernel": [3, 1, 3, 5, 1, 3, 7],
+                    "stride": [1, 1, 1, 2],
+                },
+                {F32: 30},
+            ),
+            Space(
+                "backward",
+                {
+                    "batch": (1, 16),
+                    "channels_in": (8, 256),
+                    "channels_out": (8, 256),
+                    "image": (7, 112),
+                    "kernel": [3, 1, 3],
+                    "stride": [1, 1, 1, 2],
+                },
+                {F32: 14},
+            ),
+            Space(
+                "depthwise",
+                {
+                    "batch": (1, 16),
+                    "channels": (32, 512),
+                    "image": (7, 128),
+                    "kernel": [3, 7, 5],
+                    "stride": [1, 1, 2],
+                },
+                {F32: 10},
+            ),
+        ),
+    }
+    limits = frozenset({Limit.PRODUCTS, Limit.AWKWARD})
+    nvidia_library = "cudnn"
+    kin = {"depthwise": "depthwise"}
+    kin_limits = {"depthwise": frozenset({Limit.STEPPING})}
+
+    def operation_classes(self, case: str, backend: str) -> tuple[str, ...]:
+        """Libraries have other algorithms for kernels of one element."""
+        name = self.operation(case, backend)
+        return (f"{name} 1x1", name)
+
+    def operation_class(self, params: Mapping[str, Floats]) -> Any:
+        return params["kernel"] > 1.0
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return product(_shape(case, params).y)
@@ -123,44 +246,44 @@ class Conv2d(Workload):
 
     def _quick_grid(self, device: str) -> Iterator[GridPoint]:
         if device == "cpu":
-            yield from points("forward", _dense((_CPU_FORWARD[0],)), [_F32], ("hot",))
+            yield from points("forward", _dense((_CPU_FORWARD[0],)), [F32], ("hot",))
             return
         layers = _dense((_CUDA_FORWARD[-1],))
-        yield from points("forward", layers, [_F32, _BF16], ("hot",))
-        yield from points("backward", _dense((_CUDA_BACKWARD[1],)), [_F32], ("hot",))
+        yield from points("forward", layers, [F32, BF16], ("hot",))
+        yield from points("backward", _dense((_CUDA_BACKWARD[1],)), [F32], ("hot",))
 
     def _cpu_grid(self, suite: str, backend: str) -> Iterator[GridPoint]:
         hot = ("hot",)
         if backend == "jax":
-            yield from points("forward", _dense(_CPU_JAX), [_F32], hot)
+            yield from points("forward", _dense(_CPU_JAX), [F32], hot)
             return
-        yield from points("forward", _dense(_CPU_FORWARD), [_F32], hot)
-        yield from points("backward", _dense(_CPU_BACKWARD), [_F32], hot)
-        yield from points("depthwise", _depthwise(_CPU_DEPTHWISE), [_F32], hot)
+        yield from points("forward", _dense(_CPU_FORWARD), [F32], hot)
+        yield from points("backward", _dense(_CPU_BACKWARD), [F32], hot)
+        yield from points("depthwise", _depthwise(_CPU_DEPTHWISE), [F32], hot)
         if suite == "full":
-            yield from points("forward", _dense(_CPU_FULL), [_F32], hot)
+            yield from points("forward", _dense(_CPU_FULL), [F32], hot)
 
     def _cuda_grid(
         self, suite: str, backend: str, dtypes: tuple[tuple[str, str], ...]
     ) -> Iterator[GridPoint]:
         if backend == "jax":
-            yield from points("forward", _dense(_CUDA_JAX), [_F32], ("resident",))
-            yield from points("backward", _dense(_CUDA_BACKWARD[::2]), [_F32], ("resident",))
+            yield from points("forward", _dense(_CUDA_JAX), [F32], ("resident",))
+            yield from points("backward", _dense(_CUDA_BACKWARD[::2]), [F32], ("resident",))
             return
         hot = ("hot",)
         layers = _dense(_CUDA_FORWARD)
-        for dtype in (_F32, _BF16):
+        for dtype in (F32, BF16):
             yield from points("forward", layers[:1], [dtype], ("hot", "resident"))
             yield from points("forward", layers[1:], [dtype], hot)
-        yield from points("forward", layers[1:3], [_TF32], hot)
-        yield from points("forward", layers[-1:], [_TF32], ("hot", "end_to_end"))
-        yield from points("forward", layers[1::3], [_F16], hot)
-        yield from points("backward", _dense(_CUDA_BACKWARD), [_F32, _BF16], hot)
-        yield from points("depthwise", _depthwise(_CUDA_DEPTHWISE), [_F32], hot)
-        yield from points("depthwise", _depthwise(_CUDA_DEPTHWISE[-1:]), [_BF16], hot)
+        yield from points("forward", layers[1:3], [TF32], hot)
+        yield from points("forward", layers[-1:], [TF32], ("hot", "end_to_end"))
+        yield from points("forward", layers[1::3], [F16], hot)
+        yield from points("backward", _dense(_CUDA_BACKWARD), [F32, BF16], hot)
+        yield from points("depthwise", _depthwise(_CUDA_DEPTHWISE), [F32], hot)
+        yield from points("depthwise", _depthwise(_CUDA_DEPTHWISE[-1:]), [BF16], hot)
         if suite == "full":
             yield from points("forward", _dense(_CUDA_FULL), dtypes, hot)
-            yield from points("backward", _dense(_CUDA_BACKWARD), [_TF32, _F16], hot)
+            yield from points("backward", _dense(_CUDA_BACKWARD), [TF32, F16], hot)
 
     def operation_work(
         self, case: str, params: Mapping[str, Count], dtype: str, backend: str
@@ -177,7 +300,7 @@ class Conv2d(Workload):
         """
         shape = _shape(case, params)
         item, passes = ITEM_BYTES[dtype], 2 if case == "backward" else 1
-        x, w, y = (real(item * product(dims)) for dims in (shape.x, shape.w, shape.y))
+        x, w, y = (1.0 * (item * product(dims)) for dims in (shape.x, shape.w, shape.y))
         flop = 2.0 * passes * product(shape.y) * product(shape.w[1:])
         read, written = (x + w + y, x + w) if case == "backward" else (x + w, y)
         kernels = passes * (4 if item == 2 and case != "depthwise" else 1)
@@ -209,6 +332,74 @@ class Conv2d(Workload):
         elif ITEM_BYTES[dtype] == 2 and params["kernel"] > 1:
             turned = work.h2d_bytes if case == "backward" else own
         return JobMemory(own + turned, own + CONVOLUTION_WORKSPACE * own)
+
+    def shape(self, asked: Question, params: Mapping[str, Floats]) -> Shape:
+        """A convolution as a product (implicit GEMM; Chetlur et al. 2014, cuDNN, section 3).
+
+        m: positions of the output over the batch; n: output channels; k: input channels times the
+        kernel's area, which no kernel divides. The gradients of input and weights are such products
+        as well, the latter over all positions. Depthwise layers have one input channel
+        for each output channel and no product: memory and the kernel's area count.
+
+        On a GPU matrix units take channels in groups of 16 bytes, innermost: images in another
+        layout are turned first and the result back (each read and written once more), but that
+        kernels of 1 x 1 at stride 1 multiply images as they lie. Without matrix units layers of
+        3 x 3 at stride 1 may take Winograd's algorithm; for TensorFloat-32 the library may do
+        without them where that is faster.
+        """
+        item = ITEM_BYTES[asked.dtype]
+        kernel, stride, image = (params[name] for name in ("kernel", "stride", "image"))
+        side = (image + 2 * (kernel // 2) - kernel) // stride + 1
+        positions = params["batch"] * side**2
+        if asked.case == "depthwise":
+            values = positions * params["channels"]
+            if asked.device == "cuda":
+                return Shape(width=values)
+            return Shape(
+                width=np.sqrt(values * kernel**2), fresh=values * item, block=values * item
+            )
+        channels_in, channels_out = params["channels_in"], params["channels_out"]
+        work = self.operation_work(asked.case, params, asked.dtype, asked.backend)
+        moved, written = work.bytes_read + work.bytes_written, work.bytes_written
+        units = item == 2 or asked.math_mode == "tf32"
+        unit = _ALIGNED_BYTES // item if units and asked.device == "cuda" else 1
+        padded = [unit * np.ceil(count / unit) for count in (channels_in, channels_out)]
+        winograd = np.where((kernel == 3) & (stride == 1) & (not units), moved, 0.0)
+        aligned = (padded[0] == channels_in) & (padded[1] == channels_out)
+        as_it_lies = (kernel == 1) & (stride == 1) & (aligned | (item == 4))
+        turned = np.where(as_it_lies | ((item == 4) & (aligned | (not units))), 0.0, 2.0 * moved)
+        # TensorFloat-32 is an offer that the library may turn down
+        offered = item == 4 and units
+        spurned = offered & ((channels_in < _FEW_CHANNELS) | (stride > kernel))
+        plain = np.where(offered & ~spurned, _PLAIN_SLOWER, 0.0)
+        serial = np.where(
+            spurned, _PLAIN_SLOWER, padded[0] * padded[1] / (channels_in * channels_out)
+        )
+        turned = np.where(spurned, 0.0, turned)
+        few = (channels_in < _FEW_CHANNELS) & ~spurned
+        wide = (kernel >= _WIDE_KERNEL) & (asked.math_mode != "tf32")
+        depth = channels_in * kernel**2
+        layout: dict[str, Any] = {"turned": turned, "winograd": winograd, "plain": plain}
+        layout["least_tile"] = LEAST_TILE
+        if asked.case == "backward":
+            halves = {**layout, "turned": turned / 2.0}
+            inputs = params["batch"] * image**2
+            back = channels_out * kernel**2 * positions / inputs
+            products = [
+                Product(1.0, inputs, channels_in, back, most_pieces=1.0, **halves),
+                Product(1.0, channels_out, depth, positions, **halves),
+            ]
+        else:
+            products = [Product(1.0, positions, channels_out, depth, most_pieces=1.0, **layout)]
+        return product_shape(
+            asked,
+            products,
+            awkward=(few | wide).astype(float),
+            serial=serial,
+            starts=np.where(as_it_lies & (item == 2), len(products), 0.0),
+            fresh=written,
+            block=written,
+        )
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """Input and weights; for the gradients the output's gradient too."""
@@ -292,10 +483,10 @@ class Conv2d(Workload):
         return nearest_to_failure(checks)
 
 
-def _shape(case: str, params: Mapping[str, Count]) -> Shape[Count]:
+def _shape(case: str, params: Mapping[str, Count]) -> LayerShape[Count]:
     if case == "depthwise":
         channels = params["channels"]
-        return Shape(
+        return LayerShape(
             batch=params["batch"],
             channels_in=channels,
             channels_out=channels,
@@ -304,7 +495,7 @@ def _shape(case: str, params: Mapping[str, Count]) -> Shape[Count]:
             stride=params["stride"],
             groups=channels,
         )
-    return Shape(*(params[name] for name in _DENSE))
+    return LayerShape(*(params[name] for name in _DENSE))
 
 
 def _dense(layers: tuple[tuple[int, ...], ...]) -> list[dict[str, int]]:

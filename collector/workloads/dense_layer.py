@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collector.workloads.base import (
-    ITEM_BYTES,
+from collector.workloads._base import (
     Arrays,
     Check,
     Function,
@@ -19,27 +18,29 @@ from collector.workloads.base import (
     points,
     uniform,
 )
-from collector.workloads.dense_layer_functions import jax_function, numpy_function, torch_function
-from collector.workloads.job_memory import JobMemory
-from collector.workloads.products import (
+from collector.workloads._dense_layer_functions import jax_function, numpy_function, torch_function
+from collector.workloads._job_memory import JobMemory
+from collector.workloads._labels import BATCH
+from collector.workloads._limits import Limit
+from collector.workloads._products import (
     column_sums,
     nearest_to_failure,
     normal_probe,
     product_tolerance,
+    rounded_cube_root,
     row_sums,
     spread_positions,
     worst_element,
     worst_row,
 )
-from collector.workloads.work import Count, Work, product, real, whole_cube_root
+from collector.workloads._shape import Product, Question, Shape, misalignment, product_shape
+from collector.workloads._survey import Space
+from collector.workloads._types import BF16, F16, F32, ITEM_BYTES, PRODUCT_TYPES, TF32
+from collector.workloads._work import Count, Floats, Work, product
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
-_F32 = ("float32", "ieee")
-_TF32 = ("float32", "tf32")
-_F16 = ("float16", "ieee")
-_BF16 = ("bfloat16", "ieee")
 _NAMES = ("batch", "inputs", "outputs")
 _SAMPLED_LINES = 256
 _PROBES = 2
@@ -75,18 +76,57 @@ class DenseLayer(Workload):
         "forward_backward": dict.fromkeys(_NAMES),
     }
     support = {
-        ("numpy", "cpu"): (_F32,),
-        ("torch", "cpu"): (_F32,),
-        ("torch", "cuda"): (_F32, _TF32, _F16, _BF16),
-        ("cupy", "cuda"): (_F32,),
-        ("jax", "cpu"): (_F32,),
-        ("jax", "cuda"): (_F32,),
+        ("numpy", "cpu"): (F32,),
+        ("torch", "cpu"): (F32,),
+        ("torch", "cuda"): (F32, TF32, F16, BF16),
+        ("cupy", "cuda"): (F32,),
+        ("jax", "cpu"): (F32,),
+        ("jax", "cuda"): (F32,),
     }
     threaded_backends = frozenset({"numpy", "torch", "jax"})
     case_backends = {"forward_backward": frozenset({"torch", "jax"})}
+    rank = 30
+    label = "Dense layer"
+    case_labels = {
+        "forward": "Forward",
+        "forward_backward": "Forward and backward",
+    }
+    parameter_labels = {
+        "batch": BATCH,
+        "inputs": ("Inputs", "Values that go into the layer for each sample."),
+        "outputs": ("Outputs", "Values that come out of the layer for each sample."),
+    }
+    start_values = {"batch": 256, "inputs": 1024, "outputs": 1024}
+    survey = {
+        "cuda": (
+            Space(
+                "forward",
+                {"batch": (1, 16_384), "inputs": (64, 8192), "outputs": (64, 8192)},
+                dict.fromkeys(PRODUCT_TYPES, 30),
+            ),
+            Space(
+                "forward_backward",
+                {"batch": (1, 16_384), "inputs": (64, 8192), "outputs": (64, 8192)},
+                dict.fromkeys(PRODUCT_TYPES, 20),
+            ),
+        ),
+        "cpu": (
+            Space(
+                "forward",
+                {"batch": (1, 4096), "inputs": (32, 4096), "outputs": (32, 4096)},
+                {F32: 14},
+            ),
+            Space(
+                "forward_backward",
+                {"batch": (1, 4096), "inputs": (32, 4096), "outputs": (32, 4096)},
+                {F32: 10},
+            ),
+        ),
+    }
+    limits = frozenset({Limit.PRODUCTS, Limit.PLAIN_PRODUCTS, Limit.AWKWARD})
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
-        return whole_cube_root(product(params.values()))
+        return rounded_cube_root(product(params.values()))
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         dtypes = self.dtypes(backend, device)
@@ -95,7 +135,7 @@ class DenseLayer(Workload):
         if suite == "quick":
             if backend == "torch":
                 layer = _CPU_TORCH[-1] if device == "cpu" else _CUDA_FORWARD[3]
-                kept = [_F32] if device == "cpu" else [_F32, _BF16]
+                kept = [F32] if device == "cpu" else [F32, BF16]
                 yield from points("forward", _layers((layer,)), kept, ("hot",))
         elif device == "cpu":
             yield from self._cpu_grid(suite, backend)
@@ -106,31 +146,31 @@ class DenseLayer(Workload):
         hot = ("hot",)
         layers = {"numpy": _CPU_NUMPY, "torch": _CPU_TORCH, "jax": _CPU_JAX}[backend]
         more = _CPU_FULL if suite == "full" else ()
-        yield from points("forward", _layers((*layers, *more)), [_F32], hot)
+        yield from points("forward", _layers((*layers, *more)), [F32], hot)
         if backend == "torch":
-            yield from points("forward_backward", _layers(_CPU_BACKWARD), [_F32], hot)
+            yield from points("forward_backward", _layers(_CPU_BACKWARD), [F32], hot)
 
     def _cuda_grid(
         self, suite: str, backend: str, dtypes: tuple[tuple[str, str], ...]
     ) -> Iterator[GridPoint]:
         hot = ("hot",)
         if backend == "cupy":
-            yield from points("forward", _layers(_CUDA_CUPY), [_F32], hot)
+            yield from points("forward", _layers(_CUDA_CUPY), [F32], hot)
             return
         if backend == "jax":
-            yield from points("forward", _layers(_CUDA_CUPY[1:]), [_F32], ("resident",))
-            yield from points("forward_backward", _layers(_CUDA_CUPY[1:]), [_F32], ("resident",))
+            yield from points("forward", _layers(_CUDA_CUPY[1:]), [F32], ("resident",))
+            yield from points("forward_backward", _layers(_CUDA_CUPY[1:]), [F32], ("resident",))
             return
         layers = _layers(_CUDA_FORWARD)
-        yield from points("forward", layers[:1], [_F32], ("hot", "resident"))
-        yield from points("forward", layers[1:3], [_F32], hot)
-        yield from points("forward", layers[3:4], [_F32], ("hot", "end_to_end"))
-        yield from points("forward", layers[4:], [_F32], hot)
-        yield from points("forward", layers[1:], [_BF16], hot)
-        yield from points("forward", layers[3:4], [_TF32, _F16], hot)
+        yield from points("forward", layers[:1], [F32], ("hot", "resident"))
+        yield from points("forward", layers[1:3], [F32], hot)
+        yield from points("forward", layers[3:4], [F32], ("hot", "end_to_end"))
+        yield from points("forward", layers[4:], [F32], hot)
+        yield from points("forward", layers[1:], [BF16], hot)
+        yield from points("forward", layers[3:4], [TF32, F16], hot)
         backward = _layers(_CUDA_BACKWARD)
-        yield from points("forward_backward", backward[:1], [_F32], ("hot", "resident"))
-        yield from points("forward_backward", backward[1:], [_F32, _BF16], hot)
+        yield from points("forward_backward", backward[:1], [F32], ("hot", "resident"))
+        yield from points("forward_backward", backward[1:], [F32, BF16], hot)
         if suite == "full":
             yield from points("forward", _layers(_CUDA_FULL), dtypes, hot)
             yield from points("forward_backward", _layers(_CUDA_FULL), dtypes, hot)
@@ -153,8 +193,8 @@ class DenseLayer(Workload):
         """
         batch, inputs, outputs = (params[name] for name in _NAMES)
         item = ITEM_BYTES[dtype]
-        once = real(item * (batch * inputs + inputs * outputs + outputs))
-        y = real(item * batch * outputs)
+        once = 1.0 * (item * (batch * inputs + inputs * outputs + outputs))
+        y = 1.0 * (item * batch * outputs)
         between = {"torch": 1, "jax": 0}.get(backend, 2)
         kernels = between + 1
         flop = 2.0 * batch * inputs * outputs
@@ -177,6 +217,26 @@ class DenseLayer(Workload):
         y = float(ITEM_BYTES[dtype] * params["batch"] * params["outputs"])
         fused = case == "forward" and backend == "jax"
         return JobMemory(own + (0.0 if fused else y), own + y)
+
+    def shape(self, asked: Question, params: Mapping[str, Floats]) -> Shape:
+        """A product of batch x inputs and inputs x outputs; with gradients three of its size."""
+        batch, inputs, outputs = (params[name] for name in ("batch", "inputs", "outputs"))
+        work = self.operation_work(asked.case, params, asked.dtype, asked.backend)
+        moved = work.bytes_read + work.bytes_written
+        result = batch * outputs * ITEM_BYTES[asked.dtype]
+        products = [Product(1.0, batch, outputs, inputs)]
+        if asked.case == "forward_backward":
+            products += [Product(1.0, batch, inputs, outputs), Product(1.0, inputs, outputs, batch)]
+        return product_shape(
+            asked,
+            products,
+            awkward=np.maximum(
+                misalignment(inputs, asked.dtype), misalignment(outputs, asked.dtype)
+            ),
+            fresh=work.bytes_written,
+            block=result,
+            distinct=np.minimum(1.0, (work.h2d_bytes + work.d2h_bytes + result) / moved),
+        )
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """Input, weights scaled to about 1/sqrt(inputs), bias; the output's gradient.

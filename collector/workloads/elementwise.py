@@ -9,28 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collector.workloads.base import (
-    ITEM_BYTES,
-    Arrays,
-    Check,
-    Function,
-    GridPoint,
-    Params,
-    Workload,
-    uniform,
-)
-from collector.workloads.elementwise_grid import elementwise_grid
-from collector.workloads.job_memory import JobMemory
-from collector.workloads.sampled import checked_parts
-from collector.workloads.work import Count, Work, product, real
+from collector.workloads._base import Arrays, Check, Function, GridPoint, Params, Workload, uniform
+from collector.workloads._elementwise_grid import elementwise_grid
+from collector.workloads._job_memory import JobMemory
+from collector.workloads._labels import COLUMNS, ELEMENTS, ROWS
+from collector.workloads._limits import Limit
+from collector.workloads._sampled import checked_parts
+from collector.workloads._shape import Question, Shape
+from collector.workloads._survey import Space
+from collector.workloads._types import BF16, F16, F32, F64, ITEM_BYTES
+from collector.workloads._work import Count, Floats, Work, product
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
-_F64 = ("float64", "ieee")
-_F32 = ("float32", "ieee")
-_F16 = ("float16", "ieee")
-_BF16 = ("bfloat16", "ieee")
 
 _SCALE = 0.75  # the triad's factor, exact in every element type
 _POLYNOMIALS = ("polynomial", "polynomial_1e6_float32")
@@ -66,14 +58,14 @@ class Elementwise(Workload):
         "polynomial_1e6_float32": {"n": 1_000_000},
     }
     support = {
-        ("numpy", "cpu"): (_F64, _F32),
-        ("numba", "cpu"): (_F64, _F32),
-        ("torch", "cpu"): (_F64, _F32),
-        ("jax", "cpu"): (_F64, _F32),
-        ("torch", "cuda"): (_F64, _F32, _F16, _BF16),
-        ("cupy", "cuda"): (_F64, _F32),
-        ("numba", "cuda"): (_F64, _F32),
-        ("jax", "cuda"): (_F64, _F32, _F16, _BF16),
+        ("numpy", "cpu"): (F64, F32),
+        ("numba", "cpu"): (F64, F32),
+        ("torch", "cpu"): (F64, F32),
+        ("jax", "cpu"): (F64, F32),
+        ("torch", "cuda"): (F64, F32, F16, BF16),
+        ("cupy", "cuda"): (F64, F32),
+        ("numba", "cuda"): (F64, F32),
+        ("jax", "cuda"): (F64, F32, F16, BF16),
     }
     threaded_backends = frozenset({"torch", "numba", "jax"})
     case_backends = {
@@ -81,6 +73,41 @@ class Elementwise(Workload):
         "tanh": _ARRAY_BACKENDS,
         "broadcast_add": _ARRAY_BACKENDS,
     }
+    rank = 50
+    label = "Arithmetic on each element"
+    case_labels = {
+        "add": "Sum of two vectors",
+        "triad": "Triad, a + s b",
+        "polynomial": "Polynomial x² + 2x + 1",
+        "tanh": "Hyperbolic tangent",
+        "broadcast_add": "Matrix plus row vector",
+        "polynomial_1e6_float32": "Polynomial, a million elements",
+    }
+    parameter_labels = {
+        "n": ELEMENTS,
+        "rows": ROWS,
+        "cols": COLUMNS,
+    }
+    start_values = {"n": 10_000_000, "rows": 4096, "cols": 1024}
+    survey = {
+        "cuda": (
+            Space("add", {"n": (1000, 50_000_000)}, {F32: 14, F64: 8, BF16: 8, F16: 8}),
+            Space("triad", {"n": (1000, 50_000_000)}, {F32: 12}),
+            Space("polynomial", {"n": (1000, 50_000_000)}, {F32: 12}),
+            Space("tanh", {"n": (1000, 50_000_000)}, {F32: 12}),
+            Space("broadcast_add", {"rows": (8, 65_536), "cols": (8, 65_536)}, {F32: 14}),
+        ),
+        "cpu": (
+            Space("add", {"n": (1000, 60_000_000)}, {F32: 12, F64: 6}),
+            Space("triad", {"n": (1000, 60_000_000)}, {F32: 10}),
+            Space("polynomial", {"n": (1000, 20_000_000)}, {F32: 10}),
+            Space("tanh", {"n": (1000, 20_000_000)}, {F32: 8}),
+            Space("broadcast_add", {"rows": (8, 16_384), "cols": (8, 16_384)}, {F32: 8}),
+        ),
+    }
+    unsurveyed = frozenset({"polynomial_1e6_float32"})
+    limits = frozenset({Limit.STREAMING, Limit.GRAINED})
+    same_operation = {"polynomial_1e6_float32": "polynomial"}
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return product(params.values())
@@ -103,10 +130,10 @@ class Elementwise(Workload):
         n = rows x cols, as add, but the row vector is cols elements long.
         """
         n, item = product(params.values()), ITEM_BYTES[dtype]
-        vector = real(n * item)
+        vector = 1.0 * (n * item)
         if case == "broadcast_add":
             operands = vector + params["cols"] * item
-            return Work(real(n), operands, vector, operands, vector, 1)
+            return Work(1.0 * n, operands, vector, operands, vector, 1)
         if case in _POLYNOMIALS:
             reads, writes, calls, flop = (1, 1, 1, 4) if backend in _FUSING else (5, 4, 4, 4)
             arrays = 1
@@ -118,7 +145,9 @@ class Elementwise(Workload):
             reads, writes, calls, arrays, flop = 2, 1, 1, 2, 1
         else:
             reads, writes, calls, arrays, flop = 1, 1, 1, 1, 1
-        return Work(real(flop * n), reads * vector, writes * vector, arrays * vector, vector, calls)
+        return Work(
+            1.0 * (flop * n), reads * vector, writes * vector, arrays * vector, vector, calls
+        )
 
     def operation_memory(
         self, case: str, params: Params, dtype: str, backend: str, device: str
@@ -134,6 +163,24 @@ class Elementwise(Workload):
             return JobMemory(own, own)
         vector = float(params["n"] * ITEM_BYTES[dtype])
         return JobMemory((3.0 if backend == "numpy" else 4.0) * vector, 4.0 * vector)
+
+    def shape(self, asked: Question, params: Mapping[str, Floats]) -> Shape:
+        """An expression of arrays reads its intermediate results again, and allocates them.
+
+        The polynomial's four calls move nine vectors, of which three are alive at a time; the
+        triad of NumPy and CuPy is two calls that move five, three of them distinct. JAX makes one
+        pass of either into a new array.
+        """
+        size = self.principal_size(asked.case, params)
+        block = size * ITEM_BYTES[asked.dtype] if asked.device == "cpu" else 0.0
+        if asked.backend == "numba":
+            return Shape()
+        if asked.backend == "jax":
+            return Shape(fresh=block, block=block)
+        if not asked.case.startswith("polynomial"):
+            twice = asked.case == "triad" and asked.backend != "torch"
+            return Shape(distinct=3.0 / 5.0 if twice else 1.0)
+        return Shape(distinct=3.0 / 9.0, fresh=4.0 * block, block=block)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         if case == "broadcast_add":

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collector.workloads.base import (
-    ITEM_BYTES,
-    UNIT_ROUNDOFF,
+from collector.workloads._base import (
     Arrays,
     Check,
     Function,
@@ -21,16 +19,19 @@ from collector.workloads.base import (
     sizes,
     uniform,
 )
-from collector.workloads.job_memory import JobMemory
-from collector.workloads.products import relative_l2
-from collector.workloads.projection import probe, projected, times
-from collector.workloads.work import Count, Work, at_least, log2, real
+from collector.workloads._job_memory import JobMemory
+from collector.workloads._limits import Limit
+from collector.workloads._products import relative_l2
+from collector.workloads._projection import probe, projected, times
+from collector.workloads._shape import Question, Shape
+from collector.workloads._survey import Space
+from collector.workloads._transforms import transform_shape
+from collector.workloads._types import C64, C128, ITEM_BYTES, UNIT_ROUNDOFF
+from collector.workloads._work import Count, Floats, Work
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
-_C64 = ("complex64", "ieee")
-_C128 = ("complex128", "ieee")
 
 # powers of two, products of small primes, and primes (1009, 2003, 10007)
 _CPU_1D = ((1, 1024), (64, 1024), (100, 1000), (16, 1009), (1, 65_536), (16, 65_536), (10, 10_007))
@@ -54,14 +55,41 @@ class Fft(Workload):
     size_meaning = "points of all transforms together"
     signatures = {"batched_1d": {"batch": None, "n": None}, "fft2": {"n": None}}
     support = {
-        ("numpy", "cpu"): (_C64, _C128),
-        ("torch", "cpu"): (_C64, _C128),
-        ("jax", "cpu"): (_C64, _C128),
-        ("torch", "cuda"): (_C64, _C128),
-        ("cupy", "cuda"): (_C64, _C128),
-        ("jax", "cuda"): (_C64, _C128),
+        ("numpy", "cpu"): (C64, C128),
+        ("torch", "cpu"): (C64, C128),
+        ("jax", "cpu"): (C64, C128),
+        ("torch", "cuda"): (C64, C128),
+        ("cupy", "cuda"): (C64, C128),
+        ("jax", "cuda"): (C64, C128),
     }
     threaded_backends = frozenset({"torch", "jax"})
+    rank = 120
+    label = "Fourier transform"
+    case_labels = {
+        "batched_1d": "Many vectors",
+        "fft2": "One square image",
+    }
+    parameter_labels = {
+        "batch": ("Transforms", "Vectors that one call transforms."),
+        "n": ("Points of a transform", "Length of each transformed vector."),
+    }
+    labels_of_cases = {
+        "fft2": {"n": ("Side of the image", "Height and width of the transformed image.")},
+    }
+    start_values = {"batch": 64, "n": 1024}
+    survey = {
+        "cuda": (
+            Space("batched_1d", {"batch": (1, 4096), "n": (64, 1_000_000)}, {C64: 60, C128: 30}),
+            Space("fft2", {"n": (32, 4096)}, {C64: 30, C128: 16}),
+        ),
+        "cpu": (
+            Space("batched_1d", {"batch": (1, 1024), "n": (64, 300_000)}, {C64: 24, C128: 12}),
+            Space("fft2", {"n": (16, 1500)}, {C64: 14, C128: 7}),
+        ),
+    }
+    limits = frozenset({Limit.SCATTERED, Limit.TRANSFORMS, Limit.AWKWARD})
+    nvidia_library = "cufft"
+    unordered = frozenset({"fft2"})  # twice a prime is far quicker than the prime
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         n = params["n"]
@@ -71,15 +99,15 @@ class Fft(Workload):
         if not self.dtypes(backend, device) or (suite == "quick" and backend == "jax"):
             return  # JAX takes longer to start and to compile than its quick cells would
         if suite == "quick":
-            yield from points("fft2", sizes("n", (100, 512)), [_C64], ("hot",))
+            yield from points("fft2", sizes("n", (100, 512)), [C64], ("hot",))
             modes = ("hot",) if device == "cpu" else ("hot", "resident")
-            yield from points("fft2", sizes("n", (1000,)), [_C64], modes)
+            yield from points("fft2", sizes("n", (1000,)), [C64], modes)
         elif device == "cpu":
             yield from _cpu_grid(suite, backend)
         elif backend == "jax":
-            yield from points("batched_1d", _batches(_CUDA_1D[1:5:3]), [_C64], ("resident",))
+            yield from points("batched_1d", _batches(_CUDA_1D[1:5:3]), [C64], ("resident",))
             modes = ("resident", "end_to_end")
-            yield from points("fft2", sizes("n", _CUDA_2D_JAX), [_C64], modes)
+            yield from points("fft2", sizes("n", _CUDA_2D_JAX), [C64], modes)
         else:
             yield from _cuda_grid(suite, backend)
 
@@ -95,8 +123,8 @@ class Fft(Workload):
         transforms = 1 if case == "fft2" else params["batch"]
         count = n * n if case == "fft2" else n
         passes = 2 if case == "fft2" else 1
-        flop = 5.0 * transforms * count * log2(at_least(count, 2))
-        once = real(transforms * count * ITEM_BYTES[dtype])
+        flop = 5.0 * transforms * count * np.log2(np.maximum(1.0 * count, 2.0))
+        once = 1.0 * (transforms * count * ITEM_BYTES[dtype])
         return Work(flop, passes * once, passes * once, once, once, passes)
 
     def operation_memory(
@@ -119,6 +147,15 @@ class Fft(Workload):
             return JobMemory(own, own + data)
         own += (data if case == "fft2" else 0.0) + (4 * data if dtype == "complex64" else 0.0)
         return JobMemory(own, own)
+
+    def shape(self, asked: Question, params: Mapping[str, Floats]) -> Shape:
+        """Passes over memory and arithmetic of the algorithm that the length's factors allow.
+
+        Bluestein's algorithm makes a transform of a large prime from two of about twice the length,
+        between two products by a chirp. Awkward: 0 for powers of two, 1/2 for all others.
+        """
+        points = self.principal_size(asked.case, params)
+        return transform_shape(asked, params["n"], points, plane=asked.case == "fft2")
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         n = params["n"]
@@ -193,27 +230,27 @@ class Fft(Workload):
 
 def _cpu_grid(suite: str, backend: str) -> Iterator[GridPoint]:
     if backend == "jax":
-        yield from points("batched_1d", _batches(_CPU_1D_JAX), [_C64], ("hot",))
-        yield from points("fft2", sizes("n", (500, 1024)), [_C64], ("hot",))
+        yield from points("batched_1d", _batches(_CPU_1D_JAX), [C64], ("hot",))
+        yield from points("fft2", sizes("n", (500, 1024)), [C64], ("hot",))
         return
     few, wide = _CPU_2D[::2], _CPU_2D[2::4]
     if suite == "full":
         few = wide = _CPU_2D
-    yield from points("batched_1d", _batches(_CPU_1D), [_C64], ("hot",))
-    yield from points("fft2", sizes("n", few), [_C64], ("hot",))
-    yield from points("fft2", sizes("n", wide), [_C128], ("hot",))
+    yield from points("batched_1d", _batches(_CPU_1D), [C64], ("hot",))
+    yield from points("fft2", sizes("n", few), [C64], ("hot",))
+    yield from points("fft2", sizes("n", wide), [C128], ("hot",))
 
 
 def _cuda_grid(suite: str, backend: str) -> Iterator[GridPoint]:
     torch, full = backend == "torch", suite == "full"
     batches = _batches(_CUDA_1D if torch or full else _CUDA_1D[::2])
-    yield from points("batched_1d", batches, [_C64], ("hot",))
-    yield from points("fft2", sizes("n", _CUDA_2D[:: 1 if full else 3]), [_C128], ("hot",))
+    yield from points("batched_1d", batches, [C64], ("hot",))
+    yield from points("fft2", sizes("n", _CUDA_2D[:: 1 if full else 3]), [C128], ("hot",))
     for index, n in enumerate(_CUDA_2D if torch or full else _CUDA_2D[::2]):
         modes: tuple[str, ...] = ("hot",)
         if index % 3 == 1 or full:
             modes = ("hot", "cold", "resident", "end_to_end") if torch else ("hot", "resident")
-        yield from points("fft2", sizes("n", (n,)), [_C64], modes)
+        yield from points("fft2", sizes("n", (n,)), [C64], modes)
 
 
 def _batches(pairs: tuple[tuple[int, int], ...]) -> list[dict[str, int]]:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collector.workloads.base import (
-    ITEM_BYTES,
+from collector.workloads._base import (
     Arrays,
     Check,
     Function,
@@ -19,26 +18,31 @@ from collector.workloads.base import (
     points,
     uniform,
 )
-from collector.workloads.sampled import fetch_parts, part_positions, share_that_differs
-from collector.workloads.work import Count, Work, real
+from collector.workloads._labels import ROW_WIDTH, ROWS
+from collector.workloads._limits import Limit
+from collector.workloads._sampled import fetch_parts, part_positions, share_that_differs
+from collector.workloads._shape import LINE_BYTES, Question, Shape
+from collector.workloads._survey import Space
+from collector.workloads._types import BF16, F16, F32, F64, ITEM_BYTES
+from collector.workloads._work import Count, Floats, Work
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
-_F64 = ("float64", "ieee")
-_F32 = ("float32", "ieee")
-_F16 = ("float16", "ieee")
-_BF16 = ("bfloat16", "ieee")
 _INDEX_BYTES = 8
 
-Shape = tuple[int, int, int]
+_Sizes = tuple[int, int, int]
 
 # rows of the table, elements of a row, rows that are read
-_SMALL: Shape = (1000, 64, 1000)
-_NARROW: Shape = (1_000_000, 1, 500_000)
-_MIDDLE: Shape = (100_000, 64, 20_003)
-_WIDER: Shape = (50_000, 128, 50_003)
-_LARGE: Shape = (100_003, 128, 200_000)
+_SMALL: _Sizes = (1000, 64, 1000)
+_NARROW: _Sizes = (1_000_000, 1, 500_000)
+_MIDDLE: _Sizes = (100_000, 64, 20_003)
+_WIDER: _Sizes = (50_000, 128, 50_003)
+_LARGE: _Sizes = (100_003, 128, 200_000)
+
+_ALIGNED_BYTES = 16
+
+_BLOCK_STEPS = 180  # elements that a GPU copies while a block of threads starts (a choice)
 
 
 class Gather(Workload):
@@ -49,14 +53,42 @@ class Gather(Workload):
     size_meaning = "elements that are gathered"
     signatures = {"rows": {"rows": None, "width": None, "count": None}}
     support = {
-        ("numpy", "cpu"): (_F64, _F32),
-        ("torch", "cpu"): (_F64, _F32, _BF16),
-        ("jax", "cpu"): (_F64, _F32),
-        ("torch", "cuda"): (_F64, _F32, _F16, _BF16),
-        ("cupy", "cuda"): (_F64, _F32, _F16),
-        ("jax", "cuda"): (_F64, _F32),
+        ("numpy", "cpu"): (F64, F32),
+        ("torch", "cpu"): (F64, F32, BF16),
+        ("jax", "cpu"): (F64, F32),
+        ("torch", "cuda"): (F64, F32, F16, BF16),
+        ("cupy", "cuda"): (F64, F32, F16),
+        ("jax", "cuda"): (F64, F32),
     }
     threaded_backends = frozenset({"torch", "jax"})
+    rank = 80
+    label = "Rows by index, embedding"
+    case_labels = {
+        "rows": "Rows of a table",
+    }
+    parameter_labels = {
+        "rows": ROWS,
+        "width": ROW_WIDTH,
+        "count": ("Rows asked for", "How many indices there are."),
+    }
+    start_values = {"rows": 1_000_000, "width": 64, "count": 100_000}
+    survey = {
+        "cuda": (
+            Space(
+                "rows",
+                {"rows": (1000, 1_000_000), "width": (1, 1024), "count": (1000, 1_000_000)},
+                {F32: 24, BF16: 8},
+            ),
+        ),
+        "cpu": (
+            Space(
+                "rows",
+                {"rows": (1000, 300_000), "width": (1, 256), "count": (1000, 300_000)},
+                {F32: 12},
+            ),
+        ),
+    }
+    limits = frozenset({Limit.STEPPING, Limit.SCATTERED})
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return params["width"] * params["count"]
@@ -80,7 +112,7 @@ class Gather(Workload):
             modes = ("resident",) if place == ("jax", "cuda") else ("hot",)
             more = [(10_000, 16, 5000), (50_000, 256, 10_000)]
             yield from _points(more, modes)
-            yield from _points([(20_000, 32, 20_000)], modes, [_F64])
+            yield from _points([(20_000, 32, 20_000)], modes, [F64])
         if device == "cpu":
             yield from self._cpu_grid(backend)
         else:
@@ -105,7 +137,7 @@ class Gather(Workload):
         yield from _points([_NARROW], ("hot",))
         yield from _points([_MIDDLE], ("hot", "cold", "resident", "end_to_end"))
         yield from _points([(5000, 1000, 3001), _LARGE], ("hot",))
-        yield from _points([_MIDDLE, (100_003, 100, 300_000)], ("hot",), [_BF16])
+        yield from _points([_MIDDLE, (100_003, 100, 300_000)], ("hot",), [BF16])
 
     def operation_work(
         self, case: str, params: Mapping[str, Count], dtype: str, backend: str
@@ -114,8 +146,8 @@ class Gather(Workload):
 
         A row that is taken twice is read twice. Mode end_to_end sends the whole table.
         """
-        row = real(params["width"] * ITEM_BYTES[dtype])
-        taken, indices = params["count"] * row, real(params["count"] * _INDEX_BYTES)
+        row = 1.0 * params["width"] * ITEM_BYTES[dtype]
+        taken, indices = params["count"] * row, 1.0 * params["count"] * _INDEX_BYTES
         table = params["rows"] * row
         return Work(0.0, taken + indices, taken, table + indices, taken, 1)
 
@@ -123,6 +155,29 @@ class Gather(Workload):
         """The table is there whether its rows are read or not."""
         work = self.operation_work(case, self.complete(case, params), dtype, backend)
         return 1.5 * work.h2d_bytes + 1.5 * work.bytes_written
+
+    def shape(self, asked: Question, params: Mapping[str, Floats]) -> Shape:
+        """An access brings whole lines of memory, and each element is a step of its own as well.
+
+        On a GPU torch gives a row of whole units of 16 bytes a block of threads, however short.
+        """
+        line = LINE_BYTES[asked.device]
+        row = params["width"] * ITEM_BYTES[asked.dtype]
+        count, rows = params["count"], params["rows"]
+        brought = line * np.ceil(row / line)
+        work = self.operation_work(asked.case, params, asked.dtype, asked.backend)
+        moved = work.bytes_read + work.bytes_written
+        result = count * row
+        others = result + count * _INDEX_BYTES
+        torch = asked.backend == "torch" and asked.device == "cuda"
+        blocks = torch & (row % _ALIGNED_BYTES == 0)
+        return Shape(
+            steps=count * np.where(blocks, _BLOCK_STEPS, params["width"]),
+            passes=(count * brought + others) / moved,
+            distinct=(np.minimum(rows, count) * brought + others) / moved,
+            fresh=result if asked.device == "cpu" else 0.0,
+            block=result if asked.device == "cpu" else 0.0,
+        )
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         table = uniform((params["rows"], params["width"]), dtype, seed)
@@ -170,7 +225,7 @@ class Gather(Workload):
 
 
 def _points(
-    shapes: list[Shape], modes: tuple[str, ...], dtypes: list[tuple[str, str]] | None = None
+    shapes: list[_Sizes], modes: tuple[str, ...], dtypes: list[tuple[str, str]] | None = None
 ) -> Iterator[GridPoint]:
     grid = [{"rows": rows, "width": width, "count": count} for rows, width, count in shapes]
-    return points("rows", grid, dtypes or [_F32], modes)
+    return points("rows", grid, dtypes or [F32], modes)

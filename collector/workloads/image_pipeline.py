@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from collector.errors import SelectionError
-from collector.workloads.base import (
-    ITEM_BYTES,
-    UNIT_ROUNDOFF,
+from collector.workloads._base import (
     Arrays,
     Check,
     Function,
@@ -21,15 +19,18 @@ from collector.workloads.base import (
     points,
     uniform,
 )
-from collector.workloads.job_memory import JobMemory
-from collector.workloads.work import Count, Truths, Work, real
+from collector.workloads._job_memory import JobMemory
+from collector.workloads._labels import IMAGE_SIDE, IMAGES
+from collector.workloads._limits import Limit
+from collector.workloads._shape import Question, Shape
+from collector.workloads._survey import Space
+from collector.workloads._types import F32, F64, ITEM_BYTES, UNIT_ROUNDOFF
+from collector.workloads._work import Count, Floats, Truths, Work
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
-_F64 = ("float64", "ieee")
-_F32 = ("float32", "ieee")
-_BOTH = (_F64, _F32)
+_BOTH = (F64, F32)
 
 _CHANNELS = 3
 _BLOCKED_CHANNELS = 16  # of oneDNN's layout nChw16c
@@ -65,6 +66,23 @@ class ImagePipeline(Workload):
         ("jax", "cuda"): _BOTH,
     }
     threaded_backends = frozenset({"torch", "jax"})
+    rank = 130
+    label = "Image preparation"
+    case_labels = {
+        "resize_blur_normalise": "Resize, blur, normalise",
+    }
+    parameter_labels = {
+        "batch": IMAGES,
+        "image": IMAGE_SIDE,
+    }
+    start_values = {"batch": 16, "image": 224}
+    survey = {
+        "cuda": (
+            Space("resize_blur_normalise", {"batch": (1, 64), "image": (32, 1024)}, {F32: 14}),
+        ),
+        "cpu": (Space("resize_blur_normalise", {"batch": (1, 16), "image": (32, 512)}, {F32: 8}),),
+    }
+    limits = frozenset({Limit.MEMORY})
 
     def complete(self, case: str, params: Params) -> dict[str, int]:
         """As for every family; the side of an image is even, so that halves are exact."""
@@ -78,6 +96,9 @@ class ImagePipeline(Workload):
     def allowed(self, given: Mapping[str, Count]) -> bool | Truths:
         even: bool | Truths = given["image"] % 2 == 0
         return even
+
+    def possible(self, params: Params) -> dict[str, int]:
+        return {**params, "image": params["image"] + params["image"] % 2}
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return params["batch"] * params["image"] ** 2
@@ -100,7 +121,7 @@ class ImagePipeline(Workload):
         if suite == "full":
             modes = ("resident",) if place == ("jax", "cuda") else ("hot",)
             yield from _points([(2, 500), (16, 128)], modes)
-            yield from _points([(4, 224)], modes, [_F64])
+            yield from _points([(4, 224)], modes, [F64])
         if place == ("numpy", "cpu"):
             yield from _points([(1, 224), (16, 250)], ("hot",))
         elif place == ("torch", "cpu"):
@@ -128,7 +149,7 @@ class ImagePipeline(Workload):
         4 + 2 (1 + 7) + 2 arrays of the result's size and read 7 + 2 (1 + 11) + 2, padding
         included; cupy pads in three kernels.
         """
-        values = real(params["batch"] * _CHANNELS * (params["image"] // 2) ** 2)
+        values = 1.0 * (params["batch"] * _CHANNELS * (params["image"] // 2) ** 2)
         item = ITEM_BYTES[dtype]
         operand, result = 4 * values * item, values * item
         if backend == "torch":
@@ -155,6 +176,21 @@ class ImagePipeline(Workload):
             blocked = 2 * _BLOCKED_CHANNELS / _CHANNELS * one if device == "cpu" else 0.0
             return JobMemory(own + 3 * one, own + 3 * one + blocked)
         return JobMemory(own + (0.0 if backend == "jax" else 6 * one), own + 7 * one)
+
+    def shape(self, asked: Question, params: Mapping[str, Floats]) -> Shape:
+        """Libraries that make an array in each step read it again in the next one.
+
+        Alive at a time are the operand (four times a result's size) and up to four such arrays.
+        """
+        work = self.operation_work(asked.case, params, asked.dtype, asked.backend)
+        moved = work.bytes_read + work.bytes_written
+        alive = work.h2d_bytes + 4.0 * work.d2h_bytes
+        on_cpu = asked.device == "cpu"
+        return Shape(
+            distinct=np.minimum(1.0, alive / moved),
+            fresh=work.bytes_written if on_cpu else 0.0,
+            block=work.d2h_bytes if on_cpu else 0.0,
+        )
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         shape = (params["batch"], _CHANNELS, params["image"], params["image"])
@@ -285,4 +321,4 @@ def _points(
     dtypes: list[tuple[str, str]] | None = None,
 ) -> Iterator[GridPoint]:
     grid = [{"batch": batch, "image": image} for batch, image in shapes]
-    return points("resize_blur_normalise", grid, dtypes or [_F32], modes)
+    return points("resize_blur_normalise", grid, dtypes or [F32], modes)

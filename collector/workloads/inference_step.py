@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collector.workloads.base import (
-    UNIT_ROUNDOFF,
+from collector.workloads._base import (
     Arrays,
     Check,
     Function,
@@ -20,11 +19,14 @@ from collector.workloads.base import (
     points,
     sizes,
 )
-from collector.workloads.job_memory import JobMemory
-from collector.workloads.network_memory import inference_memory
-from collector.workloads.network_reference import inference
-from collector.workloads.network_work import forward_work, plain_mlp_work
-from collector.workloads.networks import (
+from collector.workloads._job_memory import JobMemory
+from collector.workloads._labels import BATCH, LAYER_WIDTH, SEQUENCE
+from collector.workloads._limits import Limit
+from collector.workloads._network_memory import inference_memory
+from collector.workloads._network_reference import inference
+from collector.workloads._network_shape import network_shape
+from collector.workloads._network_work import forward_work, plain_mlp_work
+from collector.workloads._networks import (
     Array,
     Mlp,
     Net,
@@ -39,16 +41,15 @@ from collector.workloads.networks import (
     torch_module,
     worst_row_error,
 )
-from collector.workloads.training_grid import mlp_sizes, token_sizes
-from collector.workloads.work import Count, Work, real
+from collector.workloads._shape import Question, Shape
+from collector.workloads._survey import Space
+from collector.workloads._training_grid import mlp_sizes, token_sizes
+from collector.workloads._types import BF16, F16, F32, PRODUCT_TYPES, TF32, UNIT_ROUNDOFF
+from collector.workloads._work import Count, Floats, Work
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
-_F32 = ("float32", "ieee")
-_TF32 = ("float32", "tf32")
-_F16 = ("float16", "ieee")
-_BF16 = ("bfloat16", "ieee")
 _ITEM = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 _MLP_OUTPUTS = 10
@@ -80,15 +81,55 @@ class InferenceStep(Workload):
         "transformer": {"batch": None, "sequence": None},
     }
     support = {
-        ("numpy", "cpu"): (_F32,),
-        ("torch", "cpu"): (_F32,),
-        ("jax", "cpu"): (_F32,),
-        ("torch", "cuda"): (_F32, _TF32, _F16, _BF16),
-        ("cupy", "cuda"): (_F32,),
-        ("jax", "cuda"): (_F32,),
+        ("numpy", "cpu"): (F32,),
+        ("torch", "cpu"): (F32,),
+        ("jax", "cpu"): (F32,),
+        ("torch", "cuda"): (F32, TF32, F16, BF16),
+        ("cupy", "cuda"): (F32,),
+        ("jax", "cuda"): (F32,),
     }
     threaded_backends = frozenset({"numpy", "torch", "jax"})
     case_backends = {"resnet": frozenset({"torch"}), "transformer": frozenset({"torch"})}
+    rank = 180
+    label = "Forward pass of a network"
+    case_labels = {
+        "mlp": "Perceptron of three layers",
+        "resnet": "Residual network",
+        "transformer": "Transformer",
+    }
+    case_help = (
+        "Which network answers: the residual network has eight layers on images of 3 x 32 x 32; "
+        "the transformer two layers of width 256."
+    )
+    parameter_labels = {
+        "batch": BATCH,
+        "width": LAYER_WIDTH,
+        "sequence": SEQUENCE,
+    }
+    start_values = {"batch": 64, "width": 1024, "sequence": 128}
+    survey = {
+        "cuda": (
+            Space(
+                "mlp",
+                {"batch": (16, 16_384), "width": (32, 4096)},
+                dict.fromkeys(PRODUCT_TYPES, 14),
+            ),
+            Space("resnet", {"batch": (1, 1024)}, dict.fromkeys(PRODUCT_TYPES, 7)),
+            Space(
+                "transformer",
+                {"batch": (1, 32), "sequence": (16, 1024)},
+                dict.fromkeys(PRODUCT_TYPES, 10),
+            ),
+        ),
+        "cpu": (
+            Space("mlp", {"batch": (8, 4096), "width": (16, 1024)}, {F32: 10}),
+            Space("resnet", {"batch": (1, 32)}, {F32: 4}),
+            Space("transformer", {"batch": (1, 8), "sequence": (16, 256)}, {F32: 6}),
+        ),
+    }
+    limits = frozenset({Limit.PRODUCTS, Limit.AWKWARD})
+    start_case = "resnet"
+    whole_job = True
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return params["batch"]
@@ -122,8 +163,8 @@ class InferenceStep(Workload):
         else:
             work = forward_work(net, batch, item)
             samples_bytes, rows = item * batch * 3 * 32 * 32, batch
-        outputs = real(item * rows * net.outputs)
-        return replace(work, h2d_bytes=real(samples_bytes), d2h_bytes=outputs)
+        outputs = 1.0 * (item * rows * net.outputs)
+        return replace(work, h2d_bytes=1.0 * samples_bytes, d2h_bytes=outputs)
 
     def measuring_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
         """Parameters in both places, samples, and activations as if none were given back."""
@@ -138,6 +179,10 @@ class InferenceStep(Workload):
         net, batch, item = _net(case, params), params["batch"], _ITEM[dtype]
         plain = backend in ("numpy", "cupy")
         return inference_memory(net, batch, item, work.h2d_bytes, work.d2h_bytes, plain)
+
+    def shape(self, asked: Question, params: Mapping[str, Floats]) -> Shape:
+        work = self.operation_work(asked.case, params, asked.dtype, asked.backend)
+        return network_shape(asked, params, work.bytes_written)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """Samples, the same few over and over where the batch is large (network_reference)."""
@@ -214,7 +259,7 @@ def _plain_mlp(backend: Backend, net: Mlp, dtype: str) -> Function:
 
 
 def _cpu_grid(suite: str, backend: str) -> Iterator[GridPoint]:
-    hot, dtypes = ("hot",), [_F32]
+    hot, dtypes = ("hot",), [F32]
     if suite == "quick":
         if backend == "torch":
             yield from points("resnet", [{"batch": 1}], dtypes, hot)
@@ -235,29 +280,29 @@ def _cuda_grid(suite: str, backend: str) -> Iterator[GridPoint]:
     hot, both, resident = ("hot",), ("hot", "resident"), ("resident",)
     if suite == "quick":
         if backend == "torch":
-            yield from points("resnet", [{"batch": 1}], [_F32], resident)
-            yield from points("transformer", token_sizes((8, 128)), [_BF16], resident)
+            yield from points("resnet", [{"batch": 1}], [F32], resident)
+            yield from points("transformer", token_sizes((8, 128)), [BF16], resident)
         return
     if backend == "jax":
-        yield from points("mlp", mlp_sizes((1, 256), (4096, 1000)), [_F32], resident)
+        yield from points("mlp", mlp_sizes((1, 256), (4096, 1000)), [F32], resident)
         return
     if backend == "cupy":
-        yield from points("mlp", mlp_sizes((1, 256), (4096, 1000)), [_F32], resident)
+        yield from points("mlp", mlp_sizes((1, 256), (4096, 1000)), [F32], resident)
         return
-    yield from points("mlp", mlp_sizes((1, 256)), [_F32], both)
-    yield from points("mlp", mlp_sizes((4096, 1000)), [_F32], ("hot", "end_to_end"))
-    yield from points("mlp", mlp_sizes((4096, 1000)), [_TF32, _F16, _BF16], hot)
-    yield from points("resnet", [{"batch": 1}], [_F32], both)
-    yield from points("resnet", [{"batch": 1}], [_F16], resident)
-    yield from points("resnet", [{"batch": 100}], [_F32], (*both, "end_to_end"))
-    yield from points("resnet", [{"batch": 100}, {"batch": 1024}], [_F16], hot)
-    yield from points("resnet", [{"batch": 1024}], [_F32, _TF32, _BF16], hot)
-    yield from points("transformer", token_sizes((1, 64)), [_F32, _BF16], both)
-    yield from points("transformer", token_sizes((8, 128)), [_F32], hot)
-    yield from points("transformer", token_sizes((8, 128)), [_BF16], both)
-    yield from points("transformer", token_sizes((32, 250)), [_F32, _TF32, _F16, _BF16], hot)
+    yield from points("mlp", mlp_sizes((1, 256)), [F32], both)
+    yield from points("mlp", mlp_sizes((4096, 1000)), [F32], ("hot", "end_to_end"))
+    yield from points("mlp", mlp_sizes((4096, 1000)), [TF32, F16, BF16], hot)
+    yield from points("resnet", [{"batch": 1}], [F32], both)
+    yield from points("resnet", [{"batch": 1}], [F16], resident)
+    yield from points("resnet", [{"batch": 100}], [F32], (*both, "end_to_end"))
+    yield from points("resnet", [{"batch": 100}, {"batch": 1024}], [F16], hot)
+    yield from points("resnet", [{"batch": 1024}], [F32, TF32, BF16], hot)
+    yield from points("transformer", token_sizes((1, 64)), [F32, BF16], both)
+    yield from points("transformer", token_sizes((8, 128)), [F32], hot)
+    yield from points("transformer", token_sizes((8, 128)), [BF16], both)
+    yield from points("transformer", token_sizes((32, 250)), [F32, TF32, F16, BF16], hot)
     if suite == "full":
-        dtypes = [_F32, _TF32, _F16, _BF16]
+        dtypes = [F32, TF32, F16, BF16]
         yield from points("mlp", mlp_sizes((64, 256), (1000, 1024)), dtypes, both)
         yield from points("resnet", sizes("batch", (10, 4096)), dtypes, both)
         yield from points("transformer", token_sizes((1, 500), (64, 128)), dtypes, both)

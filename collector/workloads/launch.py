@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from collector.errors import SelectionError
-from collector.workloads.base import (
+from collector.workloads._base import (
     Arrays,
     Check,
     Function,
@@ -26,13 +26,15 @@ from collector.workloads.base import (
     sizes,
     uniform,
 )
-from collector.workloads.job_memory import JobMemory
-from collector.workloads.work import Count, Work, ceiling, product, real
+from collector.workloads._job_memory import JobMemory
+from collector.workloads._limits import Limit
+from collector.workloads._shape import Question, Shape
+from collector.workloads._types import F32
+from collector.workloads._work import Count, Floats, Work, product
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
-_F32 = ("float32", "ieee")
 _ELEMENTS = 16
 _FACTOR = 0.5  # a power of two, so that a chain of products rounds nothing
 _LEARNING_RATE = 1e-3
@@ -61,13 +63,13 @@ class Launch(Workload):
         "optimizer_step": {"tensors": None},
     }
     support = {
-        ("numpy", "cpu"): (_F32,),
-        ("torch", "cpu"): (_F32,),
-        ("jax", "cpu"): (_F32,),
-        ("torch", "cuda"): (_F32,),
-        ("cupy", "cuda"): (_F32,),
-        ("numba", "cuda"): (_F32,),
-        ("jax", "cuda"): (_F32,),
+        ("numpy", "cpu"): (F32,),
+        ("torch", "cpu"): (F32,),
+        ("jax", "cpu"): (F32,),
+        ("torch", "cuda"): (F32,),
+        ("cupy", "cuda"): (F32,),
+        ("numba", "cuda"): (F32,),
+        ("jax", "cuda"): (F32,),
     }
     case_backends = {
         "empty_kernel": frozenset({"cupy", "numba"}),
@@ -78,6 +80,26 @@ class Launch(Workload):
         "optimizer_step": _TORCH,
     }
     threaded_backends = frozenset()
+    rank = 150
+    label = "Cost of a call"
+    case_labels = {
+        "empty_kernel": "Kernel that does nothing",
+        "chain": "Chain of small calls",
+        "dispatch_allocating": "Chain that allocates",
+        "dispatch_views": "Chain of views",
+        "dispatch_autograd": "Chain with gradients",
+        "optimizer_step": "Optimizer step, small tensors",
+    }
+    case_help = "What a call costs apart from its work, by kind of call."
+    parameter_labels = {
+        "length": ("Calls", "Calls in the chain, one after the other."),
+        "tensors": ("Tensors", "Parameter tensors that the optimizer updates."),
+    }
+    start_values = {"length": 100, "tensors": 100}
+    survey = {}
+    unsurveyed = frozenset(signatures)
+    limits = frozenset({Limit.CALLS, Limit.OVERCOUNTED})
+    overhead = True
 
     def returns_operands(self, case: str) -> bool:
         return case == "dispatch_views"
@@ -92,25 +114,25 @@ class Launch(Workload):
         # the host alone is measured: a device's clock would see nothing, or little
         host = ("hot",) if device == "cpu" else ("resident",)
         if device == "cuda" and self.supports(backend, device, "empty_kernel"):
-            yield from points("empty_kernel", [{}], [_F32], modes)
+            yield from points("empty_kernel", [{}], [F32], modes)
         if suite == "quick":
             if backend in _ARRAYS:
-                yield from points("chain", sizes("length", (1, 10, 100)), [_F32], modes)
+                yield from points("chain", sizes("length", (1, 10, 100)), [F32], modes)
             return
         if backend == "jax":
-            yield from points("chain", sizes("length", (1, 30)), [_F32], host)
-            yield from points("dispatch_allocating", sizes("length", (1, 10)), [_F32], host)
+            yield from points("chain", sizes("length", (1, 30)), [F32], host)
+            yield from points("dispatch_allocating", sizes("length", (1, 10)), [F32], host)
         if backend in _ARRAYS:
             chains = (1, 2, 5, 10, 20, 50, 100) if suite == "full" else (1, 10, 30, 100)
-            yield from points("chain", sizes("length", chains), [_F32], modes)
+            yield from points("chain", sizes("length", chains), [F32], modes)
             lengths = (1, 10, 100) if suite == "full" else (10,)
-            yield from points("dispatch_allocating", sizes("length", lengths), [_F32], modes)
-            yield from points("dispatch_views", sizes("length", lengths), [_F32], host)
+            yield from points("dispatch_allocating", sizes("length", lengths), [F32], modes)
+            yield from points("dispatch_views", sizes("length", lengths), [F32], host)
         if backend == "torch":
-            yield from points("dispatch_autograd", sizes("length", (10,)), [_F32], modes)
-            yield from points("dispatch_autograd", sizes("length", (50,)), [_F32], host)
-            yield from points("optimizer_step", sizes("tensors", (10,)), [_F32], modes)
-            yield from points("optimizer_step", sizes("tensors", (60,)), [_F32], host)
+            yield from points("dispatch_autograd", sizes("length", (10,)), [F32], modes)
+            yield from points("dispatch_autograd", sizes("length", (50,)), [F32], host)
+            yield from points("optimizer_step", sizes("tensors", (10,)), [F32], modes)
+            yield from points("optimizer_step", sizes("tensors", (60,)), [F32], host)
 
     def operation_work(
         self, case: str, params: Mapping[str, Count], dtype: str, backend: str
@@ -127,8 +149,8 @@ class Launch(Workload):
         operand = 4.0 * _ELEMENTS
         if case == "optimizer_step":
             tensors = params["tensors"]
-            values, moved = real(tensors * _ELEMENTS), tensors * operand
-            launches = sum(ceiling(tensors / _TENSORS_PER_LAUNCH[lists]) for lists in _ADAM_LISTS)
+            values, moved = 1.0 * tensors * _ELEMENTS, tensors * operand
+            launches = sum(-(-tensors // _TENSORS_PER_LAUNCH[lists]) for lists in _ADAM_LISTS)
             return Work(12 * values, 12 * moved, 7 * moved, moved, moved, launches)
         length = params["length"]
         if case == "dispatch_views":
@@ -137,7 +159,7 @@ class Launch(Workload):
         calls, bus = both_ways * length, both_ways * operand
         kernels = 1 if case == "chain" and backend == "jax" else calls
         each_way = kernels * operand
-        return Work(real(calls * _ELEMENTS), each_way, each_way, bus, bus, kernels)
+        return Work(1.0 * calls * _ELEMENTS, each_way, each_way, bus, bus, kernels)
 
     def operation_memory(
         self, case: str, params: Params, dtype: str, backend: str, device: str
@@ -150,6 +172,14 @@ class Launch(Workload):
             return super().operation_memory(case, params, dtype, backend, device)
         tensors = params["tensors"]
         return JobMemory(4.0 * tensors * 4 * _ELEMENTS, 5.0 * tensors * 512)
+
+    def shape(self, asked: Question, params: Mapping[str, Floats]) -> Shape:
+        """A view starts no kernel, an optimizer one for many tensors: the host's calls count."""
+        if asked.case == "dispatch_views":
+            return Shape(starts=params["length"])
+        if asked.case == "optimizer_step":
+            return Shape(starts=params["tensors"])
+        return Shape()
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """A vector; with automatic differentiation its result's gradient too; or gradients."""

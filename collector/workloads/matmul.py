@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from collector.errors import SelectionError
-from collector.workloads.base import (
-    ITEM_BYTES,
+from collector.workloads._base import (
     Arrays,
     Check,
     Function,
@@ -21,22 +20,27 @@ from collector.workloads.base import (
     sizes,
     uniform,
 )
-from collector.workloads.job_memory import JobMemory
-from collector.workloads.products import product_tolerance, relative_l2
-from collector.workloads.projection import probe, projected, times
-from collector.workloads.work import Count, Work, product, real, whole_cube_root
+from collector.workloads._job_memory import JobMemory
+from collector.workloads._limits import Limit
+from collector.workloads._products import product_tolerance, relative_l2, rounded_cube_root
+from collector.workloads._projection import probe, projected, times
+from collector.workloads._shape import (
+    Product,
+    Question,
+    Shape,
+    common_divisor,
+    misalignment,
+    product_shape,
+)
+from collector.workloads._survey import Choice, Range, Space
+from collector.workloads._types import BF16, F16, F32, F64, INT8, ITEM_BYTES, PRODUCT_TYPES, TF32
+from collector.workloads._work import Count, Floats, Work, product
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
 _DIMENSIONS = ("batch", "m", "n", "k")
-_F64 = ("float64", "ieee")
-_F32 = ("float32", "ieee")
-_TF32 = ("float32", "tf32")
-_F16 = ("float16", "ieee")
-_BF16 = ("bfloat16", "ieee")
 
-_INT8 = ("int8", "ieee")
 
 # Sizes that are not multiples of 8 stand beside those that are: 16-bit tensor-core products
 # of unaligned dimensions run several times slower, which powers of two never show.
@@ -67,6 +71,15 @@ _CUDA_BATCHED: tuple[tuple[int, ...], ...] = (
 _INT8_SIZES = {"cpu": (500, 1000), "cuda": (512, 1000, 4096)}
 
 
+# attention's products: queries by keys, one head's width deep, and their mixture of values; of
+# all queries and of few (decoding), at sequences that are powers of two and that are not
+_QUERIES, _KEYS, _WIDTHS = [2048, 64, 197, 1, 1000, 128, 512], [2048, 1000, 197, 512], [64, 128, 80]
+_ATTENTION: tuple[dict[str, Range | Choice], ...] = (
+    {"batch": (8, 1024), "m": _QUERIES, "n": _KEYS, "k": _WIDTHS},
+    {"batch": (8, 1024), "m": _QUERIES, "n": _WIDTHS, "k": _KEYS},
+)
+
+
 class Matmul(Workload):
     """Square, skinny, long-K and batched products, and two programs at their own sizes."""
 
@@ -85,15 +98,78 @@ class Matmul(Workload):
     short_forms = {"batched": {"m": "n", "k": "n"}}
     canonical_names = _DIMENSIONS
     support = {
-        ("numpy", "cpu"): (_F64, _F32),
-        ("torch", "cpu"): (_F64, _F32, _BF16, _INT8),
-        ("jax", "cpu"): (_F64, _F32, _BF16),
-        ("torch", "cuda"): (_F64, _F32, _TF32, _F16, _BF16, _INT8),
-        ("cupy", "cuda"): (_F64, _F32, _F16),
-        ("jax", "cuda"): (_F64, _F32, _TF32, _F16, _BF16),
+        ("numpy", "cpu"): (F64, F32),
+        ("torch", "cpu"): (F64, F32, BF16, INT8),
+        ("jax", "cpu"): (F64, F32, BF16),
+        ("torch", "cuda"): (F64, F32, TF32, F16, BF16, INT8),
+        ("cupy", "cuda"): (F64, F32, F16),
+        ("jax", "cuda"): (F64, F32, TF32, F16, BF16),
     }
     threaded_backends = frozenset({"numpy", "torch", "jax"})
     case_backends = {"int8_square": frozenset({"torch"})}
+    rank = 10
+    label = "Matrix product"
+    case_labels = {
+        "square": "Two square matrices",
+        "skinny": "Any three dimensions",
+        "long_k": "Long inner dimension",
+        "batched": "Many small products",
+        "int8_square": "Square, 8-bit whole numbers",
+        "dot_2000_float64": "numpy.dot of 2000 x 2000",
+        "x_xt_1000_float32": "x times its transpose",
+    }
+    case_help = "Which shapes are multiplied. Skinny and long products use less of a GPU."
+    parameter_labels = {
+        "n": ("Rows and columns", "Rows and columns of both square matrices."),
+        "batch": ("Products", "Pairs of matrices that one call multiplies."),
+        "m": ("Rows of the first", "Rows of the first matrix and of the result."),
+        "k": ("Inner dimension", "Columns of the first matrix, rows of the second."),
+    }
+    labels_of_cases = {
+        "skinny": {"n": ("Columns of the second", "Columns of the second matrix and the result.")},
+        "long_k": {"n": ("Columns of the second", "Columns of the second matrix and the result.")},
+    }
+    start_values = {"n": 4096, "m": 4096, "k": 4096, "batch": 64}
+    survey = {
+        "cuda": (
+            Space(
+                "square", {"n": (32, 8192)}, {**dict.fromkeys(PRODUCT_TYPES, 24), F64: 12, F16: 12}
+            ),
+            Space(
+                "skinny",
+                {"m": (16, 16_384), "n": (16, 16_384), "k": (16, 16_384)},
+                {**dict.fromkeys(PRODUCT_TYPES, 48), F64: 16},
+            ),
+            Space(
+                "batched", {"batch": (2, 2048), "n": (16, 1024)}, dict.fromkeys(PRODUCT_TYPES, 24)
+            ),
+            Space(
+                "batched",
+                {"batch": (2, 1024), "m": (1, 4096), "n": (16, 4096), "k": (16, 4096)},
+                dict.fromkeys(PRODUCT_TYPES, 24),
+            ),
+            *(
+                Space("batched", products, dict.fromkeys(PRODUCT_TYPES, 12))
+                for products in _ATTENTION
+            ),
+        ),
+        "cpu": (
+            Space("square", {"n": (16, 3000)}, {F32: 20, F64: 10}),
+            Space("skinny", {"m": (8, 8192), "n": (8, 8192), "k": (8, 8192)}, {F32: 24, F64: 8}),
+            Space("batched", {"batch": (2, 1024), "n": (8, 512)}, {F32: 12}),
+            Space(
+                "batched",
+                {"batch": (2, 256), "m": (1, 1024), "n": (8, 1024), "k": (8, 1024)},
+                {F32: 12},
+            ),
+        ),
+    }
+    unsurveyed = frozenset({"long_k", "int8_square", "dot_2000_float64", "x_xt_1000_float32"})
+    limits = frozenset({Limit.PRODUCTS, Limit.PLAIN_PRODUCTS, Limit.AWKWARD})
+    same_operation = dict.fromkeys(
+        ("skinny", "long_k", "int8_square", "dot_2000_float64", "x_xt_1000_float32"), "square"
+    )
+    nvidia_library = "cublas"
 
     def canonical(self, given: Mapping[str, Count]) -> dict[str, Count]:
         """batch, m, n, k."""
@@ -101,8 +177,14 @@ class Matmul(Workload):
         m, k = given.get("m", n), given.get("k", n)
         return {"batch": given.get("batch", n // n), "m": m, "n": n, "k": k}
 
+    def operation(self, case: str, backend: str) -> str:
+        """NumPy's X X^T calls a symmetric product of half the work, an operation of its own."""
+        if (case, backend) == ("x_xt_1000_float32", "numpy"):
+            return case
+        return super().operation(case, backend)
+
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
-        return whole_cube_root(product(params[name] for name in _DIMENSIONS))
+        return rounded_cube_root(product(params[name] for name in _DIMENSIONS))
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         if not self.dtypes(backend, device) or (suite == "quick" and backend == "jax"):
@@ -118,8 +200,8 @@ class Matmul(Workload):
         if backend == "jax":
             return
         modes = ("hot",) if device == "cpu" else ("hot", "resident", "end_to_end")
-        yield from points("dot_2000_float64", [{"n": 2000}], [_F64], modes)
-        yield from points("x_xt_1000_float32", [{"n": 1000}], [_F32], modes)
+        yield from points("dot_2000_float64", [{"n": 2000}], [F64], modes)
+        yield from points("x_xt_1000_float32", [{"n": 1000}], [F32], modes)
 
     def operation_work(
         self, case: str, params: Mapping[str, Count], dtype: str, backend: str
@@ -133,7 +215,7 @@ class Matmul(Workload):
         item = ITEM_BYTES[dtype]
         operands = m * k if case == "x_xt_1000_float32" else m * k + k * n
         result_item = ITEM_BYTES["int32"] if case == "int8_square" else item
-        read, written = real(batch * operands * item), real(batch * m * n * result_item)
+        read, written = 1.0 * (batch * operands * item), 1.0 * (batch * m * n * result_item)
         return Work(2.0 * batch * m * n * k, read, written, read, written, 1)
 
     def operation_memory(
@@ -147,6 +229,15 @@ class Matmul(Workload):
         packed = self.operation_work(case, params, dtype, backend).h2d_bytes
         reorders = device == "cpu" and backend == "torch" and ITEM_BYTES[dtype] < 4
         return JobMemory(own, own + (packed if reorders else 0.0))
+
+    def shape(self, asked: Question, params: Mapping[str, Floats]) -> Shape:
+        """A product; the rows of row-major operands are k and n elements long."""
+        batch, m, n, k = (params[name] for name in ("batch", "m", "n", "k"))
+        result_dtype = "int32" if asked.dtype == "int8" else asked.dtype
+        result = batch * m * n * ITEM_BYTES[result_dtype]
+        awkward = misalignment(common_divisor(n, k), asked.dtype)
+        product = Product(batch, m, n, k)
+        return product_shape(asked, [product], awkward=awkward, fresh=result, block=result)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         p = self.complete(case, params)
@@ -222,10 +313,10 @@ def _random_int8(shape: tuple[int, int], seed: int) -> np.ndarray[Any, Any]:
 
 def _quick_grid(backend: str, device: str) -> Iterator[GridPoint]:
     if device == "cpu":
-        dtypes = [_F32, _F64] if backend == "numpy" else [_F32]
+        dtypes = [F32, F64] if backend == "numpy" else [F32]
         yield from points("square", sizes("n", (64, 250, 512, 1000)), dtypes, ("hot",))
         return
-    dtypes = [_F32, _BF16] if backend == "torch" else [_F32]
+    dtypes = [F32, BF16] if backend == "torch" else [F32]
     for index, n in enumerate((256, 1001, 2048, 4096)):
         modes = ("hot", "resident", "end_to_end") if index % 2 else ("hot",)
         yield from points("square", sizes("n", (n,)), dtypes, modes)
@@ -234,35 +325,35 @@ def _quick_grid(backend: str, device: str) -> Iterator[GridPoint]:
 def _cpu_grid(suite: str, backend: str) -> Iterator[GridPoint]:
     hot = ("hot",)
     if backend == "jax":
-        yield from points("square", sizes("n", _CPU_SQUARE_JAX), [_F32], hot)
-        yield from _other_shapes([_F32], hot, slice(1, 2))
+        yield from points("square", sizes("n", _CPU_SQUARE_JAX), [F32], hot)
+        yield from _other_shapes([F32], hot, slice(1, 2))
         return
     full = suite == "full"
     wide = _CPU_SQUARE if full else _CPU_SQUARE_F64[backend]
-    yield from points("square", sizes("n", _CPU_SQUARE), [_F32], hot)
-    yield from points("square", sizes("n", wide), [_F64], hot)
+    yield from points("square", sizes("n", _CPU_SQUARE), [F32], hot)
+    yield from points("square", sizes("n", wide), [F64], hot)
     if backend == "torch":
-        yield from points("square", sizes("n", _CPU_SQUARE[:: 2 if full else 3]), [_BF16], hot)
-        yield from points("int8_square", sizes("n", _INT8_SIZES["cpu"]), [_INT8], hot)
+        yield from points("square", sizes("n", _CPU_SQUARE[:: 2 if full else 3]), [BF16], hot)
+        yield from points("int8_square", sizes("n", _INT8_SIZES["cpu"]), [INT8], hot)
     chosen = slice(None) if full else slice(0, 2) if backend == "numpy" else slice(2, 3)
-    yield from _other_shapes([_F32], hot, chosen, _CPU_BATCHED)
+    yield from _other_shapes([F32], hot, chosen, _CPU_BATCHED)
 
 
 def _torch_cuda_grid(full: bool) -> Iterator[GridPoint]:
-    for dtype in (_F64, _F32, _TF32, _F16, _BF16):
-        step = 2 if dtype in (_F64, _F16) and not full else 1
+    for dtype in (F64, F32, TF32, F16, BF16):
+        step = 2 if dtype in (F64, F16) and not full else 1
         for index, n in enumerate(_CUDA_SQUARE[::step]):
             modes = ["hot"]
             if index % (2 if full else 3) == 0:
-                if dtype == _F32:
+                if dtype == F32:
                     modes.append("cold")
-                if dtype != _F16:
+                if dtype != F16:
                     modes.append("resident")
-                if dtype in (_F32, _F64) and n <= _LARGEST_END_TO_END:
+                if dtype in (F32, F64) and n <= _LARGEST_END_TO_END:
                     modes.append("end_to_end")
             yield from points("square", sizes("n", (n,)), [dtype], tuple(modes))
-    yield from points("int8_square", sizes("n", _INT8_SIZES["cuda"]), [_INT8], ("hot",))
-    yield from _other_shapes([_F32, _BF16], ("hot",), slice(None), _CUDA_BATCHED)
+    yield from points("int8_square", sizes("n", _INT8_SIZES["cuda"]), [INT8], ("hot",))
+    yield from _other_shapes([F32, BF16], ("hot",), slice(None), _CUDA_BATCHED)
 
 
 def _few_cuda_points(backend: str) -> Iterator[GridPoint]:
@@ -277,7 +368,7 @@ def _few_cuda_points(backend: str) -> Iterator[GridPoint]:
                 modes += [mode for mode in ("resident", "end_to_end") if mode != always]
             yield from points("square", sizes("n", (n,)), [(dtype, "ieee")], tuple(modes))
     if backend == "jax":
-        yield from points("square", sizes("n", (1001, 4096)), [_TF32], (always,))
+        yield from points("square", sizes("n", (1001, 4096)), [TF32], (always,))
 
 
 def _other_shapes(

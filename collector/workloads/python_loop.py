@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collector.workloads.base import (
+from collector.workloads._base import (
     Arrays,
     Check,
     Function,
@@ -18,13 +18,16 @@ from collector.workloads.base import (
     points,
     sizes,
 )
-from collector.workloads.job_memory import JobMemory
-from collector.workloads.work import Count, Work, real
+from collector.workloads._job_memory import JobMemory
+from collector.workloads._limits import Limit
+from collector.workloads._shape import Question, Shape
+from collector.workloads._survey import Space
+from collector.workloads._types import F64
+from collector.workloads._work import Count, Floats, Work
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
-_F64 = ("float64", "ieee")
 
 _PYTHON_SIZES: tuple[int, ...] = (1000, 3000, 10_000, 30_000, 100_000, 300_000)
 _SIZES: tuple[int, ...] = (1000, 10_000, 100_000, 300_001, 1_000_000, 10_000_000)
@@ -42,6 +45,9 @@ _STANDARD_SIZES = {
 _QUICK_SIZES = (10_000, 100_000, 1_000_001)
 _BLOCK = 256
 
+#: Most threads of numba's counting kernel in the python_loop family: 1024 blocks of 256.
+_NUMBA_GRID_THREADS = 1024 * 256
+
 
 class PythonLoop(Workload):
     """Counts the points of the unit square that lie in the quarter circle.
@@ -55,17 +61,32 @@ class PythonLoop(Workload):
     size_meaning = "points"
     signatures = {"monte_carlo_pi": {"n": None}}
     support = {
-        ("python", "cpu"): (_F64,),
-        ("numpy", "cpu"): (_F64,),
-        ("numba", "cpu"): (_F64,),
-        ("torch", "cpu"): (_F64,),
-        ("jax", "cpu"): (_F64,),
-        ("torch", "cuda"): (_F64,),
-        ("cupy", "cuda"): (_F64,),
-        ("numba", "cuda"): (_F64,),
-        ("jax", "cuda"): (_F64,),
+        ("python", "cpu"): (F64,),
+        ("numpy", "cpu"): (F64,),
+        ("numba", "cpu"): (F64,),
+        ("torch", "cpu"): (F64,),
+        ("jax", "cpu"): (F64,),
+        ("torch", "cuda"): (F64,),
+        ("cupy", "cuda"): (F64,),
+        ("numba", "cuda"): (F64,),
+        ("jax", "cuda"): (F64,),
     }
     threaded_backends = frozenset({"numba", "torch", "jax"})
+    rank = 160
+    label = "Loop in Python"
+    case_labels = {
+        "monte_carlo_pi": "Monte Carlo estimate of pi",
+    }
+    parameter_labels = {
+        "n": ("Points", "Random points that the loop looks at."),
+    }
+    start_values = {"n": 1_000_000}
+    survey = {
+        "cuda": (Space("monte_carlo_pi", {"n": (1000, 30_000_000)}, {F64: 10}),),
+        "cpu": (Space("monte_carlo_pi", {"n": (1000, 3_000_000)}, {F64: 8}),),
+    }
+    limits = frozenset({Limit.LOOPING, Limit.GRAINED, Limit.OVERCOUNTED})
+    most_surveyed = {"python": 300_000}  # a plain loop: about 50 ns a point
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return params["n"]
@@ -93,7 +114,7 @@ class PythonLoop(Workload):
         with temporaries, a comparison that writes one byte a point, and a count; PyTorch
         counts in two kernels. JAX compiles it into one pass over the points.
         """
-        n = real(params["n"])
+        n = 1.0 * params["n"]
         operands = 16.0 * n
         if backend in ("python", "numba", "jax"):
             kernels = 2 if backend == "numba" else 1  # numba on a GPU clears its counter first
@@ -113,6 +134,20 @@ class PythonLoop(Workload):
             return JobMemory(64.0 * n, 64.0 * n)
         own = 16.0 * n + {"numpy": 16.0, "torch": 24.0, "cupy": 24.0}.get(backend, 0.0) * n
         return JobMemory(own, 41.0 * n if backend in ("numpy", "torch", "cupy") else own)
+
+    def shape(self, asked: Question, params: Mapping[str, Floats]) -> Shape:
+        """On a GPU each thread of numba's kernel adds once to one counter, which takes turns.
+
+        The grid stops growing at a number of threads, from where on each counts more points.
+        """
+        if asked.backend == "numba" and asked.device == "cuda":
+            return Shape(serial=np.minimum(1.0, _NUMBA_GRID_THREADS / params["n"]))
+        if asked.backend in ("python", "numba", "jax"):
+            return Shape()
+        # of 66 bytes a point: x and y, two squares and their sum of 8, the comparison's of 1
+        if asked.device == "cuda":
+            return Shape(distinct=41.0 / 66.0)
+        return Shape(distinct=41.0 / 66.0, fresh=25.0 * params["n"], block=8.0 * params["n"])
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         generator = np.random.default_rng(seed)

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collector.workloads.base import (
-    ITEM_BYTES,
-    UNIT_ROUNDOFF,
+from collector.workloads._base import (
     Arrays,
     Check,
     Function,
@@ -21,16 +19,17 @@ from collector.workloads.base import (
     sizes,
     uniform,
 )
-from collector.workloads.job_memory import JobMemory
-from collector.workloads.work import Count, Work, choose, product, real
+from collector.workloads._job_memory import JobMemory
+from collector.workloads._labels import COLUMNS, ELEMENTS, ROWS
+from collector.workloads._limits import Limit
+from collector.workloads._shape import Question, Shape
+from collector.workloads._survey import Space
+from collector.workloads._types import BF16, F32, F64, ITEM_BYTES, UNIT_ROUNDOFF
+from collector.workloads._work import Count, Floats, Work, choose, product
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
-_F64 = ("float64", "ieee")
-_F32 = ("float32", "ieee")
-
-_BF16 = ("bfloat16", "ieee")
 
 _CPU_SIZES = (1000, 10_000, 65_536, 250_001, 1_000_000, 4_194_304, 20_000_000)
 _CUDA_SIZES = (10_000, 65_536, 250_001, 1_000_000, 4_194_304, 10_000_000, 33_554_432)
@@ -41,6 +40,14 @@ _CUDA_NORM_ROWS = ((64, 1000), (4096, 1024), (10_000, 1001))
 _NORMALISING = ("softmax", "layer_norm")
 _EPSILON = 1e-5  # the default of torch.nn.LayerNorm
 _CHECKED_ELEMENTS = 2**20
+
+#: Starting a block of threads for a row of torch's layer norm takes as long as so many FLOP of
+#: the row (a choice, from the residuals of an H200).
+_BLOCK_STEPS = 2500.0
+
+#: torch's sum of so many elements needs one block; blocks of a longer one wait for each other
+#: (a choice: on an H200 the step lies between 10,000 and 25,000 elements).
+_ONE_BLOCK = 2**14
 
 
 class Reduction(Workload):
@@ -60,14 +67,44 @@ class Reduction(Workload):
         "layer_norm": {"rows": None, "cols": None},
     }
     support = {
-        ("numpy", "cpu"): (_F64, _F32),
-        ("torch", "cpu"): (_F64, _F32),
-        ("jax", "cpu"): (_F64, _F32),
-        ("torch", "cuda"): (_F64, _F32, _BF16),
-        ("cupy", "cuda"): (_F64, _F32),
-        ("jax", "cuda"): (_F64, _F32),
+        ("numpy", "cpu"): (F64, F32),
+        ("torch", "cpu"): (F64, F32),
+        ("jax", "cpu"): (F64, F32),
+        ("torch", "cuda"): (F64, F32, BF16),
+        ("cupy", "cuda"): (F64, F32),
+        ("jax", "cuda"): (F64, F32),
     }
     threaded_backends = frozenset({"torch", "jax"})
+    rank = 60
+    label = "Sums and norms"
+    case_labels = {
+        "sum": "Sum of a vector",
+        "row_sum": "Sum of each row",
+        "softmax": "Softmax of each row",
+        "layer_norm": "Layer norm of each row",
+    }
+    parameter_labels = {
+        "n": ELEMENTS,
+        "rows": ROWS,
+        "cols": COLUMNS,
+    }
+    start_values = {"n": 10_000_000, "rows": 4096, "cols": 1024}
+    survey = {
+        "cuda": (
+            Space("sum", {"n": (1000, 50_000_000)}, {F32: 12, F64: 6, BF16: 6}),
+            Space("row_sum", {"rows": (8, 65_536), "cols": (8, 65_536)}, {F32: 24}),
+            Space("softmax", {"rows": (8, 65_536), "cols": (8, 65_536)}, {F32: 24, BF16: 12}),
+            Space("layer_norm", {"rows": (8, 65_536), "cols": (8, 65_536)}, {F32: 24, BF16: 12}),
+        ),
+        "cpu": (
+            Space("sum", {"n": (1000, 20_000_000)}, {F32: 10, F64: 5}),
+            Space("row_sum", {"rows": (8, 16_384), "cols": (8, 16_384)}, {F32: 12}),
+            Space("softmax", {"rows": (8, 16_384), "cols": (8, 16_384)}, {F32: 12}),
+            Space("layer_norm", {"rows": (8, 16_384), "cols": (8, 16_384)}, {F32: 12}),
+        ),
+    }
+    limits = frozenset({Limit.STREAMING, Limit.ROWS, Limit.GRAINED, Limit.AWKWARD})
+    rereading = frozenset({"softmax", "layer_norm"})
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return product(params.values())
@@ -77,8 +114,8 @@ class Reduction(Workload):
             return  # JAX takes longer to start and to compile than its quick cells would
         if suite == "quick":
             modes = ("hot",) if device == "cpu" else ("hot", "resident")
-            yield from points("sum", sizes("n", (1_000_001,)), [_F32], modes)
-            yield from points("sum", sizes("n", (10_000, 10_000_000)), [_F32], ("hot",))
+            yield from points("sum", sizes("n", (1_000_001,)), [F32], modes)
+            yield from points("sum", sizes("n", (10_000, 10_000_000)), [F32], ("hot",))
         elif backend == "jax":
             yield from _jax_grid(device)
         elif device == "cpu":
@@ -101,7 +138,7 @@ class Reduction(Workload):
         """
         item = ITEM_BYTES[dtype]
         n = product(params.values())
-        vector = real(n * item)
+        vector = 1.0 * (n * item)
         if case in _NORMALISING:
             reads, writes, values = 1, 1, 0
             calls: int | Count = 1
@@ -110,11 +147,11 @@ class Reduction(Workload):
                 values, calls = (2, 5) if case == "softmax" else (4, 7)
             elif backend == "torch" and case == "layer_norm":
                 calls = choose(params["cols"] % 4 > 0, 2, 1)
-            rows = real(values * params["rows"] * item)
+            rows = 1.0 * (values * params["rows"] * item)
             read, written = reads * vector + rows, writes * vector + rows
             return Work(5.0 * n, read, written, vector, vector, calls)
         sums = params["rows"] * item if case == "row_sum" else item
-        return Work(real(n), vector, real(sums), vector, real(sums), 1)
+        return Work(1.0 * n, vector, 1.0 * sums, vector, 1.0 * sums, 1)
 
     def operation_memory(
         self, case: str, params: Params, dtype: str, backend: str, device: str
@@ -128,6 +165,32 @@ class Reduction(Workload):
         if case not in _NORMALISING or backend == "torch":
             return JobMemory(own, own)
         return JobMemory(1.5 * own if backend in ("numpy", "cupy") else own, 1.5 * own)
+
+    def shape(self, asked: Question, params: Mapping[str, Floats]) -> Shape:
+        """Sums stream; softmax and layer norm as formulas read their intermediate results again.
+
+        Of the eight arrays that a formula moves three are alive at a time. On a GPU rows are the
+        width of torch's kernels: each has a block of threads (of softmax a warp or a block), which
+        takes time to start. Awkward: rows that layer norm cannot load four elements at a time.
+        """
+        gpu, torch = asked.device == "cuda", asked.backend == "torch"
+        if asked.case == "sum":
+            waits = (torch and gpu) & (params["n"] > _ONE_BLOCK)
+            return Shape(starts=np.where(waits, 2.0, 0.0))
+        rows, cols = params["rows"], params["cols"]
+        if asked.case == "row_sum":
+            return Shape()
+        formula = asked.backend in ("numpy", "cupy")
+        distinct = 3.0 / 8.0 if formula else 1.0
+        if gpu:
+            if torch and asked.case == "layer_norm":
+                steps = rows * _BLOCK_STEPS
+                return Shape(width=rows, steps=steps, awkward=(cols % 4 > 0).astype(float))
+            if torch:  # a block or a warp of threads for each row
+                return Shape(width=rows, distinct=distinct)
+            return Shape(distinct=distinct)
+        block = rows * cols * ITEM_BYTES[asked.dtype]
+        return Shape(distinct=distinct, fresh=(3.0 if formula else 1.0) * block, block=block)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """Positive values: random signs would hide a block that is left out of a sum."""
@@ -255,22 +318,22 @@ def _shapes(shapes: tuple[tuple[int, int], ...]) -> list[dict[str, int]]:
 
 def _jax_grid(device: str) -> Iterator[GridPoint]:
     modes = ("hot",) if device == "cpu" else ("resident",)
-    yield from points("sum", sizes("n", (4_194_304,)), [_F32], modes)
+    yield from points("sum", sizes("n", (4_194_304,)), [F32], modes)
     shapes = _CPU_NORM_ROWS[1:] if device == "cpu" else _CUDA_NORM_ROWS[2:]
     for case in _NORMALISING:
-        yield from points(case, _shapes(shapes), [_F32], modes)
+        yield from points(case, _shapes(shapes), [F32], modes)
     if device == "cuda":
-        yield from points("row_sum", _shapes(_ROWS[1:3]), [_F32], ("resident", "end_to_end"))
+        yield from points("row_sum", _shapes(_ROWS[1:3]), [F32], ("resident", "end_to_end"))
 
 
 def _cpu_grid(suite: str, backend: str) -> Iterator[GridPoint]:
     hot = ("hot",)
     every = 1 if suite == "full" else 2
-    yield from points("sum", sizes("n", _CPU_SIZES), [_F32], hot)
-    yield from points("sum", sizes("n", _CPU_SIZES[2 :: every + 1]), [_F64], hot)
-    yield from points("row_sum", _shapes(_ROWS[::every]), [_F32], hot)
+    yield from points("sum", sizes("n", _CPU_SIZES), [F32], hot)
+    yield from points("sum", sizes("n", _CPU_SIZES[2 :: every + 1]), [F64], hot)
+    yield from points("row_sum", _shapes(_ROWS[::every]), [F32], hot)
     for case in _NORMALISING:
-        yield from points(case, _shapes(_CPU_NORM_ROWS), [_F32], hot)
+        yield from points(case, _shapes(_CPU_NORM_ROWS), [F32], hot)
 
 
 def _cuda_grid(suite: str, backend: str) -> Iterator[GridPoint]:
@@ -279,11 +342,11 @@ def _cuda_grid(suite: str, backend: str) -> Iterator[GridPoint]:
         modes: tuple[str, ...] = ("hot",)
         if index % 3 == 0 or full:
             modes = ("hot", "cold", "resident", "end_to_end") if torch else ("hot", "resident")
-        yield from points("sum", sizes("n", (n,)), [_F32], modes)
-    yield from points("sum", sizes("n", _CUDA_SIZES[::3]), [_F64], ("hot",))
-    yield from points("row_sum", _shapes(_ROWS if torch or full else _ROWS[::2]), [_F32], ("hot",))
+        yield from points("sum", sizes("n", (n,)), [F32], modes)
+    yield from points("sum", sizes("n", _CUDA_SIZES[::3]), [F64], ("hot",))
+    yield from points("row_sum", _shapes(_ROWS if torch or full else _ROWS[::2]), [F32], ("hot",))
     chosen = _CUDA_NORM_ROWS if torch else _CUDA_NORM_ROWS[1:]
     for case in _NORMALISING:
-        yield from points(case, _shapes(chosen), [_F32], ("hot",))
+        yield from points(case, _shapes(chosen), [F32], ("hot",))
         if torch:
-            yield from points(case, _shapes(chosen[1:2]), [_BF16], ("hot",))
+            yield from points(case, _shapes(chosen[1:2]), [BF16], ("hot",))

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collector.workloads.base import (
-    ITEM_BYTES,
-    UNIT_ROUNDOFF,
+from collector.workloads._base import (
     Arrays,
     Check,
     Function,
@@ -20,16 +18,25 @@ from collector.workloads.base import (
     points,
     uniform,
 )
-from collector.workloads.job_memory import JobMemory
-from collector.workloads.projection import times
-from collector.workloads.work import Count, Work, real
+from collector.workloads._job_memory import JobMemory
+from collector.workloads._labels import ROW_WIDTH, ROWS
+from collector.workloads._limits import Limit
+from collector.workloads._projection import times
+from collector.workloads._shape import Question, Shape
+from collector.workloads._survey import Space
+from collector.workloads._types import F32, F64, ITEM_BYTES, UNIT_ROUNDOFF
+from collector.workloads._work import Count, Floats, Work
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
-_F64 = ("float64", "ieee")
-_F32 = ("float32", "ieee")
 _INDEX_BYTES = 8
+
+#: More than a last-level cache holds: places are then added to in memory.
+_BEYOND_CACHES = 32 * 2**20
+
+#: So many places that a GPU's additions at one time hardly ever meet (a choice).
+_UNCONTENDED = 1e6
 
 
 class ScatterAdd(Workload):
@@ -47,14 +54,46 @@ class ScatterAdd(Workload):
         "rows": {"rows": None, "width": None, "count": None},
     }
     support = {
-        ("numpy", "cpu"): (_F64, _F32),
-        ("torch", "cpu"): (_F64, _F32),
-        ("jax", "cpu"): (_F64, _F32),
-        ("torch", "cuda"): (_F64, _F32),
-        ("cupy", "cuda"): (_F64, _F32),
-        ("jax", "cuda"): (_F64, _F32),
+        ("numpy", "cpu"): (F64, F32),
+        ("torch", "cpu"): (F64, F32),
+        ("jax", "cpu"): (F64, F32),
+        ("torch", "cuda"): (F64, F32),
+        ("cupy", "cuda"): (F64, F32),
+        ("jax", "cuda"): (F64, F32),
     }
     threaded_backends = frozenset({"torch"})
+    rank = 90
+    label = "Adding up by index"
+    case_labels = {
+        "histogram": "Weighted histogram",
+        "rows": "Rows into a table",
+    }
+    parameter_labels = {
+        "count": ("Values", "How many values are added up."),
+        "bins": ("Bins", "Places that values are added to."),
+        "rows": ROWS,
+        "width": ROW_WIDTH,
+    }
+    start_values = {"count": 1_000_000, "bins": 10_000, "rows": 100_000, "width": 64}
+    survey = {
+        "cuda": (
+            Space("histogram", {"count": (10_000, 10_000_000), "bins": (16, 1_000_000)}, {F32: 12}),
+            Space(
+                "rows",
+                {"rows": (1000, 300_000), "width": (1, 256), "count": (1000, 300_000)},
+                {F32: 16},
+            ),
+        ),
+        "cpu": (
+            Space("histogram", {"count": (1000, 3_000_000), "bins": (16, 300_000)}, {F32: 8}),
+            Space(
+                "rows",
+                {"rows": (1000, 100_000), "width": (1, 128), "count": (1000, 100_000)},
+                {F32: 8},
+            ),
+        ),
+    }
+    limits = frozenset({Limit.STEPPING, Limit.SCATTERED, Limit.OVERCOUNTED, Limit.AWKWARD})
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return params["count"] * params["width"] if case == "rows" else params["count"]
@@ -77,7 +116,7 @@ class ScatterAdd(Workload):
         if suite == "full":
             modes = ("resident",) if place == ("jax", "cuda") else ("hot",)
             yield from _histograms([(10_000, 10_000), (300_000, 10)], modes)
-            yield from _histograms([(50_000, 1000)], modes, [_F64])
+            yield from _histograms([(50_000, 1000)], modes, [F64])
             yield from _rows([(5000, 32, 5000)], modes)
         if device == "cpu":
             yield from self._cpu_grid(backend)
@@ -115,11 +154,11 @@ class ScatterAdd(Workload):
         Each addition reads its place and writes it back; those bytes are not counted, as
         caches hold most of them. Two kernels: zeros, and sums.
         """
-        added = real(self.principal_size(case, params))
+        added = 1.0 * self.principal_size(case, params)
         outputs = params["rows"] * params["width"] if case == "rows" else params["bins"]
         item = ITEM_BYTES[dtype]
         operands = added * item + params["count"] * _INDEX_BYTES
-        result = real(outputs * item)
+        result = 1.0 * (outputs * item)
         return Work(added, operands + result, 2 * result, operands, result, 2)
 
     def operation_memory(
@@ -129,6 +168,19 @@ class ScatterAdd(Workload):
         work = self.operation_work(case, params, dtype, backend)
         own = work.h2d_bytes + work.d2h_bytes
         return JobMemory(own, own + (work.d2h_bytes if backend == "jax" else 0.0))
+
+    def shape(self, asked: Question, params: Mapping[str, Floats]) -> Shape:
+        """Additions one by one; awkward where the sums do not fit a cache.
+
+        On a GPU additions to the same place wait for each other: the fewer places, the slower.
+        """
+        result = self.operation_work(asked.case, params, asked.dtype, asked.backend).d2h_bytes
+        if asked.device == "cuda":
+            places = np.minimum(result / ITEM_BYTES[asked.dtype], _UNCONTENDED)
+            return Shape(awkward=1.0 - np.log2(places) / math.log2(_UNCONTENDED))
+        return Shape(
+            awkward=np.where(result > _BEYOND_CACHES, 1.0, 0.0), fresh=result, block=result
+        )
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """Positive values, so that a sum that lacks one is not closer to the right one."""
@@ -203,9 +255,9 @@ def _histograms(
     dtypes: list[tuple[str, str]] | None = None,
 ) -> Iterator[GridPoint]:
     grid = [{"count": count, "bins": bins} for count, bins in shapes]
-    return points("histogram", grid, dtypes or [_F32], modes)
+    return points("histogram", grid, dtypes or [F32], modes)
 
 
 def _rows(shapes: list[tuple[int, int, int]], modes: tuple[str, ...]) -> Iterator[GridPoint]:
     grid = [{"rows": rows, "width": width, "count": count} for rows, width, count in shapes]
-    return points("rows", grid, [_F32], modes)
+    return points("rows", grid, [F32], modes)

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from collector.errors import SelectionError
-from collector.workloads.base import (
-    ITEM_BYTES,
-    UNIT_ROUNDOFF,
+from collector.workloads._base import (
     Arrays,
     Check,
     Function,
@@ -22,25 +20,28 @@ from collector.workloads.base import (
     points,
     uniform,
 )
-from collector.workloads.job_memory import JobMemory
-from collector.workloads.projection import times
-from collector.workloads.work import Count, Truths, Work, product, real
+from collector.workloads._job_memory import JobMemory
+from collector.workloads._labels import ROWS
+from collector.workloads._limits import Limit
+from collector.workloads._projection import times
+from collector.workloads._shape import LINE_BYTES, Question, Shape
+from collector.workloads._survey import Space
+from collector.workloads._types import F32, F64, ITEM_BYTES, UNIT_ROUNDOFF
+from collector.workloads._work import Count, Floats, Truths, Work, product
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
-_F64 = ("float64", "ieee")
-_F32 = ("float32", "ieee")
 _INDEX_BYTES = 4
 
-Shape = tuple[int, int, int]
+_Sizes = tuple[int, int, int]
 
 # rows, nonzeros of a row, columns of the dense matrix
-_TINY: Shape = (1000, 8, 16)
-_SMALL: Shape = (10_000, 10, 32)
-_MIDDLE: Shape = (30_000, 16, 33)
-_DENSER: Shape = (4096, 200, 64)
-_LARGE: Shape = (100_000, 32, 64)
+_TINY: _Sizes = (1000, 8, 16)
+_SMALL: _Sizes = (10_000, 10, 32)
+_MIDDLE: _Sizes = (30_000, 16, 33)
+_DENSER: _Sizes = (4096, 200, 64)
+_LARGE: _Sizes = (100_000, 32, 64)
 
 
 class Spmm(Workload):
@@ -56,12 +57,43 @@ class Spmm(Workload):
     size_meaning = "nonzeros times dense columns"
     signatures = {"csr_dense": {"rows": None, "nonzeros_per_row": None, "width": None}}
     support = {
-        ("numpy", "cpu"): (_F64, _F32),
-        ("torch", "cpu"): (_F64, _F32),
-        ("torch", "cuda"): (_F64, _F32),
-        ("cupy", "cuda"): (_F64, _F32),
+        ("numpy", "cpu"): (F64, F32),
+        ("torch", "cpu"): (F64, F32),
+        ("torch", "cuda"): (F64, F32),
+        ("cupy", "cuda"): (F64, F32),
     }
     threaded_backends = frozenset({"torch"})
+    rank = 100
+    label = "Sparse matrix product"
+    case_labels = {
+        "csr_dense": "Sparse (CSR) times dense",
+    }
+    parameter_labels = {
+        "rows": ROWS,
+        "nonzeros_per_row": (
+            "Nonzeros in a row",
+            "Stored values in each row of the sparse matrix.",
+        ),
+        "width": ("Dense columns", "Columns of the dense matrix."),
+    }
+    start_values = {"rows": 100_000, "nonzeros_per_row": 10, "width": 64}
+    survey = {
+        "cuda": (
+            Space(
+                "csr_dense",
+                {"rows": (1000, 100_000), "nonzeros_per_row": (2, 256), "width": (1, 256)},
+                {F32: 20},
+            ),
+        ),
+        "cpu": (
+            Space(
+                "csr_dense",
+                {"rows": (1000, 30_000), "nonzeros_per_row": (2, 64), "width": (1, 64)},
+                {F32: 10},
+            ),
+        ),
+    }
+    limits = frozenset({Limit.STEPPING, Limit.SCATTERED})
 
     def complete(self, case: str, params: Params) -> dict[str, int]:
         """As for every family; a row has no more nonzeros than columns."""
@@ -75,6 +107,9 @@ class Spmm(Workload):
 
     def allowed(self, given: Mapping[str, Count]) -> bool | Truths:
         return given["nonzeros_per_row"] <= given["rows"]
+
+    def possible(self, params: Params) -> dict[str, int]:
+        return {**params, "nonzeros_per_row": min(params["nonzeros_per_row"], params["rows"])}
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return product(params.values())
@@ -96,7 +131,7 @@ class Spmm(Workload):
             return
         if suite == "full":
             yield from _points([(5000, 20, 8), (20_000, 50, 16), (50_000, 5, 100)], ("hot",))
-            yield from _points([_SMALL], ("hot",), [_F64])
+            yield from _points([_SMALL], ("hot",), [F64])
         if device == "cpu":
             yield from _points([_SMALL, _MIDDLE, (2000, 200, 64)], ("hot",))
         elif place == ("cupy", "cuda"):
@@ -105,7 +140,7 @@ class Spmm(Workload):
             yield from _points([_TINY], ("hot", "resident"))
             yield from _points([_SMALL, _MIDDLE, _DENSER, (100_000, 5, 100)], ("hot",))
             yield from _points([_LARGE], ("hot", "resident", "end_to_end"))
-            yield from _points([_MIDDLE], ("hot",), [_F64])
+            yield from _points([_MIDDLE], ("hot",), [F64])
 
     def operation_work(
         self, case: str, params: Mapping[str, Count], dtype: str, backend: str
@@ -117,9 +152,9 @@ class Spmm(Workload):
         kernel, read and written once more.
         """
         rows, width = params["rows"], params["width"]
-        nonzeros = real(rows * params["nonzeros_per_row"])
+        nonzeros = 1.0 * rows * params["nonzeros_per_row"]
         item = ITEM_BYTES[dtype]
-        dense = real(rows * width * item)
+        dense = 1.0 * rows * width * item
         operands = nonzeros * (item + _INDEX_BYTES) + (rows + 1) * _INDEX_BYTES + dense
         copied = dense if backend == "cupy" else 0.0
         return Work(
@@ -145,6 +180,19 @@ class Spmm(Workload):
         if backend == "numpy":
             return JobMemory(own, own)
         return JobMemory(own + work.d2h_bytes, own + 2 * work.d2h_bytes)
+
+    def shape(self, asked: Question, params: Mapping[str, Floats]) -> Shape:
+        """Each nonzero brings a row of the dense matrix, from a cache where that fits one."""
+        item, line = ITEM_BYTES[asked.dtype], LINE_BYTES[asked.device]
+        nonzeros = params["rows"] * params["nonzeros_per_row"]
+        work = self.operation_work(asked.case, params, asked.dtype, asked.backend)
+        moved = work.bytes_read + work.bytes_written
+        row = line * np.ceil(params["width"] * item / line)
+        brought = nonzeros * (item + _INDEX_BYTES + row)
+        dense = params["rows"] * params["width"] * item
+        fresh = dense if asked.device == "cpu" else 0.0
+        others = moved - nonzeros * (item + _INDEX_BYTES) - dense
+        return Shape(passes=(brought + np.maximum(others, 0.0)) / moved, fresh=fresh, block=fresh)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """Column j of a row is drawn from the j-th of as many equal parts: sorted, no two alike."""
@@ -247,10 +295,10 @@ def _scipy_sparse(backend_name: str) -> Any:
 
 
 def _points(
-    shapes: list[Shape], modes: tuple[str, ...], dtypes: list[tuple[str, str]] | None = None
+    shapes: list[_Sizes], modes: tuple[str, ...], dtypes: list[tuple[str, str]] | None = None
 ) -> Iterator[GridPoint]:
     grid = [
         {"rows": rows, "nonzeros_per_row": nonzeros, "width": width}
         for rows, nonzeros, width in shapes
     ]
-    return points("csr_dense", grid, dtypes or [_F32], modes)
+    return points("csr_dense", grid, dtypes or [F32], modes)

@@ -9,20 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collector.workloads.base import (
-    UNIT_ROUNDOFF,
-    Arrays,
-    Check,
-    Function,
-    GridPoint,
-    Params,
-    Workload,
-)
-from collector.workloads.job_memory import JobMemory
-from collector.workloads.network_memory import training_memory
-from collector.workloads.network_reference import StepReference, training
-from collector.workloads.network_work import forward_work, mlp_training_work, training_work
-from collector.workloads.networks import (
+from collector.workloads._base import Arrays, Check, Function, GridPoint, Params, Workload
+from collector.workloads._job_memory import JobMemory
+from collector.workloads._labels import BATCH, LAYER_WIDTH, SEQUENCE
+from collector.workloads._limits import Limit
+from collector.workloads._network_memory import training_memory
+from collector.workloads._network_reference import StepReference, training
+from collector.workloads._network_shape import network_shape
+from collector.workloads._network_work import forward_work, mlp_training_work, training_work
+from collector.workloads._networks import (
     Array,
     Mlp,
     Net,
@@ -38,15 +33,15 @@ from collector.workloads.networks import (
     torch_module,
     worst_row_error,
 )
-from collector.workloads.training_grid import cpu_grid, cuda_grid, quick_cuda_grid
-from collector.workloads.work import Count, Work
+from collector.workloads._shape import Question, Shape
+from collector.workloads._survey import Space
+from collector.workloads._training_grid import cpu_grid, cuda_grid, quick_cuda_grid
+from collector.workloads._types import BF16, F32, PRODUCT_TYPES, TF32, UNIT_ROUNDOFF
+from collector.workloads._work import Count, Floats, Work
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
-_F32 = ("float32", "ieee")
-_TF32 = ("float32", "tf32")
-_BF16 = ("bfloat16", "ieee")
 _MLP_OUTPUTS = 10
 
 
@@ -92,8 +87,55 @@ class TrainingStep(Workload):
         "resnet_sgd": {"batch": None},
         "transformer_adamw": {"batch": None, "sequence": None},
     }
-    support = {("torch", "cpu"): (_F32,), ("torch", "cuda"): (_F32, _TF32, _BF16)}
+    support = {("torch", "cpu"): (F32,), ("torch", "cuda"): (F32, TF32, BF16)}
     stateful = True
+    rank = 170
+    label = "Training step of a network"
+    case_labels = {
+        "simple_net_adam": "Linear net 10 to 2, Adam",
+        "linear_sgd": "Linear net 10 to 1, SGD",
+        "mlp_adam": "Perceptron of three layers, Adam",
+        "resnet_sgd": "Residual network, SGD",
+        "transformer_adamw": "Transformer, AdamW",
+    }
+    case_help = (
+        "Which network is trained, with which optimizer: zero_grad, forward pass, loss, backward "
+        "pass and update, in eager PyTorch. The residual network has eight layers on images of "
+        "3 x 32 x 32; the transformer two layers of width 256."
+    )
+    parameter_labels = {
+        "batch": BATCH,
+        "width": LAYER_WIDTH,
+        "sequence": SEQUENCE,
+    }
+    start_values = {"batch": 64, "width": 1024, "sequence": 128}
+    survey = {
+        "cuda": (
+            Space("simple_net_adam", {"batch": (8, 65_536)}, {F32: 8}),
+            Space("linear_sgd", {"batch": (8, 65_536)}, {F32: 8}),
+            Space(
+                "mlp_adam",
+                {"batch": (16, 16_384), "width": (32, 4096)},
+                dict.fromkeys(PRODUCT_TYPES, 16),
+            ),
+            Space("resnet_sgd", {"batch": (1, 1024)}, dict.fromkeys(PRODUCT_TYPES, 7)),
+            Space(
+                "transformer_adamw",
+                {"batch": (1, 32), "sequence": (16, 1024)},
+                dict.fromkeys(PRODUCT_TYPES, 10),
+            ),
+        ),
+        "cpu": (
+            Space("simple_net_adam", {"batch": (8, 16_384)}, {F32: 6}),
+            Space("linear_sgd", {"batch": (8, 16_384)}, {F32: 6}),
+            Space("mlp_adam", {"batch": (8, 4096), "width": (16, 1024)}, {F32: 12}),
+            Space("resnet_sgd", {"batch": (1, 16)}, {F32: 4}),
+            Space("transformer_adamw", {"batch": (1, 4), "sequence": (16, 256)}, {F32: 6}),
+        ),
+    }
+    limits = frozenset({Limit.PRODUCTS, Limit.AWKWARD})
+    start_case = "resnet_sgd"  # what people train, rather than the smallest
+    whole_job = True
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return params["batch"]
@@ -140,6 +182,10 @@ class TrainingStep(Workload):
         samples = self.operation_work(case, params, dtype, backend).h2d_bytes
         own = training_memory(task.net, params["batch"], task.optimizer, dtype == "bfloat16")
         return JobMemory(samples + own.bytes, samples + own.upper_bytes)
+
+    def shape(self, asked: Question, params: Mapping[str, Floats]) -> Shape:
+        work = self.operation_work(asked.case, params, asked.dtype, asked.backend)
+        return network_shape(asked, params, work.bytes_written)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """Samples and targets, the same few over and over where the batch is large.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collector.workloads.base import (
+from collector.workloads._base import (
     Arrays,
     Check,
     Function,
@@ -18,13 +18,16 @@ from collector.workloads.base import (
     points,
     sizes,
 )
-from collector.workloads.job_memory import JobMemory
-from collector.workloads.work import Count, Work, at_least, real
+from collector.workloads._job_memory import JobMemory
+from collector.workloads._limits import Limit
+from collector.workloads._shape import Question, Shape
+from collector.workloads._survey import Space
+from collector.workloads._types import F32
+from collector.workloads._work import Count, Floats, Work
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
-_F32 = ("float32", "ieee")
 
 _KIB, _MIB = 2**10, 2**20
 _SIZES: tuple[int, ...] = (
@@ -32,6 +35,7 @@ _SIZES: tuple[int, ...] = (
     *(16 * _MIB, 32 * _MIB, 100_000_000, 256 * _MIB),
 )
 _STANDARD_SIZES = (4 * _KIB, 100_000, 1_000_000, 4 * _MIB, 10_000_000, 32 * _MIB, 256 * _MIB)
+_HOST_COPIES = ("h2d_pageable", "h2d_pinned", "d2h_pageable", "d2h_pinned")
 _QUICK_SIZES = (64 * _KIB, 4 * _MIB, 64 * _MIB)
 
 
@@ -48,11 +52,38 @@ class Transfer(Workload):
         "d2h_pinned": {"bytes": None},
         "d2d": {"bytes": None},
     }
-    support = {("torch", "cuda"): (_F32,), ("cupy", "cuda"): (_F32,)}
+    support = {("torch", "cuda"): (F32,), ("cupy", "cuda"): (F32,)}
+    rank = 140
+    label = "Copy between host and GPU"
+    case_labels = {
+        "h2d_pageable": "To the GPU, ordinary memory",
+        "h2d_pinned": "To the GPU, pinned memory",
+        "d2h_pageable": "From the GPU, ordinary memory",
+        "d2h_pinned": "From the GPU, pinned memory",
+        "d2d": "On the GPU",
+    }
+    case_help = (
+        "The direction, and whether the host's memory is pinned (page-locked), which copies faster."
+    )
+    parameter_labels = {
+        "bytes": ("Bytes", "Bytes that are copied by one call."),
+    }
+    start_values = {"bytes": 100_000_000}
+    survey = {
+        "cuda": tuple(
+            Space(case, {"bytes": (1000, 500_000_000)}, {F32: 12})
+            for case in (*_HOST_COPIES, "d2d")
+        )
+    }
+    limits = frozenset({Limit.BUS})
+    kin = {**dict.fromkeys(_HOST_COPIES, "bus"), "d2d": "device_copy"}
+    kin_limits = {"bus": frozenset({Limit.BUS}), "device_copy": frozenset({Limit.STREAMING})}
+    nvidia_library = "cuda"
+    overhead = True
 
     def canonical(self, given: Mapping[str, Count]) -> dict[str, Count]:
         """Bytes, rounded down to whole float32 elements (at least one)."""
-        return {"bytes": at_least(given["bytes"] // 4 * 4, 4)}
+        return {"bytes": given["bytes"] // 4 * 4 + 4 * (given["bytes"] < 4)}
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return params["bytes"]
@@ -73,7 +104,7 @@ class Transfer(Workload):
         self, case: str, params: Mapping[str, Count], dtype: str, backend: str
     ) -> Work[Count]:
         """The bytes cross the bus once; a copy on the device reads and writes them."""
-        count = real(params["bytes"])
+        count = 1.0 * params["bytes"]
         if case == "d2d":
             return Work(0.0, count, count)
         if case.startswith("h2d"):
@@ -92,6 +123,12 @@ class Transfer(Workload):
         """Bus bytes count in every mode: they are what this family does."""
         return self.operation_work(case, complete, dtype, backend)
 
+    def surveyed_modes(self, case: str, modes: tuple[str, ...]) -> tuple[str, ...]:
+        """Host copies have one mode, and those on the device nothing to bring there."""
+        if case != "d2d":
+            return ("resident",)
+        return tuple(mode for mode in modes if mode != "end_to_end")
+
     def measuring_bytes(self, case: str, params: Params, dtype: str, backend: str) -> float:
         return 2.5 * params["bytes"]
 
@@ -101,6 +138,10 @@ class Transfer(Workload):
         """The bytes, on the device; twice where a copy stays there."""
         own = (2.0 if case == "d2d" else 1.0) * params["bytes"]
         return JobMemory(own, own)
+
+    def shape(self, asked: Question, params: Mapping[str, Floats]) -> Shape:
+        """The work says all: bytes over the bus, or through memory."""
+        return Shape()
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """Random bits: a pattern that a wrong or partial copy cannot match."""

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from collector.errors import EstimateError, UnknownFigureError
+from collector.workloads import Limit, limited_by
 from estimator.catalogue.gpu_units import Unit, unit_of
 
 # Families whose operations run on matrix (tensor) units where the GPU has them for the dtype.
-MATRIX_WORKLOADS = frozenset(
-    {"matmul", "conv2d", "dense_layer", "attention", "training_step", "inference_step"}
-)
+MATRIX_WORKLOADS = frozenset(limited_by(Limit.PRODUCTS))
 
 CLOCK_KINDS = ("all_core", "fixed", "max")
 

@@ -9,22 +9,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from collector.workloads import Work, get_workload
-from collector.workloads.work import Floats
+from collector.workloads import (
+    MOST_PRODUCTS,
+    PRODUCT_COLUMNS,
+    Floats,
+    Limit,
+    Question,
+    Shape,
+    Values,
+    Work,
+    get_workload,
+)
 from estimator.arrays import Array, Indices
 from estimator.cells.questions import (
     CPU_MODES,
     HOST_MODES,
     Block,
-    Question,
     blocks,
     family_of,
     library,
-    operation,
     params_keys,
 )
-from estimator.cells.shape import MOST_PRODUCTS, PRODUCT_COLUMNS, Shape, Values
-from estimator.cells.shapes import shape_of
 from estimator.cells.tiles import tilings
 from estimator.cells.work import KernelWork
 from estimator.dataset.tables import WORK_COLUMNS
@@ -35,8 +40,6 @@ from estimator.dataset.tables import WORK_COLUMNS
 TORCH_GRAIN = 32_768
 XLA_GRAIN_BYTES = 262_144
 OPENBLAS_SMALL = 262_144
-_GRAINED = frozenset({"elementwise", "reduction", "python_loop"})
-_MULTIPLYING = frozenset({"matmul", "dense_layer"})
 
 _APART = ("radix", "algorithm", "products")
 TEXTS = ("workload", "family", "library", "operation", "answer_mode")
@@ -60,7 +63,7 @@ def numbers_of(block: Block, threads: Floats) -> list[Values]:
         asked.case, params, asked.dtype, asked.backend, asked.device, asked.mode
     )
     size = family.principal_size(asked.case, params)
-    shape = shape_of(asked, params)
+    shape = family.shape(asked, params)
     values: list[Values] = [size]
     if asked.device == "cpu":
         workers = np.minimum(threads, _most_workers(block, size, work))
@@ -88,26 +91,25 @@ def texts_of(asked: Question) -> list[tuple[str, ...]]:
     """The values of ``TEXTS``, one line for each of the operations that a case may be."""
     mode = CPU_MODES.get(asked.mode, asked.mode) if asked.device == "cpu" else asked.mode
     called = library(asked.workload, asked.backend, asked.device)
-    operations = [
-        operation(asked.workload, asked.case, asked.backend, {"kernel": kernel})
-        for kernel in ((1, 3) if asked.workload == "conv2d" else (1,))
-    ]
+    operations = get_workload(asked.workload).operation_classes(asked.case, asked.backend)
     return [(asked.workload, family_of(asked), called, name, mode) for name in operations]
 
 
 def which_text(block: Block) -> Any:
-    """Which of the lines of ``_texts`` each question has."""
-    return block.params["kernel"] > 1.0 if block.asked.workload == "conv2d" else 0
+    """Which of the lines of ``texts_of`` each question has."""
+    return get_workload(block.asked.workload).operation_class(block.params)
 
 
 def _most_workers(block: Block, size: Values, work: Work[Floats]) -> Values:
     """Threads among which a CPU's library divides operations of these sizes at most."""
     asked = block.asked
-    if asked.workload in _GRAINED and asked.backend == "torch":
+    limits = get_workload(asked.workload).limits
+    grained = Limit.GRAINED in limits
+    if grained and asked.backend == "torch":
         return np.ceil(size / TORCH_GRAIN)
-    if asked.workload in _GRAINED and asked.backend == "jax":
+    if grained and asked.backend == "jax":
         return np.ceil((work.bytes_read + work.bytes_written) / XLA_GRAIN_BYTES)
-    if asked.workload not in _MULTIPLYING or asked.backend != "numpy":
+    if Limit.PLAIN_PRODUCTS not in limits or asked.backend != "numpy":
         return inf
     one_by_one = block.params["batch"] if asked.case == "batched" else 1.0
     return np.where(work.flop_count / one_by_one <= 2.0 * OPENBLAS_SMALL, 1.0, inf)

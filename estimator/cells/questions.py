@@ -11,27 +11,12 @@ import numpy as np
 import pandas as pd
 
 from collector.errors import EstimateError, SelectionError
-from collector.workloads import FAMILIES, Workload, get_workload
-from collector.workloads.parameters import whole
-from collector.workloads.work import Floats
+from collector.workloads import FAMILIES, Floats, Question, Workload, get_workload, whole
 from estimator.arrays import Indices
 from estimator.dataset.measurements import UNFITTED_WORKLOADS
 
 ParamsKey = tuple[tuple[str, int], ...]
 Objects = np.ndarray[Any, np.dtype[np.object_]]
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked, without its machine, its threads and its size."""
-
-    workload: str
-    case: str
-    dtype: str
-    math_mode: str
-    backend: str
-    device: str
-    mode: str
 
 
 QUESTION_COLUMNS = tuple(field.name for field in fields(Question))
@@ -131,23 +116,6 @@ def used_threads(asked: pd.DataFrame, measured: Set[tuple[str, str, int]]) -> pd
     return asked["threads"].mask(several, 1)
 
 
-#: Cases that are an operation of another case: (workload, case) -> the case that stands for all
-#: of them. Products of any shape are one routine of a library, batches of them another. NumPy's
-#: X X^T calls a symmetric product of half the work.
-SAME_OPERATION: Mapping[tuple[str, str], str] = {
-    **{
-        ("matmul", case): "square"
-        for case in ("skinny", "long_k", "int8_square", "dot_2000_float64")
-    },
-    ("matmul", "x_xt_1000_float32"): "square",
-    ("elementwise", "polynomial_1e6_float32"): "polynomial",
-}
-#: Families whose work a library of NVIDIA's does on a GPU, whatever the backend.
-_NVIDIA: Mapping[str, str] = {
-    **{"matmul": "cublas", "conv2d": "cudnn", "fft": "cufft", "transfer": "cuda"}
-}
-_OF_ITS_OWN = {("x_xt_1000_float32", "numpy")}
-
 #: Modes of a GPU whose clock is the host's: each call is dispatched and waited for.
 HOST_MODES = ("resident", "end_to_end")
 
@@ -159,22 +127,23 @@ CPU_MODES: Mapping[str, str] = {"resident": "hot", "end_to_end": "hot"}
 def operation(
     workload: str, case: str, backend: str = "", params: Mapping[str, int] | None = None
 ) -> str:
-    """The case whose measurements describe the same operation (``SAME_OPERATION``).
+    """The case whose measurements describe the same operation (``Workload.same_operation``).
 
-    Libraries have other algorithms for convolutions with kernels of one element: with
-    ``params`` that class follows the case's name after a space.
+    With ``params`` the class of shapes, where a library has another algorithm for some, follows
+    the case's name after a space.
     """
-    if (case, backend) in _OF_ITS_OWN:
+    family = FAMILIES.get(workload)
+    if family is None:
         return case
-    name = SAME_OPERATION.get((workload, case), case)
-    if workload == "conv2d" and params is not None and params["kernel"] == 1:
-        return f"{name} 1x1"
-    return name
+    if params is None:
+        return family.operation(case, backend)
+    return family.operation_classes(case, backend)[int(family.operation_class(params))]
 
 
 def library(workload: str, backend: str, device: str) -> str:
     """The routines that do the work: on a GPU several backends call NVIDIA's."""
-    return _NVIDIA.get(workload, backend) if device == "cuda" else backend
+    family = FAMILIES.get(workload)
+    return (family.nvidia_library if family and device == "cuda" else "") or backend
 
 
 def case_of(operation_name: str) -> str:
@@ -185,13 +154,11 @@ def case_of(operation_name: str) -> str:
 def family_of(asked: Question) -> str:
     """The workload, but for cases that have nothing in common with its others.
 
-    A copy over the bus and one on the device, a convolution of all channels and one of each.
+    A copy over the bus and one on the device, a convolution of all channels and one of each
+    (``Workload.kin``).
     """
-    if asked.case == "depthwise":
-        return "depthwise"
-    if asked.workload != "transfer":
-        return asked.workload
-    return "device_copy" if asked.case == "d2d" else "bus"
+    family = FAMILIES.get(asked.workload)
+    return asked.workload if family is None else family.kin.get(asked.case, asked.workload)
 
 
 Forms = frozenset[tuple[Any, ...]]

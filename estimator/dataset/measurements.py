@@ -41,7 +41,7 @@ _MOST_THREADS = 4
 #: A mode and families that never enter a fit: a single call that also loads and compiles, and
 #: an operation that is repeated along a run to show drift.
 FIRST_CALL = "first_call"
-UNFITTED_WORKLOADS = ("anchor",)
+UNFITTED_WORKLOADS = tuple(name for name, family in FAMILIES.items() if not family.fitted)
 
 _NORMAL_95_WIDTH = 3.92  # width of a 95 % interval in standard deviations
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from collector.errors import BreakevenError, EstimateError
-from collector.workloads.parameters import LARGEST_PARAMETER
+from collector.workloads import LARGEST_PARAMETER
 from estimator.cells.defaults import MATH_MODE, cpu_mode, fastest_first, other_place
 from estimator.decide.breakeven import (
     Breakeven,

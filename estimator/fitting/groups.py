@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from collector.workloads import Limit, limited_by
 from estimator.answer import NORMAL_95
-from estimator.cells.shapes import AWKWARD_FAMILIES
 from estimator.dataset.tables import CELL_COLUMNS
 from estimator.fitting.fitted import Fitted
 from estimator.fitting.levels import SPREAD_OF, UNCERTAIN
@@ -34,7 +34,8 @@ def group_table(fitted: Fitted) -> pd.DataFrame:
         "compute_flop_per_s": index["flop"] > 0,
         "dispatch_s": index["forks"] > 0,
         "overlap_q": index["device"] == "cuda",
-        "algorithm_factor": (index["product_0_winograd"] > 0) | (index["family"] == "fft"),
+        "algorithm_factor": (index["product_0_winograd"] > 0)
+        | index["family"].isin(limited_by(Limit.TRANSFORMS)),
         "width_half": (index["width"].astype(float) < np.inf) & (index["share_floor"] < 1),
         "tile_half": (index["product_batch"] > 0) & (index["multiprocessors"] > 0),
         "area_half": (index["product_batch"] > 0) & (index["multiprocessors"] > 0),
@@ -48,8 +49,8 @@ def group_table(fitted: Fitted) -> pd.DataFrame:
         "inner_cache_bytes_per_s": (index["bytes"] > 0) & (index["device"] == "cpu"),
         "inner_cache_bytes": (index["bytes"] > 0) & (index["device"] == "cpu"),
         "exponent_p": (index["bytes"] > 0) & (index["flop"] > 0),
-        "awkward_factor": index["workload"].isin(AWKWARD_FAMILIES),
-        "call_s": index["workload"] == "launch",
+        "awkward_factor": index["workload"].isin(limited_by(Limit.AWKWARD)),
+        "call_s": index["workload"].isin(limited_by(Limit.CALLS)),
     }
     for name, applies in reads.items():
         kernels[name] = kernels[name].where(applies.to_numpy())

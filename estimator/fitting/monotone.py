@@ -27,9 +27,6 @@ _STEPS = (2, 4, 8, 32)
 #: Share of the launch from which an estimate is held against other sizes: what is mostly work
 #: grows faster than corrections fall. A choice.
 _LAUNCH_SHARE = 0.15
-#: Cases whose sizes are no versions of one shape: a transform of twice a prime is far quicker
-#: than one of the prime.
-_NO_SHAPE = {("fft", "fft2")}
 
 
 @dataclass(frozen=True)
@@ -134,9 +131,9 @@ def rising(answer: pd.DataFrame, sizes: OtherSizes, others: pd.DataFrame) -> pd.
 @lru_cache(maxsize=256)
 def size_parameter(workload: str, case: str) -> str | None:
     """The parameter by which work of one shape grows: a count of rows taken, else the first."""
-    signature = get_workload(workload).signatures[case]
-    names = [name for name, default in signature.items() if default is None]
-    if (workload, case) in _NO_SHAPE:
+    family = get_workload(workload)
+    names = [name for name, default in family.signatures[case].items() if default is None]
+    if case in family.unordered:
         return None
     return "count" if "count" in names else next(iter(names), None)
 

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from collector.errors import EstimateError
+from collector.workloads import FAMILIES, Limit, limited_by
 from estimator.arrays import Array, Names
 from estimator.cells.features import kernel_work
 from estimator.cells.questions import HOST_MODES
@@ -32,12 +33,11 @@ MODEL_SIGMA = 0.03
 
 #: Families at the limit of arithmetic (products), and those that take elements one by one. In
 #: all others memory is the likelier limit, so the best rate seen tells little of arithmetic's.
-_PRODUCTS = (
-    *("matmul", "conv2d", "dense_layer", "attention"),
-    *("training_step", "inference_step"),
-)
-_STEPPING = ("sort", "gather", "scatter_add", "spmm", "random", "depthwise")
+_PRODUCTS = limited_by(Limit.PRODUCTS)
+_STEPPING = limited_by(Limit.STEPPING)
 _LOOPING = ("python", "numba")  # libraries that run a loop as it is written, point by point
+_LOOPS = limited_by(Limit.LOOPING)
+_CALLS = limited_by(Limit.CALLS)
 _COMPUTE_ROOM = 1.2  # times the best rate of the family
 _SHEET_SHARE = 0.75  # of the data sheet's peak, by products of GPUs
 #: Times a data sheet's rate that a fitted one may reach: sheets round by up to 4 %
@@ -97,8 +97,11 @@ KERNEL_PRIORS: dict[str, Prior] = {
 #: have a rate of their own.
 #: Efficiencies of plain products over a data sheet's peak differ little.
 _SHEET_SPREADS: tuple[float, ...] = (0.12, 0.08, 0.1, 0.05)
-_PLAIN = ("matmul", "dense_layer")
-_SCATTERED = ("gather", "scatter_add", "spmm", "fft")
+_PLAIN = limited_by(Limit.PLAIN_PRODUCTS)
+_SCATTERED = limited_by(Limit.SCATTERED)
+_ROWS = limited_by(Limit.ROWS)
+_TRANSFORMS = limited_by(Limit.TRANSFORMS)
+_BUS = limited_by(Limit.BUS)
 _SCATTERED_SPREAD = 0.5
 _PRODUCT_SPREADS: dict[str, tuple[float, ...]] = {
     "memory_bytes_per_s": (0.15, 0.1, 0.15, 0.05),
@@ -218,17 +221,17 @@ def next_level(groups: pd.DataFrame, parent_theta: Array, level: str) -> PriorRo
         beyond = np.where(sheet, _SHEET_ROOM, np.where(alone, _STEP_ROOM, _COMPUTE_ROOM))
         room = np.maximum(beyond * best, np.where(alone, 0.0, share))
         _set(centre, "compute_flop_per_s", room > 0.0, np.log(np.maximum(room, 1e-30)))
-        _set(centre, "call_s", (groups["workload"] == "launch").to_numpy(), np.zeros(len(groups)))
+        _set(centre, "call_s", groups["workload"].isin(_CALLS).to_numpy(), np.zeros(len(groups)))
         scattered = groups["family"].isin(_SCATTERED).to_numpy()
         wide = np.full(len(groups), _SCATTERED_SPREAD)
         _set(rows.spread, "memory_bytes_per_s", scattered, wide)
-        by_rows = ((groups["family"] == "reduction") & (groups["device"] == "cuda")).to_numpy()
+        by_rows = (groups["family"].isin(_ROWS) & (groups["device"] == "cuda")).to_numpy()
         _set(centre, "width_half", by_rows, np.full(len(groups), log(_ROWS_OF_A_FULL_GPU)))
-        transforms = ((groups["family"] == "fft") & (groups["device"] == "cuda")).to_numpy()
+        transforms = (groups["family"].isin(_TRANSFORMS) & (groups["device"] == "cuda")).to_numpy()
         slower = centre[:, KERNEL_PARAMETERS.index("memory_bytes_per_s")] + log(_TRANSFORM_SHARE)
         _set(centre, "memory_bytes_per_s", transforms, slower)
         _set(centre, "cache_gain", transforms, np.full(len(groups), log(_TRANSFORM_GAIN)))
-        copies = (groups["family"] == "bus").to_numpy()
+        copies = groups["family"].isin(_BUS).to_numpy()
         for name, (middle, spread) in _COPIES.items():
             _set(centre, name, copies, np.full(len(groups), middle))
             _set(rows.spread, name, copies, np.full(len(groups), spread))
@@ -240,7 +243,7 @@ def next_level(groups: pd.DataFrame, parent_theta: Array, level: str) -> PriorRo
     _set(rows.spread, "compute_flop_per_s", plain, np.full(len(groups), sheet_spread))
     on_gpu = (groups["device"] == "cuda").to_numpy()
     _set(rows.spread, "dispatch_s", on_gpu, np.full(len(groups), _DISPATCH_SPREADS[level]))
-    chains = (groups["workload"] == "launch").to_numpy()
+    chains = groups["workload"].isin(_CALLS).to_numpy()
     _set(rows.spread, "call_s", chains, np.full(len(groups), _CALL_SPREADS[level]))
     rows = _within_sheet(rows, groups, level)
     return PriorRows(np.clip(centre, rows.low, rows.high), rows.spread, rows.low, rows.high)
@@ -255,7 +258,7 @@ def _within_sheet(rows: PriorRows, groups: pd.DataFrame, level: str) -> PriorRow
     sheet, unit = (groups[name].astype(float) for name in ("sheet_memory_bytes_per_s", "byte_rate"))
     of_memory = (groups["device"] == "cuda") & (sheet > 0.0)
     if level != LEVELS[0]:
-        of_memory &= groups["family"] != "bus"
+        of_memory &= ~groups["family"].isin(_BUS)
     _set(
         rows.high, "memory_bytes_per_s", of_memory.to_numpy(), np.log(_SHEET_MARGIN * sheet / unit)
     )
@@ -276,7 +279,7 @@ def blocks(groups: pd.DataFrame) -> Names:
     """The block of each group, (g,), by ``device``, ``family`` and ``product_batch``."""
     names = np.where(groups["product_batch"] > 0.0, "gpu product", "gpu").astype(object)
     names[(groups["device"] == "cpu").to_numpy()] = "cpu"
-    names[(groups["family"] == "launch").to_numpy()] = "host"
+    names[groups["family"].isin(_CALLS).to_numpy()] = "host"
     return names
 
 
@@ -288,7 +291,7 @@ def has_sheet(table: pd.DataFrame) -> pd.Series[bool]:
 
 def takes_steps(table: pd.DataFrame) -> pd.Series[bool]:
     """Which rows' FLOP are steps of their own kind: no rate of products tells theirs."""
-    loops = (table["workload"] == "python_loop") & table["backend"].isin(_LOOPING)
+    loops = table["workload"].isin(_LOOPS) & table["backend"].isin(_LOOPING)
     return loops | table["family"].isin(_STEPPING)
 
 
@@ -336,9 +339,10 @@ TYPE_CASE = (*TYPE_DTYPE, "operation")
 STEPS = (TYPE, TYPE_FAMILY, TYPE_DTYPE, TYPE_CASE, GROUP)
 
 #: Families that only stream through memory, from which a place's caches are known.
-STREAMING = ("elementwise", "reduction", "device_copy")
+STREAMING = limited_by(Limit.STREAMING)
 
-_NOT_STREAMING = ("softmax", "layer_norm")  # cases of those families with much arithmetic
+#: Cases of those families with much arithmetic, which read intermediate results from a cache.
+REREADING = frozenset().union(*(family.rereading for family in FAMILIES.values()))
 
 #: Element types whose arithmetic, outside of matrix units, is that of another.
 _PRECISIONS = {"complex64": "float32", "complex128": "float64"}
@@ -486,7 +490,7 @@ def _compute_references(scaled: pd.DataFrame) -> tuple[pd.Series[float], pd.Seri
 
 def is_streaming(table: pd.DataFrame) -> pd.Series[bool]:
     """Which rows only stream through memory."""
-    return table["family"].isin(STREAMING) & ~table["operation"].isin(_NOT_STREAMING)
+    return table["family"].isin(STREAMING) & ~table["operation"].isin(REREADING)
 
 
 def relative_work(table: pd.DataFrame) -> KernelWork:

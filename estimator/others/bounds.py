@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from collector.errors import EstimateError
+from collector.workloads import Limit, limited_by
 from estimator.answer import PARTS
 from estimator.arrays import Array
 from estimator.catalogue.cpus import (
@@ -33,7 +34,7 @@ from estimator.others.facts import MachineFacts
 
 #: Families whose counted bytes are more than must move: the rows that nothing is added to are
 #: counted as read and written again, but only zeroed. And those whose work is host calls.
-_COUNTED_MORE = frozenset({"scatter_add", "launch", "python_loop"})
+_COUNTED_MORE = limited_by(Limit.OVERCOUNTED)
 
 #: Bytes that a last-level cache delivers per clock. Of the chip: NVIDIA A100 white paper (2020),
 #: L2 cache read bandwidth of A100 and V100; else what its multiprocessors can take in, 64 bytes

@@ -55,6 +55,7 @@ import numpy as np
 import pandas as pd
 
 from collector.errors import EstimateError
+from collector.workloads import FAMILIES
 from estimator.arrays import Array
 from estimator.catalogue.cpus import ARCHITECTURES, flop_per_cycle, has_instructions, sockets
 from estimator.catalogue.hardware_specs import MATRIX_WORKLOADS, CpuSpec, GpuSpec
@@ -333,9 +334,10 @@ _HALF_S, _READ_HALF_S = 1.8e-3, 2e-4
 #: Deviation in log units of a time that is one doubling of the threads away from measured ones.
 _DOUBT = 0.29
 _WIDTH = 0.5  # exponent of the FLOP per cycle
-#: Sorts of one array, which libraries do on one core: 0.8 million floats take torch 84 ms on 16
-#: threads of a Xeon and 79 ms on 2 of an EPYC (data/runs).
-_SERIAL_SORTS = ("sort", "argsort")
+#: (workload, case) of what libraries do on one core: sorts of one array.
+_SERIAL = frozenset(
+    (family.name, case) for family in FAMILIES.values() for case in family.serial_cases
+)
 _SHEET_SHARE = 0.8  # of a socket's memory rate that all its cores read at
 _BEND_OF_CORES, _BEND_OF_SLICES = 2.0, 4.0  # how sharply links give way to the socket's channels
 _CACHED_BYTES = 3e7  # a host's share of an L3: data of so much stays in caches
@@ -386,7 +388,8 @@ def core_ratios(pairs: Pairs, asked: pd.DataFrame, put: pd.DataFrame, seconds: A
     ratios[:, 1] = core * (wanted / had) ** -gain
     reads = np.where(inside, wanted / had, more)
     ratios[:, 2] = np.where(inside, cached, memory) * reads**-read_gain
-    serial = np.flatnonzero((asked["workload"] == "sort") & asked["operation"].isin(_SERIAL_SORTS))
+    names = zip(asked["workload"], asked["operation"], strict=True)
+    serial = np.flatnonzero([name in _SERIAL for name in names])
     ratios[serial, 1], ratios[serial, 2] = core[serial], cached[serial]
     return ratios
 

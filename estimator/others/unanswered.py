@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from collector.errors import EstimateError
-from collector.workloads import FAMILIES
+from collector.workloads import FAMILIES, Question
 from estimator.catalogue.cpus import has_instructions, no_instructions
-from estimator.cells.questions import Question, check_forms, family_of
+from estimator.cells.questions import check_forms, family_of
 from estimator.others.facts import MachineFacts
 from estimator.others.scaling import why_not
 

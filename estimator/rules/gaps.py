@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from collector.workloads import FAMILIES
 from estimator.catalogue.sheet_rates import sheet_rates
 from estimator.cells.defaults import DATA_PLACE, MATH_MODE, cpu_mode
 from estimator.dataset.tables import CELL_COLUMNS
@@ -34,7 +35,7 @@ PAIR_COLUMNS = (
 #: first calculator names as an example of large ones.
 LARGE_PRODUCT_FLOP = 2.0 * 2000.0**3
 _MOST_PAIRS = 20_000
-_NO_JOB = ("launch", "transfer")  # families that probe overheads
+_NO_JOB = tuple(name for name, family in FAMILIES.items() if family.overhead)
 GAP_COLUMNS = ("pairs", "factor_p50", "factor_p90", "bias", "side_right", "advice_right")
 
 

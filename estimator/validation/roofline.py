@@ -23,6 +23,7 @@ from estimator.arrays import Array
 from estimator.catalogue.sheet_rates import RATES, sheet_rates
 from estimator.cells.features import dimensions
 from estimator.dataset.tables import CELL_COLUMNS
+from estimator.fitting.priors import REREADING, STREAMING
 
 if TYPE_CHECKING:
     from estimator.model.model import Model
@@ -137,9 +138,6 @@ def _divide(amount: Array, rate: Array) -> Array:
         return np.where(amount > 0.0, np.where(rate > 0.0, amount / rate, np.nan), 0.0)
 
 
-#: Families that stream through memory: their best rate is the memory's.
-_STREAMING = ("elementwise", "reduction")
-_REREADS = ("softmax", "layer_norm")  # read intermediate results from a cache
 _HALVED = "x_xt"  # a product with its own transpose, of which libraries compute one half only
 _LEAST_BYTES = 256e6  # smaller working sets may stay in a cache
 
@@ -196,7 +194,7 @@ def roofline_points(
         same & (cells["workload"] == "matmul") & ~cells["case"].str.startswith(_HALVED)
     ]
     flop, flop_cell = _best_rate(products, products["flop_per_s"])
-    streaming = cells["workload"].isin(_STREAMING) & ~cells["case"].isin(_REREADS)
+    streaming = cells["workload"].isin(STREAMING) & ~cells["case"].isin(REREADING)
     streams = cells[streaming & (cells["moved"] >= _LEAST_BYTES)]
     rate, rate_cell = _best_rate(streams, streams["moved"] / streams["median_s"])
     sheet = {"flop_per_s": np.nan, "bytes_per_s": np.nan}

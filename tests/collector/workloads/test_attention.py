@@ -11,7 +11,7 @@ from collector.backends import open_backend
 from collector.backends.host_backends import NumpyBackend
 from collector.cells import make_tasks
 from collector.workloads import get_workload
-from collector.workloads.attention_reference import exact_error, exact_rows
+from collector.workloads._attention_reference import exact_error, exact_rows
 from tests.collector.operation_doubles import compute, prepare_and_verify
 
 ATTENTION = get_workload("attention")

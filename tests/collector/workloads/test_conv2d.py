@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from collector.backends.host_backends import NumpyBackend
 from collector.cells import make_tasks
 from collector.workloads import get_workload
-from collector.workloads.convolution_reference import Shape, output_sums
+from collector.workloads._convolution_reference import LayerShape, output_sums
 from tests.collector.operation_doubles import compute, prepare_and_verify
 
 CONV = get_workload("conv2d")
@@ -86,7 +86,7 @@ def test_size_is_the_number_of_output_elements(params):
 @settings(deadline=None)
 @given(LAYERS, st.integers(0, 100))
 def test_the_reference_sums_are_those_of_the_defining_sum(params, seed):
-    shape = Shape(*(params[name] for name in CONV.signatures["forward"]))
+    shape = LayerShape(*(params[name] for name in CONV.signatures["forward"]))
     generator = np.random.default_rng(seed)
     x, w = generator.standard_normal(shape.x), generator.standard_normal(shape.w)
     pad = [(0, 0), (0, 0), *[(shape.padding, shape.padding)] * 2]

@@ -18,7 +18,7 @@ from collector.measure.measure import measure_mode
 from collector.measure.prepare import prepare, verify_again
 from collector.measure.sampling import StopRule
 from collector.workloads import get_workload
-from collector.workloads.sampled import (
+from collector.workloads._sampled import (
     checked_parts,
     fetch_parts,
     part_positions,

@@ -14,7 +14,7 @@ from collector.measure.measure import measure_mode
 from collector.measure.prepare import prepare
 from collector.measure.sampling import StopRule
 from collector.workloads import get_workload
-from collector.workloads.products import spread_positions
+from collector.workloads._products import spread_positions
 from tests.collector.operation_doubles import compute, prepare_and_verify
 
 DENSE = get_workload("dense_layer")

@@ -7,7 +7,7 @@ from collector.backends import missing_reason, open_backend
 from collector.cells import Operation
 from collector.measure.prepare import prepare, verify_again
 from collector.workloads import get_workload
-from collector.workloads.networks import ResNet, buffers, parameters
+from collector.workloads._networks import ResNet, buffers, parameters
 
 FAMILY = get_workload("inference_step")
 SEED = 3
@@ -78,7 +78,7 @@ def test_a_resnet_with_statistics_of_the_batch_is_caught():
     backend = opened("torch")
     case, params = "resnet", {"batch": 3}
     inputs = FAMILY.inputs(case, params, "float32", SEED)
-    from collector.workloads.networks import torch_module
+    from collector.workloads._networks import torch_module
 
     model = torch_module(backend.module, ResNet(), "cpu").train()
     output = FAMILY.fetch(backend, model(backend.module.from_numpy(inputs[0])))

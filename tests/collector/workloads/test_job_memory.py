@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.workloads import FAMILIES, get_workload
-from collector.workloads.job_memory import RUNTIME_BYTES
+from collector.workloads._job_memory import RUNTIME_BYTES
 
 CASES = [(family.name, case) for family in FAMILIES.values() for case in family.signatures]
 

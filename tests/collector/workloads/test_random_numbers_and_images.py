@@ -8,7 +8,7 @@ from collector.backends.host_backends import NumpyBackend
 from collector.errors import WrongResultError
 from collector.measure.prepare import prepare, verify_again
 from collector.workloads import get_workload
-from collector.workloads.sampled import fetch_parts
+from collector.workloads._sampled import fetch_parts
 from tests.collector.pipeline_operations import CPU_BACKENDS, SEED, computed, operation_of, passes
 
 

@@ -9,10 +9,10 @@ from collector.backends import open_backend
 from collector.cells import Operation
 from collector.measure.prepare import prepare, verify_again
 from collector.workloads import get_workload
-from collector.workloads.base import uniform
-from collector.workloads.network_reference import training
-from collector.workloads.network_work import layers
-from collector.workloads.networks import (
+from collector.workloads._base import uniform
+from collector.workloads._network_reference import training
+from collector.workloads._network_work import layers
+from collector.workloads._networks import (
     Mlp,
     ResNet,
     Transformer,

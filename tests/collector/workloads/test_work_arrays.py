@@ -1,5 +1,6 @@
 """Formulas on arrays of sizes give what they give for each size alone."""
 
+import itertools
 from dataclasses import fields
 
 import numpy as np
@@ -8,34 +9,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.errors import SelectionError
-from collector.workloads import FAMILIES, Work
-from collector.workloads.parameters import LARGEST_PARAMETER
+from collector.workloads import FAMILIES, LARGEST_PARAMETER, Work
 
 MODES = ("hot", "resident", "end_to_end")
-CASES = [(family.name, case) for family in FAMILIES.values() for case in family.signatures]
+CASES = [(family, case) for family in FAMILIES.values() for case in family.signatures]
 PARAMETER = st.one_of(
     st.integers(1, 300), st.integers(1, 2**17), st.sampled_from((2**20, 2**26 + 1, 2**40))
 )
 #: of products of whole numbers beyond 2**53, which float64 rounds
 ROUNDING = 1e-13
+WRONG = (0.0, -1.0, 2.5, np.nan, np.inf, LARGEST_PARAMETER + 1.0)
 
 
 def operations(draw, family, case):
     """A few operations of one case, all with the same parameters given."""
-    names = [
-        name
-        for name, default in family.signatures[case].items()
-        if default is None or draw(st.booleans())
-    ]
-    several = []
-    for _ in range(draw(st.integers(1, 5))):
-        params = {name: draw(PARAMETER) for name in names}
-        if family.name == "image_pipeline":
-            params["image"] += params["image"] % 2
-        if family.name == "spmm":
-            params["nonzeros_per_row"] = min(params["nonzeros_per_row"], params["rows"])
-        several.append(params)
-    return several
+    signature = family.signatures[case].items()
+    names = [name for name, default in signature if default is None or draw(st.booleans())]
+    several = [{name: draw(PARAMETER) for name in names} for _ in range(draw(st.integers(1, 5)))]
+    return [family.possible(params) for params in several]
 
 
 def as_arrays(several):
@@ -45,59 +36,75 @@ def as_arrays(several):
     return arrays
 
 
-@pytest.mark.parametrize(("workload", "case"), CASES)
-@settings(max_examples=25)
-@given(data=st.data())
-def test_arrays_give_what_single_numbers_give(workload, case, data):
-    family = FAMILIES[workload]
-    several = operations(data.draw, family, case)
-    backend, device = data.draw(st.sampled_from(sorted(family.support)))
-    dtype, _ = data.draw(st.sampled_from(family.support[backend, device]))
-    mode = data.draw(st.sampled_from(MODES))
+def check_arrays(family, case, several, place, dtype, mode):
+    """Canonical parameters, size and work of arrays are those of each operation alone."""
+    backend, device = place
+    asked = f"{family.name} {case} {dtype} {place} {mode}: {several}"
     complete = family.complete_arrays(case, as_arrays(several))
     single = [family.complete(case, params) for params in several]
-    assert list(complete) == list(single[0])
+    assert list(complete) == list(single[0]), asked
     for name, values in complete.items():
-        assert np.broadcast_to(values, len(several)).tolist() == [p[name] for p in single]
+        assert np.broadcast_to(values, len(several)).tolist() == [p[name] for p in single], asked
     size = family.principal_size(case, complete)
     sizes = [float(family.size(case, params)) for params in several]
-    np.testing.assert_allclose(np.broadcast_to(size, len(several)), sizes, rtol=ROUNDING)
+    np.testing.assert_allclose(np.broadcast_to(size, len(several)), sizes, ROUNDING, err_msg=asked)
     work = family.call_work(case, complete, dtype, backend, device, mode)
     works = [family.work(case, params, dtype, backend, device, mode) for params in several]
     for field in fields(Work):
         values = np.broadcast_to(getattr(work, field.name), len(several))
         expected = [float(getattr(one, field.name)) for one in works]
-        np.testing.assert_allclose(values, expected, rtol=ROUNDING, err_msg=field.name)
+        np.testing.assert_allclose(values, expected, ROUNDING, err_msg=f"{field.name} of {asked}")
 
 
-@pytest.mark.parametrize("wrong", [0.0, -1.0, 2.5, np.nan, np.inf, LARGEST_PARAMETER + 1.0])
-@pytest.mark.parametrize(("workload", "case"), CASES)
-def test_the_first_wrong_operation_is_named(workload, case, wrong):
-    family = FAMILIES[workload]
-    for name in family.signatures[case]:
-        several = [dict.fromkeys(family.signatures[case], 16.0) for _ in range(4)]
-        several[2][name] = wrong
-        several[3][name] = -7.0
-        first = {key: int(v) if v.is_integer() else v for key, v in several[2].items()}
-        with pytest.raises(SelectionError) as alone:
-            family.complete(case, first)
-        with pytest.raises(SelectionError) as among_others:
-            family.complete_arrays(case, as_arrays(several))
-        assert str(among_others.value) == str(alone.value)
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_arrays_give_what_single_numbers_give(data):
+    """Of every case in each example: a family that is added is tried at once."""
+    for family, case in CASES:
+        several = operations(data.draw, family, case)
+        place = data.draw(st.sampled_from(sorted(family.support)))
+        dtype, _ = data.draw(st.sampled_from(family.support[place]))
+        check_arrays(family, case, several, place, dtype, data.draw(st.sampled_from(MODES)))
 
 
-@pytest.mark.parametrize("workload", FAMILIES.values(), ids=lambda workload: workload.name)
-def test_a_wrong_case_or_parameter_is_named(workload):
-    with pytest.raises(SelectionError, match=f"{workload.name}: unknown case 'nonsense'"):
-        workload.complete_arrays("nonsense", {})
-    for case, signature in workload.signatures.items():
-        good = {name: np.full(2, 16.0) for name in signature}
-        with pytest.raises(SelectionError, match="unknown parameter 'colour'"):
-            workload.complete_arrays(case, {**good, "colour": np.ones(2)})
-        for name in (name for name, default in signature.items() if default is None):
-            rest = {key: value for key, value in good.items() if key != name}
-            with pytest.raises(SelectionError, match=f"parameter '{name}' is missing"):
-                workload.complete_arrays(case, rest)
+def test_whole_numbers_stay_exact_where_float64_rounds():
+    """A size beyond 2**53 is a whole number to its last digit, and so is a count of kernels."""
+    n, batch = 2**40 - 1, 2**39 - 7
+    assert FAMILIES["fft"].size("batched_1d", {"batch": batch, "n": n}) == batch * n
+    assert FAMILIES["fft"].size("fft2", {"n": n}) == n**2
+    rows = {"rows": n, "cols": 2_000_001}
+    work = FAMILIES["sort"].work("sort_rows", rows, "float32", "torch", "cuda", "hot")
+    assert (work.kernel_count, type(work.kernel_count)) == (1 + 6 * n, int)
+    assert FAMILIES["matmul"].size("square", {"n": n}) == n
+
+
+def test_the_first_wrong_operation_is_named():
+    for family, case in CASES:
+        for name, wrong in itertools.product(family.signatures[case], WRONG):
+            several = [dict.fromkeys(family.signatures[case], 16.0) for _ in range(4)]
+            several[2][name] = wrong
+            several[3][name] = -7.0
+            first = {key: int(v) if v.is_integer() else v for key, v in several[2].items()}
+            asked = f"{family.name} {case} {name}={wrong}"
+            with pytest.raises(SelectionError) as alone:
+                family.complete(case, first)
+            with pytest.raises(SelectionError) as among_others:
+                family.complete_arrays(case, as_arrays(several))
+            assert str(among_others.value) == str(alone.value), asked
+
+
+def test_a_wrong_case_or_parameter_is_named():
+    for workload in FAMILIES.values():
+        with pytest.raises(SelectionError, match=f"{workload.name}: unknown case 'nonsense'"):
+            workload.complete_arrays("nonsense", {})
+        for case, signature in workload.signatures.items():
+            good = {name: np.full(2, 16.0) for name in signature}
+            with pytest.raises(SelectionError, match="unknown parameter 'colour'"):
+                workload.complete_arrays(case, {**good, "colour": np.ones(2)})
+            for name in (name for name, default in signature.items() if default is None):
+                rest = {key: value for key, value in good.items() if key != name}
+                with pytest.raises(SelectionError, match=f"parameter '{name}' is missing"):
+                    workload.complete_arrays(case, rest)
 
 
 def test_odd_images_and_overfull_rows_are_named():

@@ -12,9 +12,8 @@ from collector.cells import Cell, make_tasks
 from collector.errors import SelectionError
 from collector.schema import DTYPES, MATH_MODES, MODES
 from collector.workloads import FAMILIES, SUITES, get_workload
-from collector.workloads.base import uniform
-from collector.workloads.parameters import LARGEST_PARAMETER
-from collector.workloads.sampled import checked_parts
+from collector.workloads._base import LARGEST_PARAMETER, uniform
+from collector.workloads._sampled import checked_parts
 
 MILLION = 10**6
 

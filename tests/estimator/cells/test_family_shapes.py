@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from collector.workloads import FAMILIES
-from estimator.cells import transforms
-from estimator.cells.factors import factorise
+from collector.workloads import _transforms as transforms
+from collector.workloads._factors import factorise
 from estimator.cells.features import describe, dimensions
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from collector.errors import SelectionError
 from collector.workloads import FAMILIES
-from estimator.cells.factors import factorise, next_smooth
+from collector.workloads._factors import factorise, next_smooth
 from estimator.cells.features import describe
 from estimator.cells.questions import blocks, params_key, used_threads
 

@@ -11,15 +11,35 @@ from math import inf, log2
 
 import numpy as np
 
-from collector.workloads import ITEM_BYTES, Work, get_workload
-from collector.workloads.work import Floats
-from estimator.cells.questions import Question
+from collector.workloads._types import ITEM_BYTES
+from collector.workloads._work import Floats
 
 Values = float | Floats
+
+#: Bytes that one access brings: a cache line of a CPU, a sector of a GPU's (CUDA C++ Best
+#: Practices Guide, "Coalesced Access to Global Memory").
+LINE_BYTES: Mapping[str, int] = {"cpu": 64, "cuda": 32}
+
+#: cuDNN's tiles are of 64 x 64 or 128 x 32 elements at least (names of its kernels in the times
+#: published with NeuSight, and the residuals of an H200).
+LEAST_TILE = 4096.0
 
 _ALIGNED_BYTES = 16
 
 MOST_PRODUCTS = 3
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, without its machine, its threads and its size."""
+
+    workload: str
+    case: str
+    dtype: str
+    math_mode: str
+    backend: str
+    device: str
+    mode: str
 
 
 @dataclass(frozen=True)
@@ -83,12 +103,6 @@ class Shape:
     products: tuple[Product, ...] = ()
     radix: Values = 0.0
     algorithm: Values = 0.0
-
-
-def work_of(asked: Question, params: Mapping[str, Floats]) -> Work[Floats]:
-    """Work of the calls including the bus bytes of operands and result, in every mode."""
-    family = get_workload(asked.workload)
-    return family.operation_work(asked.case, params, asked.dtype, asked.backend)
 
 
 def common_divisor(one: Values, other: Values) -> Values:

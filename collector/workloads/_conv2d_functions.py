@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collector.workloads.base import Function
-from collector.workloads.convolution_reference import Shape
+from collector.workloads._base import Function
+from collector.workloads._convolution_reference import LayerShape
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
 
-def torch_function(backend: Backend, case: str, shape: Shape) -> Function:
+def torch_function(backend: Backend, case: str, shape: LayerShape) -> Function:
     """Operands need no gradients, so a forward call records none, as under torch.no_grad()."""
     torch: Any = backend.module
     stride, padding = (shape.stride,) * 2, (shape.padding,) * 2
@@ -30,7 +30,7 @@ def torch_function(backend: Backend, case: str, shape: Shape) -> Function:
     return gradients
 
 
-def jax_function(backend: Backend, case: str, shape: Shape) -> Function:
+def jax_function(backend: Backend, case: str, shape: LayerShape) -> Function:
     import jax
 
     padding = [(shape.padding, shape.padding)] * 2

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from collector.workloads.products import Float64s, spread_positions
+from collector.workloads._products import Float64s, spread_positions
 
 Array = np.ndarray[Any, Any]
 

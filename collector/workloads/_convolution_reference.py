@@ -12,14 +12,14 @@ from typing import Any, Generic
 
 import numpy as np
 
-from collector.workloads.products import Float64s
-from collector.workloads.work import Count
+from collector.workloads._products import Float64s
+from collector.workloads._work import Count
 
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class Shape(Generic[Count]):
+class LayerShape(Generic[Count]):
     """A square convolution in NCHW layout; padding is half the kernel, as networks have it."""
 
     batch: Count
@@ -51,22 +51,22 @@ class Shape(Generic[Count]):
     def y(self) -> tuple[Count, Count, Count, Count]:
         return (self.batch, self.channels_out, self.output, self.output)
 
-    def offsets(self: Shape) -> list[tuple[int, int]]:
+    def offsets(self: LayerShape) -> list[tuple[int, int]]:
         """Positions inside the kernel, row by row."""
         return [(i, j) for i in range(self.kernel) for j in range(self.kernel)]
 
-    def seen(self: Shape, i: int, j: int) -> tuple[slice, slice]:
+    def seen(self: LayerShape, i: int, j: int) -> tuple[slice, slice]:
         """What kernel position (i, j) sees of the padded image, one element an output."""
         reach = self.stride * (self.output - 1) + 1
         return slice(i, i + reach, self.stride), slice(j, j + reach, self.stride)
 
-    def inside(self: Shape) -> tuple[slice, slice]:
+    def inside(self: LayerShape) -> tuple[slice, slice]:
         """The image in the padded image."""
         inner = slice(self.padding, self.padding + self.image)
         return inner, inner
 
 
-def output_sums(x: Array, weights: Float64s, shape: Shape) -> Float64s:
+def output_sums(x: Array, weights: Float64s, shape: LayerShape) -> Float64s:
     """conv(x, weights) for few output channels: weights (q, channels_in, kernel, kernel).
 
     Result (batch, q, output, output). Few input channels are gathered into columns; many are
@@ -90,7 +90,7 @@ def output_sums(x: Array, weights: Float64s, shape: Shape) -> Float64s:
     return result
 
 
-def _columns(image: Float64s, shape: Shape) -> Float64s:
+def _columns(image: Float64s, shape: LayerShape) -> Float64s:
     """Patches of one image as (channels_in kernel kernel, output output)."""
     pad = ((0, 0), (shape.padding, shape.padding), (shape.padding, shape.padding))
     padded = np.pad(image, pad)
@@ -98,7 +98,7 @@ def _columns(image: Float64s, shape: Shape) -> Float64s:
     return np.stack(taps, axis=1).reshape(-1, shape.output**2)
 
 
-def input_gradient_sums(grad: Array, weights: Float64s, shape: Shape) -> Float64s:
+def input_gradient_sums(grad: Array, weights: Float64s, shape: LayerShape) -> Float64s:
     """Gradient of few input channels: weights (channels_out, q, kernel, kernel).
 
     Result (batch, q, image, image).
@@ -116,7 +116,7 @@ def input_gradient_sums(grad: Array, weights: Float64s, shape: Shape) -> Float64
     return result
 
 
-def weight_gradient_sums(x: Array, grad_sums: Float64s, shape: Shape) -> Float64s:
+def weight_gradient_sums(x: Array, grad_sums: Float64s, shape: LayerShape) -> Float64s:
     """Gradient of the weights of few output channels: grad_sums (batch, q, output, output).
 
     Result (q, channels_in, kernel, kernel). The few gradients are spread over the image once

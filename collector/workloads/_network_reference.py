@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from collector.workloads.networks import (
+from collector.workloads._networks import (
     NORM_EPSILON,
     Array,
     Mlp,

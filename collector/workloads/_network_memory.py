@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from collector.workloads.job_memory import CONVOLUTION_WORKSPACE, JobMemory
-from collector.workloads.network_work import Layer, layers
-from collector.workloads.networks import Mlp, Net, Transformer, parameter_count
+from collector.workloads._job_memory import CONVOLUTION_WORKSPACE, JobMemory
+from collector.workloads._network_work import Layer, layers
+from collector.workloads._networks import Mlp, Net, Transformer, parameter_count
 
 #: optimizer -> numbers that it keeps for each parameter, and that a step holds besides (the
 #: roots of the second moments that the fused lists of Adam make)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from collector.workloads.base import Function
+from collector.workloads._base import Function
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend

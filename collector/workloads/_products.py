@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from collector.workloads.base import UNIT_ROUNDOFF, Check
+from collector.workloads._base import Check
+from collector.workloads._types import UNIT_ROUNDOFF
+from collector.workloads._work import Count
 
 Float64s = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -27,6 +29,15 @@ def product_tolerance(terms: int, dtype: str, math_mode: str) -> float:
     if dtype == "float16":
         u_sum = UNIT_ROUNDOFF["float16"] / 8
     return 4 * u_in + 4 * math.sqrt(terms) * u_sum + UNIT_ROUNDOFF[dtype]
+
+
+def rounded_cube_root(value: Count) -> Count:
+    """The cube root, rounded to a whole number; of one number to the last digit.
+
+    NumPy's and Python's roots differ in the last place, which is a whole number beyond 2**52.
+    """
+    root: Any = round(math.cbrt(value)) if isinstance(value, int) else np.rint(np.cbrt(value))
+    return cast("Count", root)
 
 
 def normal_probe(rows: int, columns: int) -> Float64s:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from collector.workloads.base import uniform
+from collector.workloads._base import uniform
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
@@ -265,11 +265,11 @@ def torch_module(torch: Any, net: Net, device: str, dtype: str = "float32") -> A
 
 def _empty_module(torch: Any, net: Net) -> Any:
     if isinstance(net, ResNet):
-        from collector.workloads.network_modules import make_resnet
+        from collector.workloads._network_modules import make_resnet
 
         return make_resnet(torch, net)
     if isinstance(net, Transformer):
-        from collector.workloads.network_modules import make_transformer
+        from collector.workloads._network_modules import make_transformer
 
         return make_transformer(torch, net)
     layers: list[Any] = []

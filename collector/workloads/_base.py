@@ -1,4 +1,5 @@
-"""What a family of workloads must state: parameters, grid, inputs, operation, check, work.
+"""What a family of workloads must state: parameters and words, grid and survey, inputs, operation,
+check, work, and what its parameters mean for its speed.
 
 A module of this package imports numpy only; torch, cupy and numba are imported inside the
 functions that a worker process calls, so that listing and planning stay fast and need no GPU.
@@ -17,15 +18,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from collector.errors import SelectionError
-from collector.workloads.job_memory import RUNTIME_BYTES, JobMemory
-from collector.workloads.parameters import (
+from collector.workloads._job_memory import RUNTIME_BYTES, JobMemory
+from collector.workloads._labels import Label
+from collector.workloads._limits import Limit
+from collector.workloads._parameters import (
     are_sizes,
     first_wrong,
     same_length,
     whole,
     with_defaults,
 )
-from collector.workloads.work import Count, Floats, Truths, Work
+from collector.workloads._shape import Question, Shape
+from collector.workloads._survey import Space
+from collector.workloads._work import Count, Floats, Truths, Work
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
@@ -38,30 +43,6 @@ Function = Callable[..., Any]
 SUITES = ("quick", "standard", "full", "survey")
 _DISTINCT_VALUES = 4_194_301
 _REMEMBERED_FROM = 2**18  # elements; making fewer anew is fast
-
-ITEM_BYTES = {
-    "float64": 8,
-    "float32": 4,
-    "float16": 2,
-    "bfloat16": 2,
-    "complex64": 8,
-    "complex128": 16,
-    "int64": 8,
-    "int32": 4,
-    "int8": 1,
-}
-
-#: Unit round-off of the arithmetic, half a unit in the last place (IEEE 754; for tf32 and
-#: bfloat16 from their 10 and 7 explicit mantissa bits).
-UNIT_ROUNDOFF = {
-    "float64": 2.0**-53,
-    "float32": 2.0**-24,
-    "tf32": 2.0**-11,
-    "float16": 2.0**-11,
-    "bfloat16": 2.0**-8,
-    "complex64": 2.0**-24,
-    "complex128": 2.0**-53,
-}
 
 
 @dataclass(frozen=True)
@@ -111,6 +92,53 @@ class Workload(ABC):
     case_backends: ClassVar[Mapping[str, frozenset[str]]] = {}
     #: an operation that changes its own state (a training step) is built anew for each check
     stateful: ClassVar[bool] = False
+    #: place in lists of families; those of one rank follow by name
+    rank: ClassVar[int] = 500
+
+    # For people: what forms call the family, its cases and its parameters.
+    label: ClassVar[str]
+    case_labels: ClassVar[Mapping[str, str]]
+    #: what the choice of a case is about, where ``summary`` does not say
+    case_help: ClassVar[str] = ""
+    #: parameter -> label and help, for the signatures' names and ``canonical_names``
+    parameter_labels: ClassVar[Mapping[str, Label]]
+    #: case -> parameter -> the same, where one word means two things
+    labels_of_cases: ClassVar[Mapping[str, Mapping[str, Label]]] = {}
+    #: parameter without a default -> where a form starts: what takes a moment, not an hour
+    start_values: ClassVar[Mapping[str, int]]
+    #: the case that a form starts with, where it is not the first
+    start_case: ClassVar[str] = ""
+    #: a step of a whole job, which forms offer before single operations
+    whole_job: ClassVar[bool] = False
+
+    #: device -> what the survey suite draws from
+    survey: ClassVar[Mapping[str, tuple[Space, ...]]]
+    #: cases that no survey draws, as their few sizes are in the grid
+    unsurveyed: ClassVar[frozenset[str]] = frozenset()
+    #: backend -> largest size that a survey measures, where that backend is slow
+    most_surveyed: ClassVar[Mapping[str, int]] = {}
+
+    # For the estimator.
+    #: what may limit the family's speed, at least one kind
+    limits: ClassVar[frozenset[Limit]]
+    #: case -> the name that it is fitted under, for cases that share nothing with the others
+    kin: ClassVar[Mapping[str, str]] = {}
+    #: that name -> what limits those cases
+    kin_limits: ClassVar[Mapping[str, frozenset[Limit]]] = {}
+    #: case -> the one whose measurements describe the same routine of the libraries
+    same_operation: ClassVar[Mapping[str, str]] = {}
+    #: NVIDIA's library that does the work on a GPU, whatever the backend
+    nvidia_library: ClassVar[str] = ""
+    #: cases that read intermediate results again, so that their rate is not the memory's
+    rereading: ClassVar[frozenset[str]] = frozenset()
+    #: cases whose sizes are no versions of one shape: a larger one may take less time
+    unordered: ClassVar[frozenset[str]] = frozenset()
+    #: cases that libraries run on one core, whatever they are given
+    serial_cases: ClassVar[frozenset[str]] = frozenset()
+    #: whether it enters fits and is offered in forms
+    fitted: ClassVar[bool] = True
+    #: it measures what jobs cost beside their work, and is no job
+    overhead: ClassVar[bool] = False
 
     @property
     def cases(self) -> tuple[str, ...]:
@@ -201,7 +229,8 @@ class Workload(ABC):
     ) -> Work:
         """Work of one call. Bus bytes count in mode end_to_end only."""
         complete = self.complete(case, params)
-        return self.call_work(case, complete, dtype, backend, device, mode)
+        work = self.call_work(case, complete, dtype, backend, device, mode)
+        return replace(work, flop_count=float(work.flop_count))  # NumPy's logarithm gives its own
 
     def call_work(
         self,
@@ -246,6 +275,33 @@ class Workload(ABC):
         once = work.h2d_bytes + work.d2h_bytes
         return JobMemory(once, once)
 
+    def start_value(self, case: str, name: str) -> int:
+        """Where a form starts a parameter of a case: its default, else ``start_values``."""
+        return self.signatures[case][name] or self.start_values[name]
+
+    def possible(self, params: Params) -> dict[str, int]:
+        """The parameters nearest to these that go together (``allowed``)."""
+        return dict(params)
+
+    def surveyed_modes(self, case: str, modes: tuple[str, ...]) -> tuple[str, ...]:
+        """Of the modes that a survey would measure on a GPU those that say anything of a case."""
+        return modes
+
+    def operation(self, case: str, backend: str) -> str:
+        """The case whose measurements describe the same operation (``same_operation``)."""
+        return self.same_operation.get(case, case)
+
+    def operation_classes(self, case: str, backend: str) -> tuple[str, ...]:
+        """``operation``, once for each class of shapes that has an algorithm of its own.
+
+        The name of a class follows the operation's after a space.
+        """
+        return (self.operation(case, backend),)
+
+    def operation_class(self, params: Mapping[str, Any]) -> Any:
+        """Which of ``operation_classes`` operations are of, by canonical parameters."""
+        return 0
+
     def returns_operands(self, case: str) -> bool:
         """Whether the output shares memory with an operand, so that it must not be overwritten."""
         return False
@@ -265,6 +321,13 @@ class Workload(ABC):
         """Work of one call including the bus bytes of its operands and result.
 
         ``params`` are canonical: numbers of one operation, or arrays of many (``work``).
+        """
+
+    @abstractmethod
+    def shape(self, asked: Question, params: Mapping[str, Floats]) -> Shape:
+        """What canonical parameters, arrays (n,), mean for the speed of a question.
+
+        A family whose parameters mean nothing but its work says so with ``Shape()``.
         """
 
     @abstractmethod

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collector.workloads.base import (
-    ITEM_BYTES,
+from collector.workloads._base import (
     Arrays,
     Check,
     Function,
@@ -20,16 +19,18 @@ from collector.workloads.base import (
     points,
     sizes,
 )
-from collector.workloads.job_memory import JobMemory
-from collector.workloads.sampled import fetch_parts
-from collector.workloads.work import Count, Work, real
+from collector.workloads._job_memory import JobMemory
+from collector.workloads._limits import Limit
+from collector.workloads._sampled import fetch_parts
+from collector.workloads._shape import Question, Shape
+from collector.workloads._survey import Space
+from collector.workloads._types import F32, F64, ITEM_BYTES
+from collector.workloads._work import Count, Floats, Work
 
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
-_F64 = ("float64", "ieee")
-_F32 = ("float32", "ieee")
-_BOTH = (_F64, _F32)
+_BOTH = (F64, F32)
 
 _SEED = 20_240_131  # of the generators; which numbers come does not matter, only that they differ
 _SIGMAS_WHOLE = 6.0  # standard errors that mean and variance of all numbers may be off
@@ -78,6 +79,27 @@ class RandomNumbers(Workload):
         ("jax", "cuda"): _BOTH,
     }
     threaded_backends = frozenset({"jax"})
+    rank = 110
+    label = "Random numbers"
+    case_labels = {
+        "uniform": "Uniform",
+        "normal": "Normal",
+    }
+    parameter_labels = {
+        "n": ("Numbers", "Numbers drawn by one call."),
+    }
+    start_values = {"n": 10_000_000}
+    survey = {
+        "cuda": (
+            Space("uniform", {"n": (1000, 30_000_000)}, {F32: 8}),
+            Space("normal", {"n": (1000, 30_000_000)}, {F32: 8}),
+        ),
+        "cpu": (
+            Space("uniform", {"n": (1000, 10_000_000)}, {F32: 6}),
+            Space("normal", {"n": (1000, 5_000_000)}, {F32: 6}),
+        ),
+    }
+    limits = frozenset({Limit.STEPPING})
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return params["n"]
@@ -93,9 +115,9 @@ class RandomNumbers(Workload):
             return
         if suite == "quick":
             if place == ("numpy", "cpu"):
-                yield from points("normal", sizes("n", (1_000_003,)), [_F64], ("hot",))
+                yield from points("normal", sizes("n", (1_000_003,)), [F64], ("hot",))
             if place == ("torch", "cuda"):
-                yield from points("normal", sizes("n", (10_000_001,)), [_F32], ("hot", "resident"))
+                yield from points("normal", sizes("n", (10_000_001,)), [F32], ("hot", "resident"))
             return
         if suite == "full":
             modes = ("resident",) if place == ("jax", "cuda") else ("hot",)
@@ -108,35 +130,35 @@ class RandomNumbers(Workload):
 
     def _cpu_grid(self, backend: str) -> Iterator[GridPoint]:
         if backend == "numpy":
-            yield from points("uniform", sizes("n", (1000, 3_000_000)), [_F64], ("hot",))
-            yield from points("normal", sizes("n", (1_000_003,)), [_F64], ("hot",))
+            yield from points("uniform", sizes("n", (1000, 3_000_000)), [F64], ("hot",))
+            yield from points("normal", sizes("n", (1_000_003,)), [F64], ("hot",))
         elif backend == "torch":
-            yield from points("uniform", sizes("n", (1_000_003,)), [_F32], ("hot",))
-            yield from points("normal", sizes("n", (1000, 1_000_003)), [_F32], ("hot",))
+            yield from points("uniform", sizes("n", (1_000_003,)), [F32], ("hot",))
+            yield from points("normal", sizes("n", (1000, 1_000_003)), [F32], ("hot",))
         else:
-            yield from points("normal", sizes("n", (1_000_003,)), [_F32], ("hot",))
+            yield from points("normal", sizes("n", (1_000_003,)), [F32], ("hot",))
 
     def _cuda_grid(self, backend: str) -> Iterator[GridPoint]:
         if backend == "torch":
-            yield from points("uniform", sizes("n", (1000,)), [_F32], ("hot",))
+            yield from points("uniform", sizes("n", (1000,)), [F32], ("hot",))
             yield from points(
-                "uniform", sizes("n", (1_000_003,)), [_F32], ("hot", "resident", "end_to_end")
+                "uniform", sizes("n", (1_000_003,)), [F32], ("hot", "resident", "end_to_end")
             )
-            yield from points("uniform", sizes("n", (30_000_000,)), [_F32], ("hot",))
-            yield from points("normal", sizes("n", (100_003, 10_000_001)), [_F32], ("hot",))
-            yield from points("normal", sizes("n", (3_000_000,)), [_F64], ("hot",))
+            yield from points("uniform", sizes("n", (30_000_000,)), [F32], ("hot",))
+            yield from points("normal", sizes("n", (100_003, 10_000_001)), [F32], ("hot",))
+            yield from points("normal", sizes("n", (3_000_000,)), [F64], ("hot",))
         elif backend == "cupy":
-            yield from points("uniform", sizes("n", (1_000_003,)), [_F32], ("hot",))
-            yield from points("normal", sizes("n", (10_000_001,)), [_F32], ("hot",))
+            yield from points("uniform", sizes("n", (1_000_003,)), [F32], ("hot",))
+            yield from points("normal", sizes("n", (10_000_001,)), [F32], ("hot",))
         else:
-            yield from points("uniform", sizes("n", (1_000_003,)), [_F32], ("resident",))
-            yield from points("normal", sizes("n", (10_000_001,)), [_F32], ("resident",))
+            yield from points("uniform", sizes("n", (1_000_003,)), [F32], ("resident",))
+            yield from points("normal", sizes("n", (10_000_001,)), [F32], ("resident",))
 
     def operation_work(
         self, case: str, params: Mapping[str, Count], dtype: str, backend: str
     ) -> Work[Count]:
         """One FLOP a number, a convention: generators work on integers. n numbers written."""
-        n = real(params["n"])
+        n = 1.0 * params["n"]
         result = n * ITEM_BYTES[dtype]
         return Work(n, 0.0, result, 0.0, result, 1)
 
@@ -146,6 +168,15 @@ class RandomNumbers(Workload):
         """The numbers; JAX may write random bits and their counters out before it shapes them."""
         own = float(params["n"] * ITEM_BYTES[dtype])
         return JobMemory(own, (3.0 if backend == "jax" else 1.0) * own)
+
+    def shape(self, asked: Question, params: Mapping[str, Floats]) -> Shape:
+        """Numbers one by one into a new array."""
+        fresh = (
+            self.operation_work(asked.case, params, asked.dtype, asked.backend).bytes_written
+            if asked.device == "cpu"
+            else 0.0
+        )
+        return Shape(fresh=fresh, block=fresh)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """None: the generator's state is its only operand."""

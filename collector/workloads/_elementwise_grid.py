@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from collector.workloads.base import GridPoint, points, sizes
-
-_F64 = ("float64", "ieee")
-_F32 = ("float32", "ieee")
-_F16 = ("float16", "ieee")
-_BF16 = ("bfloat16", "ieee")
+from collector.workloads._base import GridPoint, points, sizes
+from collector.workloads._types import BF16, F16, F32, F64
 
 _CPU_SIZES: tuple[int, ...] = (*(1000, 10_000, 65_536, 250_001, 1_000_000, 3_000_000, 10_000_000),)
 _CUDA_SIZES: tuple[int, ...] = (
@@ -30,22 +26,22 @@ def elementwise_grid(suite: str, backend: str, device: str) -> Iterator[GridPoin
     modes: tuple[str, ...] = ("hot",) if cpu else ("hot", "resident", "end_to_end")
     if backend == "numba" and suite != "quick":
         modes = modes[:2]
-    yield from points("polynomial_1e6_float32", [{"n": 1_000_000}], [_F32], modes)
+    yield from points("polynomial_1e6_float32", [{"n": 1_000_000}], [F32], modes)
     if suite == "quick":
         both = _HOT if cpu else ("hot", "resident")
-        yield from points("add", sizes("n", (1_000_001,)), [_F32], both)
-        yield from points("add", sizes("n", (10_000, 10_000_000)), [_F32], _HOT)
+        yield from points("add", sizes("n", (1_000_001,)), [F32], both)
+        yield from points("add", sizes("n", (10_000, 10_000_000)), [F32], _HOT)
         if backend == "torch":
-            yield from points("tanh", sizes("n", (10_000, 10_000_000)), [_F32], _HOT)
+            yield from points("tanh", sizes("n", (10_000, 10_000_000)), [F32], _HOT)
     elif cpu:
         yield from _cpu_grid(suite, backend)
     elif backend == "torch":
         yield from _torch_cuda_grid(suite == "full")
     else:
         some = sizes("n", (10_000, 500_001, 10_000_000))
-        yield from points("add", some[::2], [_F32], _HOT)
-        yield from points("add", some[1:2], [_F32], ("hot", "resident"))
-        yield from points("polynomial", some[2:], [_F32], _HOT)
+        yield from points("add", some[::2], [F32], _HOT)
+        yield from points("add", some[1:2], [F32], ("hot", "resident"))
+        yield from points("polynomial", some[2:], [F32], _HOT)
 
 
 def _cpu_grid(suite: str, backend: str) -> Iterator[GridPoint]:
@@ -54,17 +50,17 @@ def _cpu_grid(suite: str, backend: str) -> Iterator[GridPoint]:
     rows = [{"rows": r, "cols": c} for r, c in _CPU_ROWS]
     if backend == "numba":
         few = every if suite == "full" else (1000, 65_536, 250_001, 10_000_000)
-        yield from points("add", sizes("n", few), [_F32], _HOT)
-        yield from points("add", sizes("n", few[1:3]), [_F64], _HOT)
-        yield from points("polynomial", sizes("n", few), [_F32], _HOT)
+        yield from points("add", sizes("n", few), [F32], _HOT)
+        yield from points("add", sizes("n", few[1:3]), [F64], _HOT)
+        yield from points("polynomial", sizes("n", few), [F32], _HOT)
         return
-    yield from points("add", sizes("n", every), [_F32], _HOT)
-    yield from points("add", sizes("n", few), [_F64], _HOT)
-    yield from points("polynomial", sizes("n", every if backend == "numpy" else few), [_F32], _HOT)
-    yield from points("add", sizes("n", (1_000_000,)), [_F32], ("cold",))
-    yield from points("triad", sizes("n", every if backend == "numpy" else few), [_F32], _HOT)
-    yield from points("tanh", sizes("n", few), [_F32], _HOT)
-    yield from points("broadcast_add", rows, [_F32], _HOT)
+    yield from points("add", sizes("n", every), [F32], _HOT)
+    yield from points("add", sizes("n", few), [F64], _HOT)
+    yield from points("polynomial", sizes("n", every if backend == "numpy" else few), [F32], _HOT)
+    yield from points("add", sizes("n", (1_000_000,)), [F32], ("cold",))
+    yield from points("triad", sizes("n", every if backend == "numpy" else few), [F32], _HOT)
+    yield from points("tanh", sizes("n", few), [F32], _HOT)
+    yield from points("broadcast_add", rows, [F32], _HOT)
 
 
 def _torch_cuda_grid(full: bool) -> Iterator[GridPoint]:
@@ -76,21 +72,21 @@ def _torch_cuda_grid(full: bool) -> Iterator[GridPoint]:
             modes += ["resident"] if index < 2 else ["cold", "resident"]
         if index in (1, 3, 5):
             modes.append("end_to_end")
-        yield from points("add", sizes("n", (n,)), [_F32], tuple(modes))
-    yield from points("add", sizes("n", (100_000_000,)), [_F32], _HOT)
-    yield from points("add", some[1:], [_F64, _F16, _BF16], _HOT)
-    yield from points("triad", every, [_F32], _HOT)
+        yield from points("add", sizes("n", (n,)), [F32], tuple(modes))
+    yield from points("add", sizes("n", (100_000_000,)), [F32], _HOT)
+    yield from points("add", some[1:], [F64, F16, BF16], _HOT)
+    yield from points("triad", every, [F32], _HOT)
     for index, n in enumerate(_CUDA_SIZES):
         own = ("hot", "resident", "end_to_end") if index == 3 else _HOT
-        yield from points("polynomial", sizes("n", (n,)), [_F32], own)
-    yield from points("tanh", some, [_F32], _HOT)
+        yield from points("polynomial", sizes("n", (n,)), [F32], own)
+    yield from points("tanh", some, [F32], _HOT)
     rows = [{"rows": r, "cols": c} for r, c in _CUDA_ROWS]
-    yield from points("broadcast_add", rows, [_F32], _HOT)
+    yield from points("broadcast_add", rows, [F32], _HOT)
 
 
 def _jax_grid(device: str) -> Iterator[GridPoint]:
     modes = ("hot",) if device == "cpu" else ("resident",)
-    yield from points("add", sizes("n", (10_000, 10_000_000)), [_F32], modes)
-    yield from points("broadcast_add", [{"rows": 3000, "cols": 1001}], [_F32], modes)
+    yield from points("add", sizes("n", (10_000, 10_000_000)), [F32], modes)
+    yield from points("broadcast_add", [{"rows": 3000, "cols": 1001}], [F32], modes)
     both = modes if device == "cpu" else ("resident", "end_to_end")
-    yield from points("polynomial_1e6_float32", [{"n": 1_000_000}], [_F32], both)
+    yield from points("polynomial_1e6_float32", [{"n": 1_000_000}], [F32], both)

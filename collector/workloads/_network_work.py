@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic
 
-from collector.workloads.networks import (
+from collector.workloads._networks import (
     IMAGE_CHANNELS,
     IMAGE_SIDE,
     Mlp,
@@ -25,7 +25,7 @@ from collector.workloads.networks import (
     parameter_count,
     parameter_shapes,
 )
-from collector.workloads.work import Count, Work, choose, real
+from collector.workloads._work import Count, Work, choose
 
 _EMBEDDING_ROWS = 3072  # up to here PyTorch's backward of an embedding is one kernel
 _EMBEDDING_KERNELS = 10  # above: a sort and segmented sums
@@ -188,8 +188,8 @@ def forward_work(net: Net, batch: Count, item: int) -> Work[Count]:
     traffic = [_forward(layer, False, item == 2) for layer in chain]
     return Work(
         flop_count=sum(layer.flop for layer in chain),
-        bytes_read=real(item * sum(t.read + t.weights_read for t in traffic)),
-        bytes_written=real(item * sum(t.written for t in traffic)),
+        bytes_read=1.0 * (item * sum(t.read + t.weights_read for t in traffic)),
+        bytes_written=1.0 * (item * sum(t.written for t in traffic)),
         kernel_count=sum(t.kernels for t in traffic),
     )
 
@@ -243,8 +243,8 @@ def training_work(
     optimizer_flop, reads, writes, lists = _OPTIMIZER[optimizer]
     return Work(
         flop_count=flop + optimizer_flop * count,
-        bytes_read=real(read + 4 * reads * count),
-        bytes_written=real(written + 4 * writes * count),
+        bytes_read=1.0 * (read + 4 * reads * count),
+        bytes_written=1.0 * (written + 4 * writes * count),
         kernel_count=kernels + lists * math.ceil(tensors / _LIST_LENGTH),
     )
 
@@ -267,7 +267,7 @@ def mlp_training_work(
     pairs, count = net.layers, parameter_count(net)
     adam, item = optimizer == "adam", 2 if autocast else 4
     flop = sum(2.0 * batch * i * o * (3 if index else 2) for index, (i, o) in enumerate(pairs))
-    activations = real(batch * sum(net.widths))
+    activations = 1.0 * batch * sum(net.widths)
     read = 2 * item * activations + 4 * count * (2 + (4 if adam else 2))
     written = 2 * item * activations + 4 * count * (1 + (3 if adam else 1))
     relus = len(pairs) - 1

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from collector.errors import SelectionError
-from collector.workloads.work import Floats, Truths
+from collector.workloads._work import Floats, Truths
 
 LARGEST_PARAMETER = 2**40
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from collector.workloads.work import Floats
+from collector.workloads._work import Floats
 
 Wholes = np.ndarray[Any, np.dtype[np.int64]]
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from math import inf, log2
 
 import numpy as np
 
-from collector.workloads import ITEM_BYTES, get_workload
-from collector.workloads.work import Floats, Truths
-from estimator.cells.factors import Factors, Wholes, factorise, next_smooth
-from estimator.cells.questions import Question
-from estimator.cells.shape import Shape
+from collector.workloads._factors import Factors, Wholes, factorise, next_smooth
+from collector.workloads._shape import Question, Shape
+from collector.workloads._types import ITEM_BYTES
+from collector.workloads._work import Floats, Truths
 
 #: cuFFT: lengths of so many bytes go through memory once, in one kernel (2^17 bytes are half of
 #: an H100's shared memory), longer ones twice; lengths that are no power of two once up to half
@@ -38,16 +36,9 @@ _SHORT = 50  # pocketfft transforms shorter ones directly
 POWER_OF_TWO, SMALL_PRIMES, LARGE_PRIMES, BLUESTEIN = range(4)
 
 
-def fft_shape(asked: Question, params: Mapping[str, Floats]) -> Shape:
-    """Passes over memory and arithmetic of the algorithm that the length's factors allow.
-
-    Bluestein's algorithm makes a transform of a large prime from two of about twice the length,
-    between two products by a chirp. Awkward: 0 for powers of two, 1/2 for all others.
-    """
-    n = params["n"]
-    points = get_workload("fft").principal_size(asked.case, params)
+def transform_shape(asked: Question, n: Floats, points: Floats, plane: bool) -> Shape:
+    """Shape of transforms of length n, ``points`` all together, along one dimension or two."""
     item = ITEM_BYTES[asked.dtype]
-    plane = asked.case == "fft2"
     factors = factorise(n)
     kind = _class(n, factors, asked.device)
     bluestein = kind == BLUESTEIN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from collector.workloads.networks import IMAGE_CHANNELS, ResNet, Transformer
+from collector.workloads._networks import IMAGE_CHANNELS, ResNet, Transformer
 
 
 def make_resnet(torch: Any, net: ResNet) -> Any:
