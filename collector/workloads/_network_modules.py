@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from collector.workloads._networks import IMAGE_CHANNELS, ResNet, Transformer
+from collector.workloads._networks import (
+    IMAGE_CHANNELS,
+    Net,
+    ResNet,
+    Transformer,
+    buffers,
+    parameters,
+)
 
 
 def make_resnet(torch: Any, net: ResNet) -> Any:
@@ -92,3 +99,35 @@ def make_transformer(torch: Any, net: Transformer) -> Any:
             return self.head(self.last_norm(self.blocks(x)))
 
     return Network()
+
+
+def torch_module(torch: Any, net: Net, device: str, dtype: str = "float32") -> Any:
+    """The net with the parameters above as a torch.nn.Module, on the device.
+
+    It is made on the device "meta" first, which spares PyTorch's own random numbers.
+    """
+    with torch.device("meta"):
+        model = _empty_module(torch, net)
+    state = {**parameters(net, dtype), **buffers(net, dtype)}
+    target = getattr(torch, dtype)
+    tensors = {
+        name: torch.tensor(values, dtype=target, device=device) for name, values in state.items()
+    }
+    for name in model.state_dict():
+        if name.endswith("num_batches_tracked"):
+            tensors[name] = torch.zeros((), dtype=torch.int64, device=device)
+    model.load_state_dict(tensors, assign=True)
+    return model
+
+
+def _empty_module(torch: Any, net: Net) -> Any:
+    if isinstance(net, ResNet):
+        return make_resnet(torch, net)
+    if isinstance(net, Transformer):
+        return make_transformer(torch, net)
+    layers: list[Any] = []
+    for inputs, outputs in net.layers:
+        if layers:
+            layers.append(torch.nn.ReLU())
+        layers.append(torch.nn.Linear(inputs, outputs))
+    return torch.nn.Sequential(*layers)

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from collector.workloads._network_modules import torch_module
 from collector.workloads._networks import (
     NORM_EPSILON,
     Array,
@@ -24,7 +25,6 @@ from collector.workloads._networks import (
     Transformer,
     buffers,
     parameters,
-    torch_module,
 )
 
 

@@ -242,39 +242,3 @@ def repeated_rows(distinct: Array, rows: int) -> Array:
     """The rows that a batch of repeated samples gives, chosen as ``sampled_rows`` does."""
     flat = distinct.reshape(-1, distinct.shape[-1])
     return flat[np.arange(rows)[:: max(1, -(-rows // 2048))] % len(flat)]
-
-
-def torch_module(torch: Any, net: Net, device: str, dtype: str = "float32") -> Any:
-    """The net with the parameters above as a torch.nn.Module, on the device.
-
-    It is made on the device "meta" first, which spares PyTorch's own random numbers.
-    """
-    with torch.device("meta"):
-        model = _empty_module(torch, net)
-    state = {**parameters(net, dtype), **buffers(net, dtype)}
-    target = getattr(torch, dtype)
-    tensors = {
-        name: torch.tensor(values, dtype=target, device=device) for name, values in state.items()
-    }
-    for name in model.state_dict():
-        if name.endswith("num_batches_tracked"):
-            tensors[name] = torch.zeros((), dtype=torch.int64, device=device)
-    model.load_state_dict(tensors, assign=True)
-    return model
-
-
-def _empty_module(torch: Any, net: Net) -> Any:
-    if isinstance(net, ResNet):
-        from collector.workloads._network_modules import make_resnet
-
-        return make_resnet(torch, net)
-    if isinstance(net, Transformer):
-        from collector.workloads._network_modules import make_transformer
-
-        return make_transformer(torch, net)
-    layers: list[Any] = []
-    for inputs, outputs in net.layers:
-        if layers:
-            layers.append(torch.nn.ReLU())
-        layers.append(torch.nn.Linear(inputs, outputs))
-    return torch.nn.Sequential(*layers)

@@ -23,6 +23,7 @@ from collector.workloads._job_memory import JobMemory
 from collector.workloads._labels import BATCH, LAYER_WIDTH, SEQUENCE
 from collector.workloads._limits import Limit
 from collector.workloads._network_memory import inference_memory
+from collector.workloads._network_modules import torch_module
 from collector.workloads._network_reference import inference
 from collector.workloads._network_shape import network_shape
 from collector.workloads._network_work import forward_work, plain_mlp_work
@@ -38,7 +39,6 @@ from collector.workloads._networks import (
     repeated_rows,
     sampled_rows,
     samples,
-    torch_module,
     worst_row_error,
 )
 from collector.workloads._shape import Question, Shape

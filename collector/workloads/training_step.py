@@ -14,6 +14,7 @@ from collector.workloads._job_memory import JobMemory
 from collector.workloads._labels import BATCH, LAYER_WIDTH, SEQUENCE
 from collector.workloads._limits import Limit
 from collector.workloads._network_memory import training_memory
+from collector.workloads._network_modules import torch_module
 from collector.workloads._network_reference import StepReference, training
 from collector.workloads._network_shape import network_shape
 from collector.workloads._network_work import forward_work, mlp_training_work, training_work
@@ -30,7 +31,6 @@ from collector.workloads._networks import (
     sampled_rows,
     samples,
     targets,
-    torch_module,
     worst_row_error,
 )
 from collector.workloads._shape import Question, Shape

@@ -78,7 +78,7 @@ def test_a_resnet_with_statistics_of_the_batch_is_caught():
     backend = opened("torch")
     case, params = "resnet", {"batch": 3}
     inputs = FAMILY.inputs(case, params, "float32", SEED)
-    from collector.workloads._networks import torch_module
+    from collector.workloads._network_modules import torch_module
 
     model = torch_module(backend.module, ResNet(), "cpu").train()
     output = FAMILY.fetch(backend, model(backend.module.from_numpy(inputs[0])))

@@ -10,6 +10,7 @@ from collector.cells import Operation
 from collector.measure.prepare import prepare, verify_again
 from collector.workloads import get_workload
 from collector.workloads._base import uniform
+from collector.workloads._network_modules import torch_module
 from collector.workloads._network_reference import training
 from collector.workloads._network_work import layers
 from collector.workloads._networks import (
@@ -24,7 +25,6 @@ from collector.workloads._networks import (
     sampled_rows,
     samples,
     targets,
-    torch_module,
     worst_row_error,
 )
 
