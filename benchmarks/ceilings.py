@@ -39,6 +39,7 @@ from collector.machine.fingerprint import Machine, read_machine
 from collector.measure.sampling import stop_rule
 from estimator.catalogue.hardware import match_cpu, match_gpu
 from estimator.catalogue.hardware_specs import GpuSpec
+from estimator.checks import known_number
 
 _CACHES = 2.0
 
@@ -163,7 +164,9 @@ def ceilings(rows: Sequence[Row], facts: Mapping[str, Any]) -> list[Reached]:
     gpu_model = facts.get("gpu_model")
     gpu = match_gpu(gpu_model) if isinstance(gpu_model, str) else None
     cpu = match_cpu(
-        str(facts["cpu_model"]), _whole(facts["cpu_family"]), _whole(facts["cpu_model_number"])
+        str(facts["cpu_model"]),
+        known_number(facts["cpu_family"]),
+        known_number(facts["cpu_model_number"]),
     )
     reached = []
     for ceiling in CEILINGS:
@@ -214,10 +217,6 @@ def _cell_text(row: Row) -> str:
     name = "n" if "n" in params else "bytes"
     threads = f" {row['threads']}t" if row["device"] == "cpu" else ""
     return f"{row['backend']} {name}={params[name]}{threads}"
-
-
-def _whole(value: Any) -> int | None:
-    return int(value) if value is not None and value == value else None
 
 
 def table(reached: Iterable[Reached]) -> str:

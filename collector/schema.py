@@ -22,23 +22,7 @@ STATUSES = ("ok", "unsupported", "out_of_memory", "timeout", "crashed", "wrong_r
 MODES = ("first_call", "hot", "cold", "resident", "end_to_end")
 DEVICES = ("cpu", "cuda")
 BACKENDS = ("python", "numpy", "numba", "torch", "cupy", "jax")
-DTYPES = (
-    *("float64", "float32", "float16", "bfloat16", "complex64", "complex128"),
-    *("int64", "int32", "int8"),
-)
-MATH_MODES = ("ieee", "tf32")
 STOP_REASONS = ("precise", "plateau", "max_samples", "time_cap", "single")
-NOISE_REASONS = (
-    "wide_interval",
-    "spread",
-    "outliers",
-    "unsteady",
-    "steal",
-    "preempted",
-    "throttled",
-    "shared_gpu",
-    "threads",
-)
 
 _TEXT = pa.string()
 _INT = pa.int64()
@@ -129,7 +113,7 @@ RESULT_FIELDS = (
     _field("min_s", _REAL, "s", "smallest sample"),
     _field("p95_s", _REAL, "s", "95th percentile of the samples"),
     _field("warmup_s", _REALS, "s", "every warm-up call, the first call first"),
-    _field("stop_reason", _TEXT, "", "precise, plateau, max_samples, time_cap or single"),
+    _field("stop_reason", _TEXT, "", f"{', '.join(STOP_REASONS[:-1])} or {STOP_REASONS[-1]}"),
     _field("timing_s", _REAL, "s", "wall time of warm-up and sampling, flushes and waits included"),
     _field("cell_wall_s", _REAL, "s", "wall time spent on this cell, set-up and checks included"),
 )
@@ -173,5 +157,3 @@ SCHEMA = pa.schema(
     ],
     metadata={VERSION_METADATA_KEY: str(SCHEMA_VERSION)},
 )
-
-COLUMN_NAMES: tuple[str, ...] = tuple(SCHEMA.names)

@@ -7,12 +7,6 @@ from typing import Literal
 #: What a time is made of.
 PARTS = ("launch", "compute", "memory", "transfer")
 
-#: How far an answer is from a measurement.
-BASES = (
-    *("measured", "interpolated", "extrapolated", "new_workload"),
-    *("probed", "from_specs"),
-)
-
 PREDICTION_COLUMNS = (
     *("seconds_p5", "seconds_p50", "seconds_p95"),
     *(f"{part}_s" for part in PARTS),

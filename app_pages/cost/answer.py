@@ -9,11 +9,11 @@ import streamlit as st
 
 from app_pages.cost.tables import Row, rental_text, row_key, why_text
 from app_pages.cost.words import basis_name, dollars, instance_name
-from app_pages.frame.shared import plural
 from app_pages.frame.text import escape, is_known, seconds
 from estimator.catalogue.instances import UNDATED
 from estimator.cost.inputs import CostOptions
 from estimator.cost.table import cheapest, cheapest_in_time, fastest, overlapping
+from estimator.text import plural
 
 
 def show_answer(priced: pd.DataFrame, options: CostOptions, jobs: int, asked: str) -> Row:

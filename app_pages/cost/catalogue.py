@@ -15,13 +15,13 @@ import streamlit as st
 
 from app_pages.cost.own import own_form
 from app_pages.cost.words import PROVIDERS, TYPED
-from app_pages.frame import shared
 from app_pages.frame.text import escape
 from app_pages.frame.uploads import MAX_CATALOGUE_BYTES, read_uploaded_catalogue
 from collector.errors import BreakevenError, CatalogueError
 from estimator.catalogue.instances import INSTANCES_PATH, Instance, read_instances
 from estimator.catalogue.local import Catalogue, RefusedRow, catalogue_text
 from estimator.cost.own_machines import OwnMachine
+from estimator.text import plural
 
 MOST_EDITED = 500
 _UPLOADED = "uploaded"
@@ -107,7 +107,7 @@ def _catalogue_form() -> tuple[tuple[Instance, ...], str]:
         st.error("The catalogue is not used: it has no row that can be priced.")
         return shipped_instances(), ""
     st.caption(
-        f"{shared.plural(len(found.instances), 'instance')} of {escape(file.name)} "
+        f"{plural(len(found.instances), 'instance')} of {escape(file.name)} "
         f"({escape(found.format)}) are priced instead of the shipped catalogue."
     )
     return found.instances, file.name
@@ -176,7 +176,7 @@ def _show_refused(refused: tuple[RefusedRow, ...], where: str) -> None:
     listed = [f"row {one.row} {one.name}: {one.reason}" for one in refused[:3]]
     more = f" … and {len(refused) - 3} more." if len(refused) > 3 else ""
     st.warning(
-        f"{shared.plural(len(refused), 'row')} {where} refused; the rest stays. "
+        f"{plural(len(refused), 'row')} {where} refused; the rest stays. "
         + " ".join(f"{escape(line[:300])}." for line in listed)
         + more
     )

@@ -6,12 +6,11 @@ import shlex
 from dataclasses import dataclass
 
 from app_pages.cost.catalogue import Offer
-from app_pages.cost.rental_form import MACHINES, Rental
+from app_pages.cost.rental_form import Rental
 from app_pages.cost.tables import CPUS, GPUS, Filters
 from app_pages.cost.words import ALL
 from app_pages.job.form import Job
-from estimator.cost.inputs import CostOptions
-from estimator.cost.inputs import Job as PricedJob
+from estimator.cost.options import command_options
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,7 @@ def command_line(job: Job, rental: Rental, offer: Offer, view: View, data: str) 
     parts = [f"python -m estimator cost {job.command_arguments()}", f"--mode {job.gpu_mode}"]
     if job.math_mode != "ieee":
         parts.append(f"--math-mode {job.math_mode}")
-    parts += _job(rental.job)
-    parts += _options(rental.options)
+    parts += command_options(rental.job, rental.options)
     parts += {"spot": ["--spot"], "cheaper": ["--spot-allowed"]}.get(rental.market, [])
     parts += _choice(view.filters)
     for name, value in (
@@ -52,44 +50,6 @@ def note(offer: Offer) -> str:
             "catalogue*."
         )
     return " ".join(parts)
-
-
-def _job(job: PricedJob) -> list[str]:
-    parts = [f"--steps {job.steps:.15g}"]
-    if job.jobs != 1:
-        parts.append(f"--jobs {job.jobs}")
-    for option, value in (
-        ("set-up", job.set_up_s),
-        ("transfer", job.transfer_s),
-        ("storage", job.storage_gib),
-        ("egress", job.egress_gib),
-    ):
-        if value:
-            parts.append(f"--{option} {value:.15g}")
-    return parts
-
-
-def _options(options: CostOptions) -> list[str]:
-    """Options that were set; 0 is a setting, nothing is the provider's terms."""
-    every = options.checkpoint_interval_s
-    succeed = options.probability_of_completion
-    settings: dict[str, float | str | None] = {
-        "deadline": options.deadline_s,
-        "budget": options.budget_usd,
-        "start-up": options.start_up_s,
-        "increment": options.billing_increment_s,
-        "minimum": options.minimum_billed_s,
-        "interruptions": options.interruptions_per_h,
-        "checkpoint-interval": every,
-        "checkpoint": options.checkpoint_s or None,
-        "completion": succeed if succeed < 1.0 else None,
-        "most-machines": options.most_machines if options.most_machines != MACHINES else None,
-    }
-    return [
-        f"--{name} {value if isinstance(value, str) else format(value, '.15g')}"
-        for name, value in settings.items()
-        if value is not None
-    ]
 
 
 def _choice(filters: Filters) -> list[str]:

@@ -12,7 +12,6 @@ import streamlit as st
 from app_pages.cost.tables import CPUS, GPUS, Filters, Looked, price_dates, processors, table_frame
 from app_pages.cost.words import ALL, PROVIDERS
 from app_pages.frame import widgets
-from app_pages.frame.shared import plural
 from app_pages.frame.text import escape
 from charts.pareto import pareto_chart
 from collector.errors import BreakevenError
@@ -20,6 +19,7 @@ from estimator.catalogue.instances import Instance
 from estimator.cost.export import Format, export_bytes
 from estimator.cost.inputs import CostOptions
 from estimator.cost.table import compare_with, mark_front
+from estimator.text import plural
 
 TOP = 15
 _FAR = 4.0

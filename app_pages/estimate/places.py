@@ -8,10 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from app_pages.frame import widgets
-from app_pages.frame.shared import plural
-from app_pages.frame.text import BASIS_NAMES, escape, time_unit
+from app_pages.frame.text import escape, time_unit
 from charts.estimate_intervals import estimate_intervals
 from charts.parts import PARTS, part_shares
+from estimator.text import BASIS, plural
 
 TOP_PLACES = 12
 _MOST_REFUSED = 200
@@ -36,7 +36,7 @@ def top_places(found: pd.DataFrame) -> pd.DataFrame:
 
 def show_places(shown: pd.DataFrame, total: int, machine_names: list[str], reuse: int) -> None:
     """Chart and table of the places; ``reuse`` calls share a transfer."""
-    names = {**BASIS_NAMES}
+    names = {name: words.short for name, words in BASIS.items()}
     if reuse > 1:
         names["measured"] = "measured with a transfer of its own"
     shown = shown.assign(

@@ -9,8 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from app_pages.frame import widgets
-from app_pages.frame.shared import plural
-from app_pages.frame.text import BASIS_NAMES, escape, is_known, seconds
+from app_pages.frame.text import escape, is_known, seconds
 from app_pages.job.form import Job
 from app_pages.job.pair_form import ABOUT
 from charts.crossing import crossing_chart
@@ -19,6 +18,7 @@ from estimator.decide.breakeven import Place
 from estimator.decide.pairs import PairAnswer, fair_pair, faster_than, pair_speedup
 from estimator.decide.places import PlaceQuestion
 from estimator.decide.words import DATA_PLACES, OPENINGS, place_text
+from estimator.text import basis_words, plural
 
 Row: TypeAlias = "pd.Series[Any]"
 
@@ -91,7 +91,7 @@ def faster_text(found: pd.DataFrame, pair: tuple[Row, Row]) -> str:
             continue
         row = found.iloc[faster.at]
         where = "the same machine" if faster.same_machine else escape(row["machine"])
-        doubt = BASIS_NAMES.get(row["basis"], row["basis"])
+        doubt = basis_words(row["basis"]).short
         texts.append(
             f"By estimate another {side} place is faster: {escape(row['backend'])} on {where} "
             f"takes {seconds(row['seconds_p50'])}, {faster.ratio:.3g}x as fast ({escape(doubt)}; "
@@ -143,7 +143,7 @@ def sentence(job: Job, question: PlaceQuestion, pair: tuple[Row, Row], answer: P
             f"{measured[0] / measured[1]:,.3g}x."
         )
     bases = dict.fromkeys(
-        f"{side}: {BASIS_NAMES.get(row['basis'], row['basis'])}"
+        f"{side}: {basis_words(row['basis']).short}"
         for side, row in zip(("CPU", "GPU"), pair, strict=True)
     )
     return text + f" ({'; '.join(bases)})."

@@ -10,6 +10,7 @@ from app_pages.frame.text import split_dtype
 from collector.errors import EstimateError
 from estimator.catalogue.hardware import match_cpu, match_gpu
 from estimator.catalogue.hardware_specs import CpuSpec, GpuSpec
+from estimator.checks import known_number
 
 Machine = Mapping[str, Any]
 
@@ -25,7 +26,8 @@ def cpu(machine: Machine) -> CpuSpec | None:
     name = machine.get("cpu_model")
     if not isinstance(name, str):
         return None
-    return match_cpu(name, _whole(machine.get("family")), _whole(machine.get("model_number")))
+    family, number = (known_number(machine.get(key)) for key in ("family", "model_number"))
+    return match_cpu(name, family, number)
 
 
 def peak_flop_per_s(machine: Machine, device: str, precision: str) -> float:
@@ -72,7 +74,3 @@ def sources(machines: Iterable[Machine]) -> list[str]:
                     note = " (rate at the highest clock, which all cores at once do not reach)"
                 lines.append(f"{spec.name}{note}: {spec.source}")
     return list(dict.fromkeys(lines))
-
-
-def _whole(value: Any) -> int | None:
-    return int(value) if isinstance(value, (int, float)) and value == value else None

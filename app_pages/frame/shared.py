@@ -24,6 +24,7 @@ from collector.shipped import ROOT, shipped
 from estimator.dataset.cache_directory import user_cache_directory
 from estimator.dataset.measurements import Measurements, load
 from estimator.dataset.process import prepare_index
+from estimator.text import plural
 
 DATA_VARIABLE = "BREAKEVEN_DATA"
 DEFAULT_DATA = shipped("runs")
@@ -220,11 +221,6 @@ def day(moment: Any) -> str:
 def moment(when: Any) -> str:
     """Date and time of a timestamp to the minute, a dash where there is none."""
     return NO_VALUE if pd.isna(when) else f"{pd.Timestamp(when):%Y-%m-%d %H:%M}"
-
-
-def plural(count: int, noun: str) -> str:
-    """``1 run``, ``2 runs``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def show_problems(source: Source) -> None:

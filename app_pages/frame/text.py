@@ -36,14 +36,6 @@ MODE_NAMES = {
     "resident": "data on the device",
     "end_to_end": "with transfers",
 }
-BASIS_NAMES = {
-    "measured": "this cell was measured",
-    "interpolated": "between measured sizes",
-    "extrapolated": "beyond measured sizes",
-    "new_workload": "case not measured here",
-    "probed": "through other machines, corrected by a few cells of this one",
-    "from_specs": "from data sheets",
-}
 
 
 def escape(text: object) -> str:

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app_pages.frame.shared import plural
 from app_pages.job.form import Job
 from estimator.decide.places import PlaceAnswers, PlaceQuestion
 from estimator.decide.words import boxes_text
+from estimator.text import plural
 
 THREADS = {"most": "all cores", "one": "one thread", "both": "both"}
 

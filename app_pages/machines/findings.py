@@ -14,6 +14,7 @@ from charts.peer_shifts import peer_shifts
 from estimator.health.cache import health_of
 from estimator.health.peers import FEWEST_CELLS, KIND_NAMES
 from estimator.health.rows import SEVERITIES, findings_frame
+from estimator.text import plural
 
 #: Rows of the table unless all are asked for.
 TOP = 15
@@ -147,14 +148,14 @@ def show_findings(source: shared.Source, found: pd.DataFrame) -> None:
 def _nothing_found(source: shared.Source, found: pd.DataFrame) -> str:
     alone = int((found["check"] == "alone").sum())
     text = (
-        f"Nothing found on {shared.plural(len(source.machine_names), 'machine')}: no difference "
+        f"Nothing found on {plural(len(source.machine_names), 'machine')}: no difference "
         "from peers that chance would not explain, and no fact that is out of order."
     )
     if alone:
         who = "1 machine has" if alone == 1 else f"{alone} machines have"
         text += f" {who} no peer of the same type, so a slow one would not show."
     if len(found):
-        text += f" {shared.plural(len(found), 'note')}: switch on “Notes too”."
+        text += f" {plural(len(found), 'note')}: switch on “Notes too”."
     return text
 
 

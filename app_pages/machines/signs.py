@@ -8,6 +8,7 @@ import streamlit as st
 from app_pages.frame import fleet_queries, shared, widgets
 from app_pages.frame.text import reasons_text
 from charts.drift import drift_chart
+from estimator.text import plural
 
 #: Rows of the table: the latest runs.
 MOST_RUNS = 50
@@ -26,7 +27,7 @@ def show_drift(source: shared.Source, chosen: list[str]) -> None:
     st.markdown("**Drift along the run**")
     place = frame["device"].where(
         frame["device"] != "cpu",
-        "cpu, " + frame["threads"].map(lambda count: shared.plural(int(count), "thread")),
+        "cpu, " + frame["threads"].map(lambda count: plural(int(count), "thread")),
     )
     frame = frame.assign(
         place=frame["backend"] + " " + place,

@@ -12,6 +12,7 @@ from app_pages.frame import fleet_queries, shared, widgets
 from app_pages.frame.prepared import prepared
 from app_pages.frame.text import dtype_name, escape, params_text
 from collector.workloads import FAMILIES
+from estimator.text import plural
 
 MAX_SERIES = 10
 USUAL_SERIES = 8
@@ -66,7 +67,7 @@ class Case:
 def _series(fingerprint: str, _source: shared.Source, workload: str, case: str) -> pd.DataFrame:
     frame = fleet_queries.series_of_case(_source.connection, workload, case)
     machine = frame["machine_id"].map(_source.names)
-    threads = frame["threads"].map(lambda count: shared.plural(int(count), "thread"))
+    threads = frame["threads"].map(lambda count: plural(int(count), "thread"))
     where = frame["device"].where(frame["device"] != "cpu", "cpu, " + threads)
     place = frame["backend"] + " " + where
     return frame.assign(

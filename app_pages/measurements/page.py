@@ -16,6 +16,7 @@ from app_pages.measurements.table import show_table
 from app_pages.measurements.upload_panel import show_upload
 from charts.size_sweep import size_sweep
 from collector.workloads import FAMILIES
+from estimator.text import plural
 
 METHOD = """
 **Each dot is a measured median** of one call; nothing on this page is estimated. The band is the
@@ -54,7 +55,7 @@ def show_sweep(shown: pd.DataFrame, size_meaning: str) -> None:
     if first_calls:
         what = "First calls, measured: one sample in each run, no interval"
     st.caption(
-        f"{what} · {shared.plural(len(shown), 'cell')} · "
+        f"{what} · {plural(len(shown), 'cell')} · "
         f"{_span(shown['n'])} each · "
         f"{noisy} flagged noisy · size: {size_meaning}"
     )
@@ -62,7 +63,7 @@ def show_sweep(shown: pd.DataFrame, size_meaning: str) -> None:
 
 def _span(counts: pd.Series) -> str:
     low, high = int(counts.min()), int(counts.max())
-    return shared.plural(low, "sample") if low == high else f"{low} to {high:,} samples"
+    return plural(low, "sample") if low == high else f"{low} to {high:,} samples"
 
 
 source = shared.open_dataset()

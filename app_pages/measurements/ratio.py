@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from app_pages.frame import shared, widgets
+from app_pages.frame import widgets
 from app_pages.frame.prepared import prepared
 from app_pages.measurements.cells import QUESTION_NAMES, Case, questions_of, rows_for
 from charts.ratio import ratio_chart
+from estimator.text import plural
 
 #: Rows of the table under the chart.
 MOST_ROWS = 200
@@ -57,7 +58,7 @@ def show_ratio(measured: Case, shown: pd.DataFrame, precision: str, question: st
         name="ratio",
     )
     st.caption(
-        f"Measured at {shared.plural(len(ratio), 'size')} · median ratio "
+        f"Measured at {plural(len(ratio), 'size')} · median ratio "
         f"{ratio['ratio'].median():.3g}, from {ratio['ratio'].min():.3g} "
         f"to {ratio['ratio'].max():.3g} · above 1 the second is faster"
     )

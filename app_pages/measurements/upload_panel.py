@@ -14,6 +14,7 @@ from app_pages.frame.uploads import MAX_RUN_BYTES, UploadedRun, read_uploaded_ru
 from charts.peer_shifts import peer_shifts
 from collector.errors import DatasetError
 from estimator.health.peers import KIND_NAMES
+from estimator.text import plural
 
 #: Cells listed in a table; the file of the table has as many.
 MOST_LISTED = 500
@@ -241,7 +242,7 @@ def _show_comparison(source: shared.Source, cells: pd.DataFrame, facts: dict[str
     middle = float(joined["ratio"].median())
     slower = "longer" if middle >= 1 else "shorter"
     st.markdown(
-        f"Over {shared.plural(len(joined), 'cell')} that both measured, the file's times are "
+        f"Over {plural(len(joined), 'cell')} that both measured, the file's times are "
         f"**{abs(100 * (middle - 1)):.1f} % {slower}** than those of {escape(other)} (median)."
     )
     frame = by_family(joined)

@@ -12,8 +12,9 @@ import streamlit as st
 from app_pages.frame import shared, widgets
 from app_pages.frame.text import escape
 from collector.errors import BreakevenError
+from collector.shipped import ROOT
 
-REPORT = shared.ROOT / "docs" / "validation.md"
+REPORT = ROOT / "docs" / "validation.md"
 _PERCENT = {
     "mape": "Mean error",
     "median_ape": "Median error",

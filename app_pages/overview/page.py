@@ -8,6 +8,7 @@ from app_pages.frame import shared, widgets
 from app_pages.frame.fleet import path_arguments, some_machines
 from app_pages.frame.text import escape
 from app_pages.overview.parts import show_coverage, show_failures, show_machines, show_runs
+from estimator.text import plural
 
 METHOD = """
 **A cell** is one operation with its parameters, element type, library, device and mode.
@@ -70,7 +71,7 @@ def show_this_machine(source: shared.Source, own_id: str | None) -> None:
     row = own.iloc[0]
     st.success(
         f"This machine is in the data as **{escape(row['name'])}**: "
-        f"{shared.plural(int(row['ok']), 'cell')} with a time, last measured "
+        f"{plural(int(row['ok']), 'cell')} with a time, last measured "
         f"{shared.day(row['last_at'])} (UTC)."
     )
 
@@ -81,8 +82,8 @@ def show_unfinished(source: shared.Source) -> None:
     if unfinished:
         cells = sum(run.rows for run in unfinished)
         st.info(
-            f"{shared.plural(len(unfinished), 'run')} did not finish (or is running now): "
-            f"{shared.plural(cells, 'cell')} of it count. `python -m collector run --resume` "
+            f"{plural(len(unfinished), 'run')} did not finish (or is running now): "
+            f"{plural(cells, 'cell')} of it count. `python -m collector run --resume` "
             "with the same output directory goes on."
         )
 

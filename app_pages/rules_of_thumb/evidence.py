@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app_pages.frame import shared, widgets
+from app_pages.frame import widgets
 from app_pages.frame.text import dtype_name, params_text
 from charts.rule_gap import rule_gap_chart
 from estimator.rules.gaps import SOURCES
 from estimator.rules.report import NAMES, worked_examples
+from estimator.text import plural
 
 ALL = "all"
 MOST_PAIRS = 400
@@ -55,7 +56,7 @@ def show_gaps(
         name="rules-against-measurement",
     )
     st.caption(
-        f"{shared.plural(len(kept), 'case')} measured on a CPU and a GPU, of each the fastest "
+        f"{plural(len(kept), 'case')} measured on a CPU and a GPU, of each the fastest "
         f"library.{note} On the diagonal a statement is as measured; above it, it promises too "
         "much. Dashed: as fast as the CPU. Diamond: the case chosen above. The rules are fed from "
         "data sheets. The model was fitted to these very cells; how far it is on others is on the "

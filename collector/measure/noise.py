@@ -35,7 +35,7 @@ def count_outliers(samples: Sequence[float]) -> int:
 def reasons_in_samples(
     summary: Summary, outliers: int, half_width: float, steady: bool
 ) -> list[str]:
-    """What the samples themselves tell, named as in ``schema.NOISE_REASONS``."""
+    """What the samples themselves tell: words of the column ``noise_reasons``."""
     found = {
         "wide_interval": summary.relative_half_width > half_width,
         "spread": summary.relative_interquartile > SPREAD_LIMIT,
@@ -46,7 +46,7 @@ def reasons_in_samples(
 
 
 def reasons_around(row: Mapping[str, Any]) -> list[str]:
-    """What telemetry and thread control tell of a row, named as in ``schema.NOISE_REASONS``."""
+    """What telemetry and thread control tell of a row: words of the column ``noise_reasons``."""
     switches, timing_s = row.get("involuntary_switches") or 0, row.get("timing_s") or 0.0
     throttle = set((row.get("throttle_reasons") or "").split(","))
     found = {

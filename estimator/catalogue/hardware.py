@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from collector.errors import CatalogueError
 from collector.shipped import shipped
@@ -21,67 +23,18 @@ from estimator.catalogue.csv_files import parse_number, read_rows
 from estimator.catalogue.hardware_checks import disagreement
 from estimator.catalogue.hardware_specs import (
     CLOCK_KINDS,
+    Band,
     CpuSpec,
     GpuSpec,
     HardwareSpec,
+    bands,
 )
 
 HARDWARE_PATH = shipped("hardware.csv")
 
-# Widest bands that a figure of a real part can lie in: they catch slips of units.
-_SHARED_BANDS: Mapping[str, tuple[float, float]] = {
-    "memory_bandwidth_gb_per_s": (20.0, 50_000.0),
-    "last_level_cache_mib": (1.0, 2000.0),
-    "boost_clock_ghz": (0.5, 6.0),
-}
-_GPU_BANDS: Mapping[str, tuple[float, float]] = {
-    "memory_gib": (1.0, 2000.0),
-    "fp64_tflops": (0.01, 2000.0),
-    "fp64_tensor_tflops": (0.1, 2000.0),
-    "fp32_tflops": (0.5, 2000.0),
-    "tf32_tflops": (1.0, 20_000.0),
-    "fp16_tflops": (1.0, 20_000.0),
-    "bf16_tflops": (1.0, 20_000.0),
-    "int8_tops": (1.0, 40_000.0),
-    "sm_count": (1.0, 2000.0),
-    "h2d_gb_per_s": (1.0, 2000.0),
-    "tdp_w": (10.0, 5000.0),
-    "fp32_lanes_per_sm": (32.0, 512.0),
-    "fp16_flop_per_clock_per_sm": (64.0, 65_536.0),
-    "memory_bus_bits": (64.0, 16_384.0),
-    "memory_gbit_per_s_per_pin": (1.0, 64.0),
-}
-_CPU_BANDS: Mapping[str, tuple[float, float]] = {
-    "cpu_family": (1.0, 1000.0),
-    "cpu_model_number": (0.0, 1000.0),
-    "clock_ghz": (1.5, 6.0),
-    "fp64_flop_per_cycle": (1.0, 256.0),
-    "fp32_flop_per_cycle": (1.0, 512.0),
-    "cores_per_socket": (1.0, 1024.0),
-    "vcpus_per_core": (1.0, 8.0),
-    "memory_channels": (1.0, 32.0),
-    "memory_mt_per_s": (800.0, 20_000.0),
-}
-_BANDS = {**_SHARED_BANDS, **_GPU_BANDS, **_CPU_BANDS}
-_COUNTS = (
-    "sm_count",
-    "fp32_lanes_per_sm",
-    "fp16_flop_per_clock_per_sm",
-    "memory_bus_bits",
-    "cpu_family",
-    "cpu_model_number",
-    "cores_per_socket",
-    "vcpus_per_core",
-    "memory_channels",
-)
-_ONLY_GPU = ("chip", "host_link", *_GPU_BANDS)
-_ONLY_CPU = ("clock_kind", *_CPU_BANDS)
-_TEXTS = (
-    *("kind", "name", "aliases", "architecture", "chip"),
-    *("host_link", "clock_kind", "source"),
-)
-_CHECKED = ("checked_against", "checked_on")
-HARDWARE_COLUMNS = (*_TEXTS, *_CHECKED, *_BANDS)
+_KINDS: Mapping[str, type[HardwareSpec]] = {"gpu": GpuSpec, "cpu": CpuSpec}
+_COLUMNS = {kind: tuple(field.name for field in fields(spec)) for kind, spec in _KINDS.items()}
+HARDWARE_COLUMNS = ("kind", *dict.fromkeys(_COLUMNS["gpu"] + _COLUMNS["cpu"]))
 
 
 @lru_cache(maxsize=4096)
@@ -113,7 +66,7 @@ def _spec(where: str, row: Mapping[str, str]) -> HardwareSpec:
     for column in ("name", "architecture", "source"):
         if not row[column]:
             raise CatalogueError(f"{where}: {column} is empty; every row needs one")
-    if row["kind"] not in ("gpu", "cpu"):
+    if row["kind"] not in _KINDS:
         raise CatalogueError(f"{where}: kind is {row['kind']!r}; use gpu or cpu")
     if (row["clock_ghz"] == "") != (row["clock_kind"] == ""):
         raise CatalogueError(f"{where}: clock_ghz and clock_kind must be given together")
@@ -121,22 +74,28 @@ def _spec(where: str, row: Mapping[str, str]) -> HardwareSpec:
         raise CatalogueError(
             f"{where}: clock_kind is {row['clock_kind']!r}; use one of {', '.join(CLOCK_KINDS)}"
         )
-    for column in _ONLY_CPU if row["kind"] == "gpu" else _ONLY_GPU:
-        if row[column]:
+    for column in HARDWARE_COLUMNS[1:]:
+        if row[column] and column not in _COLUMNS[row["kind"]]:
             raise CatalogueError(f"{where}: {column} is given, but not for a {row['kind']}")
     _check_date(where, row)
-    figures = {column: parse_number(where, row, column, *band) for column, band in _BANDS.items()}
-    for column in _COUNTS:
-        value = figures[column]
-        if value is not None and value != round(value):
-            raise CatalogueError(f"{where}: {column} is {row[column]}; it must be a whole number")
-    aliases = tuple(alias.strip() for alias in row["aliases"].split(";") if alias.strip())
-    build = _gpu if row["kind"] == "gpu" else _cpu
-    spec: HardwareSpec = build(row, aliases, figures)
+    kind = _KINDS[row["kind"]]
+    values: dict[str, Any] = {column: row[column] for column in _COLUMNS[row["kind"]]}
+    values |= {column: _figure(where, row, column, band) for column, band in bands(kind).items()}
+    values["aliases"] = tuple(a.strip() for a in row["aliases"].split(";") if a.strip())
+    spec = kind(**values)
     reason = disagreement(spec)
     if reason is not None:
         raise CatalogueError(f"{where}: {spec.name}: {reason}; correct one, or leave one empty")
     return spec
+
+
+def _figure(where: str, row: Mapping[str, str], column: str, band: Band) -> float | int | None:
+    value = parse_number(where, row, column, band.low, band.high)
+    if value is None or not band.whole:
+        return value
+    if value != round(value):
+        raise CatalogueError(f"{where}: {column} is {row[column]}; it must be a whole number")
+    return round(value)
 
 
 def _check_date(where: str, row: Mapping[str, str]) -> None:
@@ -149,69 +108,6 @@ def _check_date(where: str, row: Mapping[str, str]) -> None:
             raise CatalogueError(
                 f"{where}: checked_on is {row['checked_on']!r}; it must be a date like 2026-11-21"
             ) from error
-
-
-def _gpu(
-    row: Mapping[str, str], aliases: tuple[str, ...], figures: Mapping[str, float | None]
-) -> GpuSpec:
-    return GpuSpec(
-        name=row["name"],
-        aliases=aliases,
-        architecture=row["architecture"],
-        memory_gib=figures["memory_gib"],
-        memory_bandwidth_gb_per_s=figures["memory_bandwidth_gb_per_s"],
-        fp64_tflops=figures["fp64_tflops"],
-        fp64_tensor_tflops=figures["fp64_tensor_tflops"],
-        fp32_tflops=figures["fp32_tflops"],
-        tf32_tflops=figures["tf32_tflops"],
-        fp16_tflops=figures["fp16_tflops"],
-        bf16_tflops=figures["bf16_tflops"],
-        int8_tops=figures["int8_tops"],
-        last_level_cache_mib=figures["last_level_cache_mib"],
-        sm_count=_whole(figures["sm_count"]),
-        host_link=row["host_link"],
-        h2d_gb_per_s=figures["h2d_gb_per_s"],
-        tdp_w=figures["tdp_w"],
-        source=row["source"],
-        chip=row["chip"],
-        boost_clock_ghz=figures["boost_clock_ghz"],
-        fp32_lanes_per_sm=_whole(figures["fp32_lanes_per_sm"]),
-        fp16_flop_per_clock_per_sm=_whole(figures["fp16_flop_per_clock_per_sm"]),
-        memory_bus_bits=_whole(figures["memory_bus_bits"]),
-        memory_gbit_per_s_per_pin=figures["memory_gbit_per_s_per_pin"],
-        checked_against=row["checked_against"],
-        checked_on=row["checked_on"],
-    )
-
-
-def _cpu(
-    row: Mapping[str, str], aliases: tuple[str, ...], figures: Mapping[str, float | None]
-) -> CpuSpec:
-    return CpuSpec(
-        name=row["name"],
-        aliases=aliases,
-        architecture=row["architecture"],
-        cpu_family=_whole(figures["cpu_family"]),
-        cpu_model_number=_whole(figures["cpu_model_number"]),
-        clock_ghz=figures["clock_ghz"],
-        clock_kind=row["clock_kind"],
-        fp64_flop_per_cycle=figures["fp64_flop_per_cycle"],
-        fp32_flop_per_cycle=figures["fp32_flop_per_cycle"],
-        cores_per_socket=_whole(figures["cores_per_socket"]),
-        vcpus_per_core=_whole(figures["vcpus_per_core"]),
-        memory_bandwidth_gb_per_s=figures["memory_bandwidth_gb_per_s"],
-        last_level_cache_mib=figures["last_level_cache_mib"],
-        source=row["source"],
-        memory_channels=_whole(figures["memory_channels"]),
-        memory_mt_per_s=figures["memory_mt_per_s"],
-        boost_clock_ghz=figures["boost_clock_ghz"],
-        checked_against=row["checked_against"],
-        checked_on=row["checked_on"],
-    )
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else round(value)
 
 
 @lru_cache(maxsize=1)
@@ -236,8 +132,8 @@ def match_gpu(name: str, specs: Sequence[HardwareSpec] | None = None) -> GpuSpec
 
 def match_cpu(
     cpu_model: str,
-    cpu_family: int | None = None,
-    cpu_model_number: int | None = None,
+    cpu_family: float | None = None,
+    cpu_model_number: float | None = None,
     specs: Sequence[HardwareSpec] | None = None,
 ) -> CpuSpec | None:
     """The CPU row for a processor name, or for its CPUID family and model if the name is hidden.

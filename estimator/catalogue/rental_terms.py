@@ -146,8 +146,3 @@ def filled_terms(known: Mapping[str, RentalTerms]) -> dict[str, RentalTerms]:
 def all_rental_terms() -> Mapping[str, RentalTerms]:
     """The terms that ship with Breakeven, by provider, as :func:`filled_terms` fills them."""
     return filled_terms(read_rental_terms())
-
-
-def rental_terms(provider: str) -> RentalTerms:
-    """The shipped terms of one provider, or of :data:`OTHERS`."""
-    return all_rental_terms().get(provider, all_rental_terms()[OTHERS])

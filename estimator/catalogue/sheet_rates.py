@@ -10,6 +10,7 @@ import pandas as pd
 from collector.errors import EstimateError
 from estimator.catalogue.hardware import match_cpu, match_gpu
 from estimator.catalogue.hardware_specs import MATRIX_WORKLOADS, CpuSpec, GpuSpec
+from estimator.checks import known_number
 
 RATES = ("flop_per_s", "bytes_per_s", "bus_bytes_per_s")
 
@@ -40,7 +41,7 @@ def _rates(machine: dict[Any, Any], place: dict[Any, Any]) -> tuple[float, float
         gpu = match_gpu(name) if isinstance(name, str) else None
         return (np.nan, np.nan, np.nan) if gpu is None else _gpu_rates(gpu, place)
     name = machine.get("cpu_model")
-    family, model = (_whole(machine.get(key)) for key in ("cpu_family", "cpu_model_number"))
+    family, model = (known_number(machine.get(key)) for key in ("cpu_family", "cpu_model_number"))
     cpu = match_cpu(name if isinstance(name, str) else "", family, model)
     return (np.nan, np.nan, np.nan) if cpu is None else _cpu_rates(cpu, machine, place)
 
@@ -64,11 +65,10 @@ def _gpu_rates(gpu: GpuSpec, place: dict[Any, Any]) -> tuple[float, float, float
 def _cpu_rates(
     cpu: CpuSpec, machine: dict[Any, Any], place: dict[Any, Any]
 ) -> tuple[float, float, float]:
-    has = _whole(machine.get("physical_cores"))
-    cores = min(int(place["threads"]), has) if has else int(place["threads"])
-    mhz = machine.get("cpu_mhz")
-    measured = float(mhz) / 1e3 if isinstance(mhz, int | float) and np.isfinite(mhz) else None
-    clock = cpu.clock_ghz if cpu.clock_ghz is not None else measured
+    has = known_number(machine.get("physical_cores"))
+    cores = min(int(place["threads"]), int(has)) if has else int(place["threads"])
+    mhz = known_number(machine.get("cpu_mhz"))
+    clock = cpu.clock_ghz if cpu.clock_ghz is not None or mhz is None else mhz / 1e3
     try:
         flop = cores * cpu.core_flop_per_s(str(place["dtype"]), clock)
     except EstimateError:
@@ -76,8 +76,3 @@ def _cpu_rates(
     rate, socket = cpu.memory_bandwidth_gb_per_s, cpu.cores_per_socket
     share = min(1.0, has / socket) if has and socket else 1.0
     return flop, np.nan if rate is None else 1e9 * rate * share, np.nan
-
-
-def _whole(value: Any) -> int | None:
-    known = isinstance(value, int | float) and np.isfinite(value)
-    return int(value) if known else None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from collector.errors import CatalogueError, SelectionError
 from estimator.commands.options import print_json
+from estimator.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,7 +112,7 @@ def import_(arguments: argparse.Namespace) -> None:
         return
     where = f", written to {arguments.out}" if arguments.out is not None else ""
     print(
-        f"{arguments.file.name}: {found.format}, {_plural(len(found.instances), 'instance')}{where}"
+        f"{arguments.file.name}: {found.format}, {plural(len(found.instances), 'instance')}{where}"
     )
     _report(found, arguments.file.name, sys.stdout)
 
@@ -124,7 +125,7 @@ def check(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(_as_json(found))
     else:
-        print(f"{arguments.file.name}: {_plural(len(found.instances), 'row')} good")
+        print(f"{arguments.file.name}: {plural(len(found.instances), 'row')} good")
         for row in found.refused:
             print(f"row {row.row}: {row.name + ': ' if row.name else ''}{row.reason}")
     return 1 if found.refused else 0
@@ -163,7 +164,7 @@ def _report(found: Catalogue, name: str, stream: Any) -> None:
         print(f"note: {note}", file=stream)
     if not found.refused:
         return
-    print(f"{_plural(len(found.refused), 'line')} left out:", file=stream)
+    print(f"{plural(len(found.refused), 'line')} left out:", file=stream)
     reasons = found.reasons()
     for _, count, first in reasons[:_MOST_REASONS]:
         more = "" if count == 1 else f" (and {count - 1:,} like it)"
@@ -171,7 +172,7 @@ def _report(found: Catalogue, name: str, stream: Any) -> None:
         print(f"  {name} row {first.row}: {named}{first.reason}{more}", file=stream)
     if len(reasons) > _MOST_REASONS:
         rest = sum(count for _, count, _ in reasons[_MOST_REASONS:])
-        print(f"  and {_plural(rest, 'line')} for other reasons; --json lists all", file=stream)
+        print(f"  and {plural(rest, 'line')} for other reasons; --json lists all", file=stream)
 
 
 def _fits(instance: Instance, arguments: argparse.Namespace) -> bool:
@@ -221,7 +222,3 @@ def _fields(instance: Instance) -> dict[str, Any]:
     from dataclasses import asdict
 
     return asdict(instance)
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

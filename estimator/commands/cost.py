@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from collector.errors import EstimateError, SelectionError
 from estimator.cells.defaults import IN_SHORT
 from estimator.commands.cost_arguments import (
-    TERM_OPTIONS,
     add_choice,
     add_job,
     add_rental,
@@ -80,7 +79,7 @@ def add_parser(commands: Subparsers) -> None:
 
 def cost(arguments: argparse.Namespace) -> None:
     """Print who finishes the job cheapest and fastest, then the instances."""
-    from estimator.catalogue.rental_terms import all_rental_terms
+    from estimator.catalogue.rental_terms import TERMS, all_rental_terms
     from estimator.cost.export import format_of, write_table
     from estimator.cost.instance_costs import instance_costs
     from estimator.cost.ownership import with_energy
@@ -120,7 +119,7 @@ def cost(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json(_object(table, moved, question, job, model))
         return
-    given = [field for option, field in TERM_OPTIONS.items() if getattr(arguments, option)]
+    given = [name for name in TERMS if getattr(options, name) is not None]
     used = _used_terms(markets, job)
     for line in _lines(table, moved, own, question, job, (top, terms, given, used)):
         print(line)

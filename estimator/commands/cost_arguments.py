@@ -5,47 +5,24 @@ from __future__ import annotations
 import argparse
 import datetime
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from collector.errors import EstimateError, SelectionError
+from estimator.cost.options import JOB_OPTIONS, OPTIONS, RENTAL_OPTIONS, Option
+from estimator.text import parse_duration
 
 if TYPE_CHECKING:
     from estimator.catalogue.instances import Instance
     from estimator.cost.inputs import CostOptions, Job
     from estimator.cost.own_machines import OwnMachine
 
-#: option -> field of the rental terms that it sets
-TERM_OPTIONS = {
-    "start_up": "start_up_s",
-    "increment": "billing_increment_s",
-    "minimum": "minimum_billed_s",
-    "interruptions": "interruptions_per_h",
-    "storage_price": "storage_usd_per_gib_month",
-    "egress_price": "egress_usd_per_gib",
-}
-
 
 def add_job(parser: argparse.ArgumentParser) -> None:
     """What has to be done."""
     group = parser.add_argument_group("the job (times as 45s, 90m, 2h, 1.5d or seconds)")
-    group.add_argument(
-        "--steps", required=True, metavar="N", help="calls of the operation in one job"
-    )
-    group.add_argument("--jobs", default="1", metavar="N", help="equal jobs (default: 1)")
-    group.add_argument("--set-up", metavar="TIME", help="once for each machine rented (default: 0)")
-    group.add_argument("--transfer", metavar="TIME", help="data in and out, per job (default: 0)")
-    group.add_argument("--storage", metavar="GIB", help="kept on each machine (default: 0)")
-    group.add_argument("--egress", metavar="GIB", help="leaves the provider, per job (default: 0)")
-    group.add_argument("--deadline", metavar="TIME", help="all jobs must be done by then")
-    group.add_argument("--budget", metavar="USD", help="for all jobs together")
-    group.add_argument(
-        "--most-machines",
-        default="100",
-        metavar="N",
-        help="machines of one kind that may share the jobs if the deadline asks for it "
-        "(default: 100)",
-    )
+    _add_options(group, JOB_OPTIONS)
     group.add_argument(
         "--no-packing",
         action="store_true",
@@ -60,26 +37,19 @@ def add_rental(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--spot-allowed", action="store_true", help="spot prices beside those on demand"
     )
-    group.add_argument("--start-up", metavar="TIME", help="from the request to a machine, billed")
-    group.add_argument("--increment", metavar="TIME", help="billed time is rounded up to this")
-    group.add_argument("--minimum", metavar="TIME", help="shortest time billed")
-    group.add_argument("--interruptions", metavar="RATE", help="of a spot machine, per hour")
-    group.add_argument(
-        "--checkpoint-interval",
-        metavar="TIME",
-        help='work between two checkpoints, or "auto" for the best one (default: none; an '
-        "interrupted job starts over)",
-    )
-    group.add_argument("--checkpoint", metavar="TIME", help="that writing one takes (default: 0)")
-    group.add_argument(
-        "--restart", metavar="TIME", help="after an interruption (default: start-up and set-up)"
-    )
-    group.add_argument(
-        "--completion", metavar="SHARE", help="of the attempts that succeed (default: 1)"
-    )
-    group.add_argument("--storage-price", metavar="USD", help="per GiB and month")
-    group.add_argument("--egress-price", metavar="USD", help="per GiB")
+    _add_options(group, RENTAL_OPTIONS)
     group.add_argument("--no-terms", action="store_true", help="leave the providers' terms out")
+
+
+def _add_options(group: argparse._ArgumentGroup, options: Sequence[Option]) -> None:
+    for option in options:
+        group.add_argument(
+            f"--{option.name}",
+            dest=option.field,
+            required=option.field == "steps",
+            metavar=option.metavar,
+            help=option.long_help,
+        )
 
 
 def add_choice(parser: argparse.ArgumentParser) -> None:
@@ -108,17 +78,10 @@ def read_job(arguments: argparse.Namespace) -> Job:
     """Raises SelectionError for text that is no number, EstimateError for an absurd one."""
     from estimator.cost.inputs import Job
 
-    steps = number("--steps", arguments.steps)
-    if steps == 0.0:
+    values = _values(arguments, Job)
+    if values["steps"] == 0.0:
         raise EstimateError("steps is 0; a job has at least one")
-    return Job(
-        steps=steps,
-        jobs=_whole("--jobs", arguments.jobs),
-        set_up_s=_time("--set-up", arguments.set_up) or 0.0,
-        transfer_s=_time("--transfer", arguments.transfer) or 0.0,
-        storage_gib=_amount("--storage", arguments.storage) or 0.0,
-        egress_gib=_amount("--egress", arguments.egress) or 0.0,
-    )
+    return Job(**values)
 
 
 def read_options(arguments: argparse.Namespace) -> CostOptions:
@@ -127,34 +90,39 @@ def read_options(arguments: argparse.Namespace) -> CostOptions:
 
     if arguments.spot and arguments.spot_allowed:
         raise SelectionError("--spot and --spot-allowed: give one of them")
-    interval = arguments.checkpoint_interval
-    completion = _amount("--completion", arguments.completion)
-    if completion == 0.0:
+    values = _values(arguments, CostOptions)
+    if values["probability_of_completion"] == 0.0:
         raise SelectionError("--completion 0: such a job never completes; write a share above 0")
-    checkpoint_s = _time("--checkpoint", arguments.checkpoint) or 0.0
-    if interval == AUTO and checkpoint_s == 0.0:
+    if values["checkpoint_interval_s"] == AUTO and values["checkpoint_s"] == 0.0:
         raise SelectionError(
             "--checkpoint-interval auto: say how long one takes, such as --checkpoint 30s"
         )
-    return CostOptions(
-        spot=arguments.spot,
-        start_up_s=_time("--start-up", arguments.start_up),
-        billing_increment_s=_time("--increment", arguments.increment),
-        minimum_billed_s=_time("--minimum", arguments.minimum),
-        pack_one_job_per_gpu=not arguments.no_packing,
-        probability_of_completion=1.0 if completion is None else completion,
-        interruptions_per_h=_amount("--interruptions", arguments.interruptions),
-        checkpoint_interval_s=(
-            AUTO if interval == AUTO else _time("--checkpoint-interval", interval)
-        ),
-        checkpoint_s=checkpoint_s,
-        restart_s=_time("--restart", arguments.restart),
-        storage_usd_per_gib_month=_amount("--storage-price", arguments.storage_price),
-        egress_usd_per_gib=_amount("--egress-price", arguments.egress_price),
-        deadline_s=_time("--deadline", arguments.deadline),
-        budget_usd=_amount("--budget", arguments.budget),
-        most_machines=_whole("--most-machines", arguments.most_machines),
-    )
+    return CostOptions(spot=arguments.spot, pack_one_job_per_gpu=not arguments.no_packing, **values)
+
+
+def _values(arguments: argparse.Namespace, inputs: type[Job | CostOptions]) -> dict[str, Any]:
+    """Field -> what was typed in, or its default, for the options of one kind of inputs."""
+    names = {field.name for field in fields(inputs)}
+    return {
+        option.field: _read(option, getattr(arguments, option.field))
+        for option in OPTIONS
+        if option.field in names
+    }
+
+
+def _read(option: Option, text: str | None) -> float | str | None:
+    from estimator.cost.inputs import AUTO
+
+    if text is None:
+        return option.default
+    if text == AUTO and option.field == "checkpoint_interval_s":
+        return AUTO
+    if option.kind == "time":
+        return _time(f"--{option.name}", text)
+    value = number(f"--{option.name}", text)
+    if option.kind == "count" and option.field != "steps":
+        return _whole(f"--{option.name}", text, value)
+    return value
 
 
 def markets_of(arguments: argparse.Namespace) -> tuple[str, ...]:
@@ -234,22 +202,13 @@ def number(option: str, text: str) -> float:
         raise SelectionError(f"{option} {brief(text)}: write a number") from None
 
 
-def _amount(option: str, text: str | None) -> float | None:
-    return None if text is None else number(option, text)
-
-
-def _whole(option: str, text: str) -> int:
-    value = number(option, text)
+def _whole(option: str, text: str, value: float) -> int:
     if not (value == value and abs(value) < 1e15) or value != int(value):
         raise SelectionError(f"{option} {brief(text)}: write a whole number")
     return int(value)
 
 
-def _time(option: str, text: str | None) -> float | None:
-    from estimator.durations import parse_duration
-
-    if text is None:
-        return None
+def _time(option: str, text: str) -> float:
     try:
         return parse_duration(text)
     except SelectionError as error:

@@ -17,6 +17,7 @@ from estimator.commands.options import (
     print_json,
     read_question,
 )
+from estimator.text import duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +120,6 @@ def pays(arguments: argparse.Namespace) -> None:
 
 def _report(pair: Pair, answer: PairAnswer) -> str:
     from estimator.decide.words import place_text, verdict_line
-    from estimator.report import duration
 
     crossing = answer.crossing
     lines = [verdict_line(answer.speedup)]
@@ -152,7 +152,6 @@ def _report(pair: Pair, answer: PairAnswer) -> str:
 def _beside_text(beside: Pair) -> str:
     """The answer where the data is in the other place, and what computes it there."""
     from estimator.decide.words import DATA_PLACES, verdict_line
-    from estimator.report import duration
 
     gpu, cpu = beside.gpu, beside.cpu
     return (
@@ -165,7 +164,6 @@ def _beside_text(beside: Pair) -> str:
 def _faster_text(table: pd.DataFrame, chosen: pd.Series[Any]) -> str:
     """One line where another place of the device is faster by estimate; else empty."""
     from estimator.decide.pairs import faster_than
-    from estimator.report import duration
 
     faster = faster_than(table, chosen)
     if faster is None:

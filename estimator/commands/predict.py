@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from collector.errors import EstimateError, SelectionError
@@ -18,6 +20,7 @@ from estimator.commands.options import (
     print_json,
     read_question,
 )
+from estimator.text import WIDTH, basis_words, duration
 
 if TYPE_CHECKING:
     from estimator.commands import Subparsers
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from estimator.model.model import Model
 
 _DEVICES = ("cuda", "cpu")
+_SMALLEST_PART = 1e-3  # of the time: a smaller part is not worth a line
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -53,7 +57,6 @@ def add_parser(commands: Subparsers) -> None:
 def predict(arguments: argparse.Namespace) -> None:
     """Print the estimates."""
     from estimator.decide.words import place_text
-    from estimator.report import prediction_report
 
     asked = read_question(arguments)
     model = open_model(arguments)
@@ -86,13 +89,41 @@ def predict(arguments: argparse.Namespace) -> None:
     reports = [
         "\n".join(
             [
-                prediction_report(row, place_text(row, row["label"])),
+                _report(row, place_text(row, row["label"])),
                 f"warning: {needed.warning}" if needed.warning else f"memory: {needed.text}",
             ]
         )
         for row, needed in zip(rows, memory, strict=True)
     ]
     print("\n\n".join([asked_on(question, named, threads), *reports, *_notes(model, rows)]))
+
+
+def _report(estimate: dict[str, Any], label: str) -> str:
+    """One estimate: time with its interval, parts, bound, basis, and the measurement."""
+    low, middle, high = (duration(estimate[f"seconds_{name}"]) for name in ("p5", "p50", "p95"))
+    whose = basis_words(estimate["basis"]).long
+    whose = whose.replace("this machine,", "these machines,") if estimate["boxes"] > 1 else whose
+    lines = [
+        *textwrap.wrap(f"{label}:", WIDTH, subsequent_indent="  "),
+        f"{middle}  (90 % interval {low} to {high})",
+        "parts: "
+        + ", ".join(
+            f"{name} {duration(estimate[f'{name}_s'])}"
+            for name in ("launch", "compute", "memory", "transfer")
+            if estimate[f"{name}_s"] > _SMALLEST_PART * estimate["seconds_p50"]
+        )
+        + f"; bound by {estimate['bound']}",
+        f"basis: {whose}; the fit of its group saw {estimate['n_fit']} cells",
+    ]
+    measured = estimate["measured_median_s"]
+    if math.isfinite(measured):
+        note = ""
+        if measured in (estimate["seconds_p5"], estimate["seconds_p95"]):
+            note = "; the model contradicts it: one of the two is wrong here"
+        lines.append(
+            f"measured: {duration(measured)} (median of {estimate['measured_n']} samples){note}"
+        )
+    return "\n".join(lines)
 
 
 def _memory(model: Model, question: PlaceQuestion, row: dict[str, Any]) -> Memory:

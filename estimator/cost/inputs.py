@@ -7,7 +7,7 @@ from typing import Literal
 
 from collector.errors import EstimateError
 from estimator.catalogue.rental_terms import TERMS, RentalTerms
-from estimator.cost.checks import check_number
+from estimator.checks import check_number
 from estimator.cost.interruptions import check_interval
 
 AUTO: Literal["auto"] = "auto"
@@ -31,11 +31,7 @@ _MOST = 1e12
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds of one step with their 90 % interval; ``basis`` says how they are known.
-
-    ``basis`` is the estimator's: measured, interpolated, extrapolated, new_workload, probed,
-    from_specs.
-    """
+    """Seconds of one step with their 90 % interval; ``basis``: how they are known (``text``)."""
 
     seconds_p5: float
     seconds_p50: float
@@ -87,9 +83,8 @@ class Job:
 class CostOptions:
     """How the machine is rented. Times in seconds, rates per hour, money in USD.
 
-    A None in ``start_up_s``, ``billing_increment_s``, ``minimum_billed_s``,
-    ``interruptions_per_h``, ``storage_usd_per_gib_month`` or ``egress_usd_per_gib`` means what the
-    provider's terms say, and :data:`PLAIN_TERMS` where they say nothing.
+    What each field is: ``cost_options``. A None in a field of :data:`PLAIN_TERMS` means what the
+    provider's terms say, and the value there where they say nothing.
 
     ``restart_s`` is the time that an interruption costs beside the lost work; None takes start-up
     plus set-up. ``checkpoint_interval_s`` None means that an interrupted job starts over, "auto"

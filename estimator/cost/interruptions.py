@@ -30,7 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from collector.errors import EstimateError
-from estimator.cost.checks import check_number
+from estimator.checks import check_number
 
 HOUR_S = 3600.0
 

@@ -28,7 +28,7 @@ from typing import TypeAlias
 
 from collector.errors import EstimateError
 from estimator.catalogue.instances import Instance
-from estimator.cost.checks import check_number
+from estimator.checks import check_number
 from estimator.cost.inputs import AUTO, MOST_MACHINES, CostOptions, Job, Timing
 from estimator.cost.interruptions import (
     HOUR_S,

@@ -11,7 +11,7 @@ from collector.errors import SelectionError
 from estimator.catalogue.hardware import match_cpu, match_gpu
 from estimator.catalogue.hardware_specs import CpuSpec, GpuSpec
 from estimator.catalogue.instances import Instance
-from estimator.cost.checks import check_number
+from estimator.checks import check_number
 from estimator.cost.ownership import CostLine, own_machine, own_machine_usd_per_h, purchase_line
 
 _EXAMPLE = "'RTX 4090,purchase=2500,years=3,utilisation=0.3,watts=500,usd_per_kwh=0.30'"

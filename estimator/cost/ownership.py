@@ -18,7 +18,7 @@ from collector.errors import EstimateError
 from estimator.catalogue.hardware import match_gpu
 from estimator.catalogue.hardware_specs import CpuSpec, GpuSpec
 from estimator.catalogue.instances import Instance
-from estimator.cost.checks import check_number
+from estimator.checks import check_number
 
 if TYPE_CHECKING:
     import duckdb

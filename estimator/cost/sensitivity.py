@@ -12,7 +12,7 @@ import pandas as pd
 from collector.errors import EstimateError
 from estimator.catalogue.instances import Instance
 from estimator.catalogue.rental_terms import RentalTerms
-from estimator.cost.checks import check_number
+from estimator.checks import check_number
 from estimator.cost.inputs import MOST_JOBS, CostOptions, Job, Timing
 from estimator.cost.instance_costs import SPOT, instance_costs
 from estimator.cost.job_cost import job_cost

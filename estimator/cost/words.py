@@ -11,6 +11,7 @@ import pandas as pd
 
 from estimator.catalogue.rental_terms import OTHERS, TERM_WORDS, TERMS, RentalTerms
 from estimator.cost.instance_costs import OWN, SPOT
+from estimator.cost.options import BY_FIELD
 from estimator.cost.own_machines import OwnMachine
 from estimator.cost.sensitivity import price_margin, runner_up
 from estimator.cost.table import (
@@ -25,23 +26,12 @@ from estimator.cost.table import (
     rented_to_compare,
     row_of_own,
 )
-from estimator.report import WIDTH, dollars, duration, text_table
+from estimator.text import WIDTH, basis_words, dollars, duration, shortened, text_table
 
 _Row: TypeAlias = "Row | Mapping[Any, Any]"
 
 _ALWAYS = ("time", "$/job", "90 % interval", "time from", "price of")
 _MAY_WRAP = ("against it", "price of", "in budget", "GPU", "in time", "market")
-_BASIS = {
-    "from_specs": "data sheets",
-}
-_BASIS_LONG = {
-    "from_specs": "estimated from data sheets: no machine with this processor was measured",
-    "measured": "this very case was measured on a machine with the same GPU",
-    "interpolated": "from a machine with the same GPU, between measured sizes",
-    "extrapolated": "from a machine with the same GPU, beyond the measured sizes",
-    "new_workload": "from a machine with the same GPU; no such case was measured there",
-    "probed": "from a machine with the same GPU, through other machines",
-}
 
 
 def answer_lines(table: pd.DataFrame) -> list[str]:
@@ -104,7 +94,7 @@ def _figures(row: _Row) -> str:
 
 
 def _how_sure(table: pd.DataFrame, chosen: Row) -> list[str]:
-    basis = _BASIS_LONG.get(str(chosen["basis"]), str(chosen["basis"]))
+    basis = basis_words(str(chosen["basis"])).instance_long
     parts = [f"How sure: brackets are 90 % intervals of the time of a step. It is {basis}."]
     others = overlapping(table)
     if others:
@@ -201,7 +191,7 @@ def _cells(row: _Row) -> dict[str, str]:
         "time": duration(row["wall_s_p50"]),
         "$/job": dollars(row["cost_usd_p50"]),
         "90 % interval": f"{dollars(row['cost_usd_p5'])}-{dollars(row['cost_usd_p95'])[1:]}",
-        "time from": _BASIS.get(str(row["basis"]), "same GPU"),
+        "time from": basis_words(str(row["basis"])).instance_source,
         "price of": shortened(str(row["as_of"]), 10, ""),
     }
 
@@ -228,21 +218,6 @@ def left_out_lines(table: pd.DataFrame) -> list[str]:
             f"{reason}: {shown}", WIDTH, initial_indent="  ", subsequent_indent="    "
         )
     return lines
-
-
-def shortened(text: str, width: int, mark: str = "..") -> str:
-    """At most ``width`` characters, the last ones a mark where some are left out."""
-    return text if len(text) <= width else text[: width - len(mark)] + mark
-
-
-_TERM_OPTIONS = {
-    "billing_increment_s": "--increment",
-    "minimum_billed_s": "--minimum",
-    "start_up_s": "--start-up",
-    "interruptions_per_h": "--interruptions",
-    "storage_usd_per_gib_month": "--storage-price",
-    "egress_usd_per_gib": "--egress-price",
-}
 
 
 def assumption_lines(
@@ -282,7 +257,7 @@ def assumption_lines(
     if unknown:
         paragraphs.append(f"Not known and counted as 0: {'; '.join(unknown)}.")
     if any(found):
-        options = ", ".join(_TERM_OPTIONS[name] for name in open_terms)
+        options = ", ".join(f"--{BY_FIELD[name].name}" for name in open_terms)
         paragraphs.append(f"Providers' terms; {options} set them, --no-terms leaves them out:")
         paragraphs += [text for text in found if text]
     lines = ["What this rests on:"]

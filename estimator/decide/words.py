@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from estimator.decide.breakeven import Speedup, Verdict
-from estimator.report import WIDTH
+from estimator.text import WIDTH
 
 if TYPE_CHECKING:
     import pandas as pd

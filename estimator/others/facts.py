@@ -27,6 +27,7 @@ from estimator.catalogue.hardware import match_cpu, match_gpu, normalise, shippe
 from estimator.catalogue.hardware_specs import CpuSpec, GpuSpec
 from estimator.catalogue.instances import shipped_instances
 from estimator.catalogue.names import instance_named, near
+from estimator.checks import known_number
 from estimator.fitting.priors import STREAMING
 from estimator.formula.kernel import KERNEL_PARAMETERS
 
@@ -115,23 +116,19 @@ def facts_of(fitted: Fitted) -> dict[str, MachineFacts]:
     for row in fitted.machines.to_dict("records"):
         machine = str(row["machine_id"])
         gpu_model, cpu_model = _text(row["gpu_model"]), _text(row["cpu_model"])
-        clock, cores = _number(row["cpu_mhz"]), _number(row["physical_cores"])
-        family, number = _number(row["cpu_family"]), _number(row["cpu_model_number"])
+        clock, cores = known_number(row["cpu_mhz"]), known_number(row["physical_cores"])
+        family, number = known_number(row["cpu_family"]), known_number(row["cpu_model_number"])
         found[machine] = MachineFacts(
             machine_id=machine,
             label=str(row["label"]),
             machine_type_id=_text(row["machine_type_id"]),
             gpu=match_gpu(gpu_model) if gpu_model else None,
             gpu_model=gpu_model,
-            cpu=match_cpu(
-                cpu_model,
-                None if family is None else int(family),
-                None if number is None else int(number),
-            ),
+            cpu=match_cpu(cpu_model, family, number),
             cpu_model=cpu_model,
             clock_ghz=None if clock is None else clock / 1000.0,
             physical_cores=None if cores is None else int(cores),
-            cache_bytes=_number(row["last_level_cache_bytes"]),
+            cache_bytes=known_number(row["last_level_cache_bytes"]),
             memory_bytes_per_s=rates.get(machine, {}),
             cells=cells.get(machine, {}),
         )
@@ -355,7 +352,3 @@ def _cell_counts(measured: pd.DataFrame) -> dict[str, dict[str, int]]:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and np.isfinite(value) else None

@@ -26,7 +26,6 @@ from estimator.arrays import Array
 from estimator.dataset.tables import CELL_COLUMNS
 from estimator.others.facts import MachineFacts, relation
 
-LAYERS = ("within", "runs", "machines")
 KINDS = ("cpu", "gpu kernel", "gpu host")
 SPREAD_COLUMNS = ("layer", "kind", "workload", "deviation", "median", "p90", "cells", "units")
 _ANY = "*"

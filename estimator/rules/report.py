@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from collector.errors import EstimateError
-from estimator.report import duration, text_table
 from estimator.rules.cases import RuleCase
 from estimator.rules.rules_of_thumb import WORKED_EXAMPLES, Comparison, advice, cost_ratio
+from estimator.text import duration, text_table
 
 NAMES = {
     "measured": "Measured",

@@ -3,7 +3,7 @@
 import pytest
 
 from collector.cells import Cell
-from collector.schema import COLUMN_NAMES, RESULT_FIELDS, SCHEMA, VERSION_METADATA_KEY
+from collector.schema import RESULT_FIELDS, SCHEMA, VERSION_METADATA_KEY
 from collector.workloads import Work
 
 UNIT_OF_SUFFIX = {
@@ -35,13 +35,13 @@ def test_the_unit_in_a_name_is_the_unit_of_the_field(field):
 
 
 def test_no_column_occurs_twice():
-    assert len(set(COLUMN_NAMES)) == len(COLUMN_NAMES)
+    assert len(set(SCHEMA.names)) == len(SCHEMA.names)
 
 
 def test_a_cell_and_its_work_are_columns():
-    assert set(Cell.__dataclass_fields__) <= set(COLUMN_NAMES)
-    assert set(Work.__dataclass_fields__) <= set(COLUMN_NAMES)
-    assert {field.name for field in RESULT_FIELDS} <= set(COLUMN_NAMES)
+    assert set(Cell.__dataclass_fields__) <= set(SCHEMA.names)
+    assert set(Work.__dataclass_fields__) <= set(SCHEMA.names)
+    assert {field.name for field in RESULT_FIELDS} <= set(SCHEMA.names)
 
 
 def test_the_schema_carries_its_version():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import SelectionError
-from estimator.durations import parse_duration
+from estimator.text import parse_duration
 
 
 @pytest.mark.parametrize(

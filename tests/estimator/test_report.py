@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from estimator.report import dollars, duration, text_table
+from estimator.text import dollars, duration, text_table
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from estimator.catalogue.rental_terms import (
     all_rental_terms,
     filled_terms,
     read_rental_terms,
-    rental_terms,
 )
 
 HEADER = "provider,term,value,as_of,source\n"
@@ -30,10 +29,10 @@ def test_what_ships_is_of_providers_in_the_catalogue_with_source_and_date():
 
 
 def test_aws_bills_by_the_second_after_a_minute():
-    terms = rental_terms("aws")
+    terms = all_rental_terms()["aws"]
     assert (terms.billing_increment_s, terms.minimum_billed_s) == (1.0, 60.0)
     assert terms.as_of("minimum_billed_s") == "2017-10-02"
-    assert rental_terms("nobody").provider == OTHERS
+    assert all_rental_terms()[OTHERS].provider == OTHERS
 
 
 def test_nobody_looks_cheaper_for_what_is_not_known_of_it():

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from collector.errors import DatasetError, EstimateError
-from collector.schema import COLUMN_NAMES
+from collector.schema import SCHEMA
 from estimator.cells.questions import params_key
 from estimator.dataset.measurements import load, measured_cells
 from tests.estimator import made_up
@@ -12,7 +12,7 @@ from tests.estimator import made_up
 def test_all_rows_of_all_runs_are_in_the_view(measurements, stored):
     count = measurements.connection.execute("select count(*) from measurements").fetchone()
     assert count == (2 * len(stored),)
-    assert list(measurements.frame(where="false").columns) == list(COLUMN_NAMES)
+    assert list(measurements.frame(where="false").columns) == SCHEMA.names
 
 
 def test_a_damaged_file_is_named_and_the_rest_goes_on(measurements):

@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 
 from collector.errors import EstimateError, SelectionError
-from estimator.answer import BASES, PARTS, PREDICTION_COLUMNS
+from estimator.answer import PARTS, PREDICTION_COLUMNS
+from estimator.text import BASIS
 from tests.estimator import made_up
 
 SECONDS = [f"{part}_s" for part in PARTS]
@@ -33,7 +34,7 @@ def predicted(model, cells):
 def test_the_answer_has_the_columns_of_the_contract(predicted):
     assert tuple(predicted.columns) == PREDICTION_COLUMNS
     assert set(predicted["bound"]) <= set(PARTS)
-    assert set(predicted["basis"]) <= set(BASES)
+    assert set(predicted["basis"]) <= set(BASIS)
 
 
 def test_times_are_positive_finite_and_in_order(predicted):

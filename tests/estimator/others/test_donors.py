@@ -5,12 +5,13 @@ import pandas as pd
 import pytest
 
 from collector.errors import EstimateError, SelectionError
-from estimator.answer import BASES, PARTS, PREDICTION_COLUMNS
+from estimator.answer import PARTS, PREDICTION_COLUMNS
 from estimator.catalogue.hardware import match_gpu
 from estimator.fitting.fit import describe_cells
 from estimator.model.fit import fit_table
 from estimator.others.gpu_profiles import sustained
 from estimator.others.probes import choose_probes
+from estimator.text import BASIS
 from tests.estimator import made_up, two_machines
 from tests.estimator.two_machines import machine
 
@@ -108,7 +109,7 @@ def test_parts_add_up_and_times_are_positive(probed, new_cells):
     assert (times > 0.0).all()
     assert (np.diff(times, axis=1) > 0.0).all()
     assert answer[SECONDS].sum(axis=1).to_numpy() == pytest.approx(answer["seconds_p50"].to_numpy())
-    assert set(answer["basis"]) <= set(BASES)
+    assert set(answer["basis"]) <= set(BASIS)
 
 
 def test_answers_are_the_same_each_time(full, machines, new_cells, probed):
