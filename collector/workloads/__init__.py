@@ -25,7 +25,7 @@ from collector.workloads._shape import (
     Values,
 )
 from collector.workloads._survey import Choice, Range, Space
-from collector.workloads._types import ITEM_BYTES, UNIT_ROUNDOFF
+from collector.workloads._types import ITEM_BYTES
 from collector.workloads._work import Floats, Work
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
     "PRODUCT_COLUMNS",
     "RUNTIME_BYTES",
     "SUITES",
-    "UNIT_ROUNDOFF",
     "Check",
     "Choice",
     "Floats",

@@ -30,6 +30,7 @@ from collector.workloads._parameters import (
 )
 from collector.workloads._shape import Question, Shape
 from collector.workloads._survey import Space
+from collector.workloads._types import ElementType
 from collector.workloads._work import Count, Floats, Truths, Work
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Workload(ABC):
     #: names of the canonical parameters, where ``canonical`` adds some to a case's own
     canonical_names: ClassVar[tuple[str, ...]] = ()
     #: (backend, device) -> element types with their math modes
-    support: ClassVar[Mapping[tuple[str, str], tuple[tuple[str, str], ...]]]
+    support: ClassVar[Mapping[tuple[str, str], tuple[ElementType, ...]]]
     #: backends whose CPU code uses more than one thread for this family
     threaded_backends: ClassVar[frozenset[str]] = frozenset({"torch"})
     #: case -> backends that have a form of it, for cases that not all backends have

@@ -242,3 +242,13 @@ def repeated_rows(distinct: Array, rows: int) -> Array:
     """The rows that a batch of repeated samples gives, chosen as ``sampled_rows`` does."""
     flat = distinct.reshape(-1, distinct.shape[-1])
     return flat[np.arange(rows)[:: max(1, -(-rows // 2048))] % len(flat)]
+
+
+def mlp_sizes(*chosen: tuple[int, int]) -> list[dict[str, int]]:
+    """Parameters of networks by (batch, width)."""
+    return [{"batch": batch, "width": width} for batch, width in chosen]
+
+
+def token_sizes(*chosen: tuple[int, int]) -> list[dict[str, int]]:
+    """Parameters of transformers by (batch, sequence)."""
+    return [{"batch": batch, "sequence": sequence} for batch, sequence in chosen]

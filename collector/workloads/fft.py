@@ -32,7 +32,6 @@ from collector.workloads._work import Count, Floats, Work
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
-
 # powers of two, products of small primes, and primes (1009, 2003, 10007)
 _CPU_1D = ((1, 1024), (64, 1024), (100, 1000), (16, 1009), (1, 65_536), (16, 65_536), (10, 10_007))
 _CPU_1D_JAX = ((100, 1000), (16, 65_536))

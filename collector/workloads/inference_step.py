@@ -34,16 +34,17 @@ from collector.workloads._networks import (
     ResNet,
     Transformer,
     block_size,
+    mlp_sizes,
     parameter_count,
     parameters,
     repeated_rows,
     sampled_rows,
     samples,
+    token_sizes,
     worst_row_error,
 )
 from collector.workloads._shape import Question, Shape
 from collector.workloads._survey import Space
-from collector.workloads._training_grid import mlp_sizes, token_sizes
 from collector.workloads._types import BF16, F16, F32, PRODUCT_TYPES, TF32, UNIT_ROUNDOFF
 from collector.workloads._work import Count, Floats, Work
 
@@ -145,7 +146,7 @@ class InferenceStep(Workload):
     def operation_work(
         self, case: str, params: Mapping[str, Count], dtype: str, backend: str
     ) -> Work[Count]:
-        """Products' FLOP and each kernel's bytes: formulas in the module network_work.
+        """Products' FLOP and each kernel's bytes: formulas in the module _network_work.
 
         Over the bus go the samples (a token takes eight bytes) and the outputs.
         """
@@ -174,7 +175,7 @@ class InferenceStep(Workload):
     def operation_memory(
         self, case: str, params: Params, dtype: str, backend: str, device: str
     ) -> JobMemory:
-        """Parameters, samples and the activations alive at a time: network_memory."""
+        """Parameters, samples and the activations alive at a time: _network_memory."""
         work = self.operation_work(case, params, dtype, backend)
         net, batch, item = _net(case, params), params["batch"], _ITEM[dtype]
         plain = backend in ("numpy", "cupy")
@@ -185,7 +186,7 @@ class InferenceStep(Workload):
         return network_shape(asked, params, work.bytes_written)
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
-        """Samples, the same few over and over where the batch is large (network_reference)."""
+        """Samples, the same few over and over where the batch is large (_network_reference)."""
         net, batch = _net(case, params), params["batch"]
         return (samples(net, batch, block_size(net, batch), dtype, seed),)
 

@@ -141,7 +141,7 @@ class Launch(Workload):
 
         JAX compiles the chain to one kernel that reads and writes once. A view is no kernel. The
         chain with automatic differentiation has as many products backward as forward. Adam reads
-        12 and writes 7 values a parameter at 12 FLOP (network_work), in 7 calls over lists, each
+        12 and writes 7 values a parameter at 12 FLOP (_network_work), in 7 calls over lists, each
         of one kernel for so many tensors as a launch takes.
         """
         if case == "empty_kernel":

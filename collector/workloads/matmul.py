@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 _DIMENSIONS = ("batch", "m", "n", "k")
 
-
 # Sizes that are not multiples of 8 stand beside those that are: 16-bit tensor-core products
 # of unaligned dimensions run several times slower, which powers of two never show.
 _CPU_SQUARE = (64, 100, 128, 256, 500, 512, 1000, 1024, 1501, 2048, 3000)
@@ -69,7 +68,6 @@ _CUDA_BATCHED: tuple[tuple[int, ...], ...] = (
     *((64, 1000, 1000, 64), (128, 2048, 64, 2048), (512, 1, 2048, 128), (1024, 49, 49, 30)),
 )
 _INT8_SIZES = {"cpu": (500, 1000), "cuda": (512, 1000, 4096)}
-
 
 # attention's products: queries by keys, one head's width deep, and their mixture of values; of
 # all queries and of few (decoding), at sequences that are powers of two and that are not

@@ -28,7 +28,6 @@ from collector.workloads._work import Count, Floats, Work
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
-
 _PYTHON_SIZES: tuple[int, ...] = (1000, 3000, 10_000, 30_000, 100_000, 300_000)
 _SIZES: tuple[int, ...] = (1000, 10_000, 100_000, 300_001, 1_000_000, 10_000_000)
 _STANDARD_SIZES = {

@@ -30,7 +30,6 @@ from collector.workloads._work import Count, Floats, Work, choose, product
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
-
 _CPU_SIZES = (1000, 10_000, 65_536, 250_001, 1_000_000, 4_194_304, 20_000_000)
 _CUDA_SIZES = (10_000, 65_536, 250_001, 1_000_000, 4_194_304, 10_000_000, 33_554_432)
 _ROWS = ((64, 1000), (1000, 1000), (4096, 1024), (1024, 10_000), (10_000, 3001))

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collector.workloads._base import Arrays, Check, Function, GridPoint, Params, Workload
+from collector.workloads._base import (
+    Arrays,
+    Check,
+    Function,
+    GridPoint,
+    Params,
+    Workload,
+    points,
+    sizes,
+)
 from collector.workloads._job_memory import JobMemory
 from collector.workloads._labels import BATCH, LAYER_WIDTH, SEQUENCE
 from collector.workloads._limits import Limit
@@ -25,17 +34,18 @@ from collector.workloads._networks import (
     ResNet,
     Transformer,
     block_size,
+    mlp_sizes,
     parameter_count,
     parameters,
     repeated_rows,
     sampled_rows,
     samples,
     targets,
+    token_sizes,
     worst_row_error,
 )
 from collector.workloads._shape import Question, Shape
 from collector.workloads._survey import Space
-from collector.workloads._training_grid import cpu_grid, cuda_grid, quick_cuda_grid
 from collector.workloads._types import BF16, F32, PRODUCT_TYPES, TF32, UNIT_ROUNDOFF
 from collector.workloads._work import Count, Floats, Work
 
@@ -43,6 +53,12 @@ if TYPE_CHECKING:
     from collector.backends.base import Backend
 
 _MLP_OUTPUTS = 10
+
+_BATCHES = (16, 100, 1000, 16_384)
+_MLP = ((64, 64), (64, 256), (256, 256), (1000, 250), (256, 1024), (4096, 1024))
+_RESNET_CPU = (1, 4, 12, 16)
+_TRANSFORMER_CPU = ((1, 32), (2, 64), (4, 100))
+_TRANSFORMER_CUDA = ((4, 64), (8, 128), (16, 250))
 
 
 @dataclass(frozen=True)
@@ -144,16 +160,16 @@ class TrainingStep(Workload):
         if (backend, device) not in self.support:
             return
         if device == "cpu":
-            yield from cpu_grid(suite)
+            yield from _cpu_grid(suite)
         elif suite == "quick":
-            yield from quick_cuda_grid()
+            yield from _quick_cuda_grid()
         else:
-            yield from cuda_grid(suite)
+            yield from _cuda_grid(suite)
 
     def operation_work(
         self, case: str, params: Mapping[str, Count], dtype: str, backend: str
     ) -> Work[Count]:
-        """Forward, loss, backward and optimizer: formulas in the module network_work.
+        """Forward, loss, backward and optimizer: formulas in the module _network_work.
 
         Over the bus go the samples (four bytes a value, eight a token), what they should give
         (four bytes a value, eight a class) and the loss.
@@ -177,7 +193,7 @@ class TrainingStep(Workload):
     def operation_memory(
         self, case: str, params: Params, dtype: str, backend: str, device: str
     ) -> JobMemory:
-        """Parameters, moments, what the backward pass needs: formulas in network_memory."""
+        """Parameters, moments, what the backward pass needs: formulas in _network_memory."""
         task = _task(case, params)
         samples = self.operation_work(case, params, dtype, backend).h2d_bytes
         own = training_memory(task.net, params["batch"], task.optimizer, dtype == "bfloat16")
@@ -190,7 +206,7 @@ class TrainingStep(Workload):
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
         """Samples and targets, the same few over and over where the batch is large.
 
-        See network_reference: the block that repeats has the batch's loss and gradients.
+        See _network_reference: the block that repeats has the batch's loss and gradients.
         """
         net, batch = _task(case, params).net, params["batch"]
         block = block_size(net, batch)
@@ -352,3 +368,46 @@ def _norm(values: Array) -> float:
     """Euclidean norm, in float64. BLAS would wake all its threads for each small vector."""
     flat = values.reshape(-1)
     return math.sqrt(np.einsum("i,i->", flat, flat, dtype=np.float64))
+
+
+def _cpu_grid(suite: str) -> Iterator[GridPoint]:
+    quick, hot, dtypes = suite == "quick", ("hot",), (F32,)
+    yield from points("simple_net_adam", sizes("batch", (100,) if quick else _BATCHES), dtypes, hot)
+    batches = (64,) if quick else (16, 64, 1000, 16_384)
+    yield from points("linear_sgd", sizes("batch", batches), dtypes, hot)
+    yield from points("mlp_adam", mlp_sizes(*(_MLP[2:3] if quick else _MLP[:-1])), dtypes, hot)
+    if not quick:
+        yield from points("resnet_sgd", sizes("batch", _RESNET_CPU), dtypes, hot)
+        yield from points("transformer_adamw", token_sizes(*_TRANSFORMER_CPU), dtypes, hot)
+
+
+def _quick_cuda_grid() -> Iterator[GridPoint]:
+    all_modes = ("hot", "resident", "end_to_end")
+    yield from points("simple_net_adam", [{"batch": 100}], [F32], all_modes)
+    yield from points("linear_sgd", [{"batch": 64}], [F32], all_modes)
+    yield from points("mlp_adam", mlp_sizes(*_MLP[2:3]), [F32], all_modes)
+    yield from points("resnet_sgd", [{"batch": 100}], [F32], ("resident",))
+    yield from points("transformer_adamw", token_sizes((8, 128)), [BF16], ("resident",))
+
+
+def _cuda_grid(suite: str) -> Iterator[GridPoint]:
+    hot, both, all_modes = ("hot",), ("hot", "resident"), ("hot", "resident", "end_to_end")
+    yield from points("simple_net_adam", [{"batch": 100}], [F32], all_modes)
+    yield from points("simple_net_adam", sizes("batch", (16, 1000, 16_384)), [F32], both)
+    yield from points("linear_sgd", [{"batch": 64}], [F32], all_modes)
+    yield from points("linear_sgd", sizes("batch", (16, 1000, 16_384)), [F32], both)
+    yield from points("mlp_adam", mlp_sizes((256, 256)), [F32], all_modes)
+    yield from points("mlp_adam", mlp_sizes(_MLP[0], _MLP[3], *_MLP[4:]), [F32], both)
+    yield from points("mlp_adam", mlp_sizes(*_MLP[4:]), [TF32, BF16], hot)
+    yield from points("resnet_sgd", [{"batch": 100}], [F32], all_modes)
+    yield from points("resnet_sgd", sizes("batch", (16, 512)), [F32], both)
+    yield from points("resnet_sgd", sizes("batch", (100, 512)), [TF32], hot)
+    yield from points("resnet_sgd", sizes("batch", (100, 512)), [BF16], both)
+    yield from points("transformer_adamw", token_sizes(*_TRANSFORMER_CUDA), [F32], both)
+    yield from points("transformer_adamw", token_sizes(*_TRANSFORMER_CUDA[1:]), [TF32], hot)
+    yield from points("transformer_adamw", token_sizes(*_TRANSFORMER_CUDA[1:]), [BF16], both)
+    if suite == "full":
+        dtypes = [F32, TF32, BF16]
+        yield from points("mlp_adam", mlp_sizes((64, 256), (1024, 2048)), dtypes, both)
+        yield from points("resnet_sgd", sizes("batch", (1, 1024)), dtypes, both)
+        yield from points("transformer_adamw", token_sizes((1, 64), (8, 512)), dtypes, both)

@@ -28,7 +28,6 @@ from collector.workloads._work import Count, Floats, Work
 if TYPE_CHECKING:
     from collector.backends.base import Backend
 
-
 _KIB, _MIB = 2**10, 2**20
 _SIZES: tuple[int, ...] = (
     *(4 * _KIB, 32 * _KIB, 100_000, 256 * _KIB, 1_000_000, 4 * _MIB, 10_000_000),

@@ -334,9 +334,9 @@ _HALF_S, _READ_HALF_S = 1.8e-3, 2e-4
 #: Deviation in log units of a time that is one doubling of the threads away from measured ones.
 _DOUBT = 0.29
 _WIDTH = 0.5  # exponent of the FLOP per cycle
-#: (workload, case) of what libraries do on one core: sorts of one array.
+#: "workload case" of what libraries do on one core: sorts of one array.
 _SERIAL = frozenset(
-    (family.name, case) for family in FAMILIES.values() for case in family.serial_cases
+    f"{family.name} {case}" for family in FAMILIES.values() for case in family.serial_cases
 )
 _SHEET_SHARE = 0.8  # of a socket's memory rate that all its cores read at
 _BEND_OF_CORES, _BEND_OF_SLICES = 2.0, 4.0  # how sharply links give way to the socket's channels
@@ -388,8 +388,7 @@ def core_ratios(pairs: Pairs, asked: pd.DataFrame, put: pd.DataFrame, seconds: A
     ratios[:, 1] = core * (wanted / had) ** -gain
     reads = np.where(inside, wanted / had, more)
     ratios[:, 2] = np.where(inside, cached, memory) * reads**-read_gain
-    names = zip(asked["workload"], asked["operation"], strict=True)
-    serial = np.flatnonzero([name in _SERIAL for name in names])
+    serial = np.flatnonzero((asked["workload"] + " " + asked["operation"]).isin(_SERIAL))
     ratios[serial, 1], ratios[serial, 2] = core[serial], cached[serial]
     return ratios
 

@@ -1,20 +1,14 @@
+"""Text for people: times, money, tables; and times as people type them."""
+
+import contextlib
 import math
 
 import pytest
-
-from estimator.text import dollars, duration, text_table
-
-"""Times as people type them."""
-
-from __future__ import annotations
-
-import contextlib
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import SelectionError
-from estimator.text import parse_duration
+from estimator.text import dollars, duration, parse_duration, text_table
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.workloads import FAMILIES, get_workload
-from collector.workloads._job_memory import RUNTIME_BYTES
+from collector.workloads import FAMILIES, RUNTIME_BYTES, get_workload
 
 CASES = [(family.name, case) for family in FAMILIES.values() for case in family.signatures]
 

@@ -151,7 +151,16 @@ def check_reference(family, measured):
         assert check.passed, f"{case}: error {check.relative_error}, tolerance {check.tolerance}"
 
 
-@pytest.mark.parametrize("family", FAMILIES.values(), ids=list(FAMILIES))
+def template():
+    """The family of docs/add_a_workload.md, so that the page stays true."""
+    page = (FOLDER.parents[1] / "docs" / "add_a_workload.md").read_text()
+    code = page.split("```python\n")[1].split("```")[0]
+    namespace = {"__name__": "cumulative_sum"}
+    exec(compile(code, "docs/add_a_workload.md", "exec"), namespace)
+    return make(namespace["CumulativeSum"])
+
+
+@pytest.mark.parametrize("family", [*FAMILIES.values(), template()], ids=[*FAMILIES, "template"])
 def test_a_family_states_all_of_itself(family):
     """Its words, places, survey and limits; for every cell of its grid shape and work."""
     measured = list(grid_points(family))

@@ -11,8 +11,8 @@ from collector.backends import BACKEND_DEVICES, open_backend
 from collector.cells import Cell, make_tasks
 from collector.errors import SelectionError
 from collector.schema import MODES
-from collector.workloads import FAMILIES, SUITES, get_workload
-from collector.workloads._base import LARGEST_PARAMETER, uniform
+from collector.workloads import FAMILIES, LARGEST_PARAMETER, SUITES, get_workload
+from collector.workloads._base import uniform
 from collector.workloads._sampled import checked_parts
 
 MILLION = 10**6

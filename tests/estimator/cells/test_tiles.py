@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.workloads._shape import Product
+from collector.workloads import Product
 from estimator.cells.tiles import PIECES, TILES, tilings
 
 SIDE = st.integers(1, 20_000)
