@@ -155,56 +155,49 @@ def question_of(job: Job) -> Question:
     )
 
 
-source = shared.open_dataset()
-shared.header(
-    "Cost", "Which instance finishes the job cheapest, which fastest, and how sure is that?", METHOD
-)
-shared.provenance(source, "times are estimated, prices are dated in the table")
-answer_box = st.container()
-with st.container(border=True):
-    job = job_form(shared.measured_groups(source))
-    rental_box, offer_box = st.container(), st.container()
-    with offer_box:
-        offer = offer_form(source.machines)
-    with rental_box:
-        rental = rental_form(provider_list(offer.instances))
-model = shared.open_model(source)
-question = question_of(job)
-made, table = time_and_price(source, model, question, offer, rental)
-filters = filter_form(offer.instances, rental.provider)
-looked = looked_at_once(made.key, filters, table, offer.instances)
-priced, excluded = looked.priced, looked.excluded
-if priced.empty:
-    with answer_box:
-        no_rows(excluded, filters, rental.market)
-    show_excluded(excluded)
-    st.stop()
-with answer_box:
-    first = show_answer(priced, rental.options, rental.job.jobs, job.asked)
-fast = fastest(priced)
-assert fast is not None  # there are priced rows
-show_front(looked, rental.options, [*provider_list(offer.instances), "own"])
-baseline = show_table(looked)
-show_excluded(excluded)
-show_downloads(
-    of_filters(table, replace(filters, one_each=False), offer.instances), source.fingerprint
-)
-show_break_even(looked, offer.own, first, fast.to_dict())
-keys = set(priced["key"])
-change = show_sensitivity(
-    Priced(
-        looked.key,
-        made.timings[made.timings["key"].isin(keys)],
-        made.instances,
-        made.job,
-        made.options,
-        made.markets,
+def page() -> None:
+    """The forms of a job and of how it is rented, then what it costs on each instance."""
+    source = shared.open_dataset()
+    shared.header(
+        "Cost",
+        "Which instance finishes the job cheapest, which fastest, and how sure is that?",
+        METHOD,
     )
-)
-by_key = {one.key: one for one in offer.instances}
-show_rented_twice(source.fingerprint, model, first, by_key[first["key"]], dict(question))
-view = cost_command.View(filters, baseline, change)
-widgets.command(
-    cost_command.command_line(job, rental, offer, view, shared.data_argument(source)),
-    cost_command.note(offer),
-)
+    shared.provenance(source, "times are estimated, prices are dated in the table")
+    answer_box = st.container()
+    with st.container(border=True):
+        job = job_form(shared.measured_groups(source))
+        rental_box, offer_box = st.container(), st.container()
+        with offer_box:
+            offer = offer_form(source.machines)
+        with rental_box:
+            rental = rental_form(provider_list(offer.instances))
+    model = shared.open_model(source)
+    question = question_of(job)
+    made, table = time_and_price(source, model, question, offer, rental)
+    filters = filter_form(offer.instances, rental.provider)
+    looked = looked_at_once(made.key, filters, table, offer.instances)
+    if looked.priced.empty:
+        with answer_box:
+            no_rows(looked.excluded, filters, rental.market)
+        show_excluded(looked.excluded)
+        return
+    with answer_box:
+        first = show_answer(looked.priced, rental.options, rental.job.jobs, job.asked)
+    show_front(looked, rental.options, [*provider_list(offer.instances), "own"])
+    baseline = show_table(looked)
+    show_excluded(looked.excluded)
+    every = of_filters(table, replace(filters, one_each=False), offer.instances)
+    show_downloads(every, source.fingerprint)
+    fast = fastest(looked.priced)
+    assert fast is not None  # there are priced rows
+    show_break_even(looked, offer.own, first, fast.to_dict())
+    of_rows = made.timings["key"].isin(set(looked.priced["key"]))
+    change = show_sensitivity(replace(made, key=looked.key, timings=made.timings[of_rows]))
+    by_key = {one.key: one for one in offer.instances}
+    show_rented_twice(source.fingerprint, model, first, by_key[first["key"]], dict(question))
+    view = cost_command.View(filters, baseline, change)
+    widgets.command(
+        cost_command.command_line(job, rental, offer, view, shared.data_argument(source)),
+        cost_command.note(offer),
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -20,7 +20,7 @@ from collector.errors import BreakevenError
 from collector.workloads import get_workload
 from estimator.cells.defaults import MATH_MODE, other_place
 from estimator.decide.pairs import PairAnswer, reasons_in_short
-from estimator.decide.places import PlaceQuestion
+from estimator.decide.places import PlaceAnswers, PlaceQuestion
 
 METHOD = """
 **Estimates** come from the model that is fitted to the measurements: launch cost plus arithmetic
@@ -48,6 +48,16 @@ for the other place stands beside it.
 """
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What the page was asked, and whom it asks."""
+
+    source: shared.Source
+    model: Any
+    job: Job
+    settings: Settings
+
+
 def choose_machines(source: shared.Source, settings: Settings, model: Any) -> tuple[str, ...]:
     """Machines beyond those that the model was fitted to, where that is a part of a fleet."""
     if not model.note or settings.about != "machine":  # they would answer through their types
@@ -66,9 +76,13 @@ def choose_machines(source: shared.Source, settings: Settings, model: Any) -> tu
 
 
 def show_comparison(
-    job: Job, settings: Settings, found: pd.DataFrame, top: Any
+    asked: Asked, found: pd.DataFrame, top: Any, waiting: Any
 ) -> tuple[Any, PairAnswer | None]:
-    """The pair, its verdict in ``top`` and its curves; returns the pair and the answer."""
+    """The pair, its verdict in ``top`` and its curves; returns the pair and the answer.
+
+    ``waiting``: where it is said that the model works.
+    """
+    job = asked.job
     st.subheader("Does the GPU pay?", anchor=False)
     picked = verdict.pick_options(found) if verdict.pair_of(found, {}) is not None else {}
     pair = verdict.pair_of(found, picked)
@@ -84,19 +98,18 @@ def show_comparison(
                     "below, or add a machine with a GPU to the data."
                 )
         return None, None
-    question = settings.question(job)
+    question = asked.settings.question(job)
     vary = verdict.vary_form(job)
+    key, places = asked.source.fingerprint, verdict.places_of(*pair)
     try:
         with waiting:
-            answer = verdict.compare(
-                source.fingerprint, question, *verdict.places_of(*pair), vary, model
-            )
+            answer = verdict.compare(key, question, *places, vary, asked.model)
     except BreakevenError as error:
         top.info(f"These two cannot be compared: {escape(error)}")
         return pair, None
     with top:
         st.markdown(verdict.sentence(job, question, pair, answer))
-        beside = verdict.beside_text(pair_beside(question, picked))
+        beside = verdict.beside_text(pair_beside(asked, question, picked))
         if beside:
             st.markdown(beside)
         faster = verdict.faster_text(found, pair)
@@ -107,21 +120,20 @@ def show_comparison(
     return pair, answer
 
 
-def pair_beside(question: PlaceQuestion, picked: dict[str, str]) -> Any:
+def pair_beside(asked: Asked, question: PlaceQuestion, picked: dict[str, str]) -> Any:
     """The pair of the same question with the data in the other place, None where there is none."""
     other = other_place(question.gpu_mode)
     devices = {device for _, device in get_workload(question.workload).support}
     if other is None or "cpu" not in devices:
         return None
-    asked = replace(question, gpu_mode=other, reuse=1.0)
-    found = answers(source.fingerprint, asked, model)
-    return verdict.pair_of(with_names(found.table, source.names), picked)
+    elsewhere = replace(question, gpu_mode=other, reuse=1.0)
+    found = answers(asked.source.fingerprint, elsewhere, asked.model)
+    return verdict.pair_of(with_names(found.table, asked.source.names), picked)
 
 
-def show_commands(
-    job: Job, settings: Settings, pair: Any, found: pd.DataFrame, varied: str
-) -> None:
+def show_commands(asked: Asked, pair: Any, found: pd.DataFrame, varied: str) -> None:
     """The command lines that give the same numbers; ``varied`` grows in the break-even search."""
+    source, job, settings = asked.source, asked.job, asked.settings
     data = shared.data_argument(source)
     math_mode = "" if job.math_mode == MATH_MODE else f" --math-mode {job.math_mode}"
     lines = []
@@ -150,39 +162,47 @@ def show_commands(
     widgets.command(lines, "`pays` compares the two places; `predict` gives the time of one.")
 
 
-source = shared.open_dataset()
-shared.header("Estimate", "How long does it take on each machine, and does a GPU pay?", METHOD)
-shared.provenance(source, "estimates come from a model fitted to these measurements")
-waiting = st.container()  # in sight from the start: below the forms nobody sees that it works
-job = job_form(shared.measured_groups(source))
-top = st.container()
-settings = settings_form(job, source.names)
-with waiting:
-    model = shared.open_model(source)
-question = settings.question(job, choose_machines(source, settings, model))
-try:
+def page() -> None:
+    """The form of a job, then what each machine answers."""
+    source = shared.open_dataset()
+    shared.header("Estimate", "How long does it take on each machine, and does a GPU pay?", METHOD)
+    shared.provenance(source, "estimates come from a model fitted to these measurements")
+    waiting = st.container()  # in sight from the start: below the forms nobody sees that it works
+    job = job_form(shared.measured_groups(source))
+    top = st.container()
+    settings = settings_form(job, source.names)
     with waiting:
-        places = answers(source.fingerprint, question, model)
-except BreakevenError as error:
-    top.error(f"This job cannot be estimated: {escape(error)}")
-    st.stop()
-names = source.names
-found = with_names(places.table, names)
-if found.empty:
-    why = f" Reasons: {escape(reasons_in_short(places.refused))}." if len(places.refused) else ""
-    top.info(
-        f"No machine can answer this.{why} Choose another element type, workload or smaller "
-        "parameters, or add a machine by its data sheet."
-    )
+        model = shared.open_model(source)
+    question = settings.question(job, choose_machines(source, settings, model))
+    try:
+        with waiting:
+            places = answers(source.fingerprint, question, model)
+    except BreakevenError as error:
+        top.error(f"This job cannot be estimated: {escape(error)}")
+        return
+    show_answers(Asked(source, model, job, settings), places, top, waiting)
+
+
+def show_answers(asked: Asked, places: PlaceAnswers, top: Any, waiting: Any) -> None:
+    """The verdict in ``top``, and the time on each machine."""
+    names = asked.source.names
+    found = with_names(places.table, names)
+    if found.empty:
+        refused = places.refused
+        why = f" Reasons: {escape(reasons_in_short(refused))}." if len(refused) else ""
+        top.info(
+            f"No machine can answer this.{why} Choose another element type, workload or smaller "
+            "parameters, or add a machine by its data sheet."
+        )
+        show_refused(refused, names)
+        return
+    pair, answer = show_comparison(asked, found, top, waiting)
+    st.subheader("Time on each machine", anchor=False)
+    shown = top_places(found)
+    show_places(shown, len(found), asked.source.machine_names, asked.settings.reuse)
+    show_parts(shown)
+    if answer is not None:
+        verdict.show_twice(pair, answer)
     show_refused(places.refused, names)
-    st.stop()
-pair, answer = show_comparison(job, settings, found, top)
-st.subheader("Time on each machine", anchor=False)
-shown = top_places(found)
-show_places(shown, len(found), source.machine_names, settings.reuse)
-show_parts(shown)
-if answer is not None:
-    verdict.show_twice(pair, answer)
-show_refused(places.refused, names)
-crossing = None if answer is None else answer.crossing
-show_commands(job, settings, pair, found, "" if crossing is None else crossing.parameter)
+    crossing = None if answer is None else answer.crossing
+    show_commands(asked, pair, found, "" if crossing is None else crossing.parameter)

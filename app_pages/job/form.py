@@ -6,6 +6,7 @@ Both pages bind the same keys, so a job set on one page is there on the other an
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -74,53 +75,106 @@ class Job:
         return f"{self.workload} --case {self.case}{params} --dtype {dtype}"
 
 
+@dataclass(frozen=True)
+class Field:
+    """One parameter as the form asks for it: its name, and that of its control in the URL."""
+
+    name: str
+    key: str
+    start: int
+
+
+def offered(groups: pd.DataFrame) -> list[str]:
+    """Families that a model of these measurements was fitted to, in the order of the form."""
+    measured = set(groups["workload"]) - set(UNFITTED_WORKLOADS)
+    return job_words.in_order([name for name in FAMILIES if name in measured])
+
+
+def start_case(family: str) -> str:
+    """The case that a family opens with."""
+    workload = get_workload(family)
+    return workload.start_case or next(iter(workload.cases))
+
+
+def start(family: str, case: str, linked: Mapping[str, str] | None = None) -> list[Field]:
+    """The parameters of a case with the values that the form starts with.
+
+    ``linked``: what the URL says, by key; it may name the size alone, as short forms do.
+    """
+    workload = get_workload(family)
+    linked = linked or {}
+    short = workload.short_forms.get(case, {})
+    is_short = not any(_key(family, case, name) in linked for name in short)
+    fields = []
+    for name in workload.signatures[case]:
+        value = workload.start_value(case, name)
+        size = linked.get(_key(family, case, short.get(name, name)), "")
+        if is_short and name in short and size.isdecimal():
+            value = min(max(int(size), 1), LARGEST_PARAMETER)
+        fields.append(Field(name, _key(family, case, name), value))
+    return fields
+
+
+def element_types(family: str, case: str, groups: pd.DataFrame) -> list[str]:
+    """Element types that were measured somewhere for this case, else for its family."""
+    rows = groups.loc[groups["workload"] == family, ["case", "dtype", "math_mode"]]
+    rows = rows.drop_duplicates()
+    of_case = rows["case"].map(lambda name: operation(family, case_of(name)))
+    same = of_case == operation(family, case)
+    rows = rows[same] if same.any() else rows
+    rows = rows[[takes(FAMILIES[family], case, dtype) for dtype in rows["dtype"]]]
+    if rows.empty:  # this case was measured nowhere, and the family with other types only
+        return [default_dtype(FAMILIES[family], case)]
+    pairs = zip(rows["dtype"], rows["math_mode"].fillna(MATH_MODE), strict=True)
+    return sorted({dtype_name(dtype, mode) for dtype, mode in pairs})
+
+
+def job_of(
+    family: str, case: str, params: Mapping[str, int], element_type: str, end_to_end: bool = False
+) -> Job:
+    """The job that these choices make. Raises SelectionError for one that cannot be."""
+    workload = get_workload(family)
+    complete = workload.complete(case, dict(params))
+    workload.size(case, complete)
+    given, canonical = tuple(params.items()), tuple(sorted(complete.items()))
+    return Job(family, case, given, canonical, *split_dtype(element_type), end_to_end)
+
+
 def job_form(groups: pd.DataFrame) -> Job:
     """Widgets for the job; only families that the model was fitted to are offered."""
-    measured = set(groups["workload"]) - set(UNFITTED_WORKLOADS)
-    families = [name for name in FAMILIES if name in measured]
+    families = offered(groups)
     if not families:
         st.info("The model was fitted to no workload that this version knows. Measure one first.")
         st.stop()
     left, right = st.columns(2)
     with left:
-        family = _pick(
-            "Workload",
-            job_words.in_order(families),
-            "job_workload",
-            "matmul",
-            {name: job_words.family_name(name) for name in families},
-            job_words.family_help(),
-        )
+        names = {name: job_words.family_name(name) for name in families}
+        help = job_words.family_help()
+        family = _pick("Workload", families, "job_workload", "matmul", names, help)
     workload = get_workload(family)
     with right:
         cases = list(workload.cases)
         names = {case: job_words.case_name(family, case) for case in cases}
-        first = workload.start_case or cases[0]
-        case = _pick("Case", cases, "job_case", first, names, job_words.case_help(family))
+        help = job_words.case_help(family)
+        case = _pick("Case", cases, "job_case", start_case(family), names, help)
     params = _parameters(family, case)
     left, right = st.columns(2)
     with left:
-        precisions = _precisions(family, case, groups)
-        precision = widgets.choose(
+        element_type = widgets.choose(
             "Element type",
-            precisions,
+            element_types(family, case, groups),
             f"job_dtype_{family}",
             default_dtype(workload, case),
             help="Precision of the numbers. tf32: float32 whose products a GPU rounds to 10 bits; "
             "only what some machine measured for this workload is offered.",
         )
     with right:
-        end_to_end = _transfer_question(family)
-    dtype, math_mode = split_dtype(precision)
+        end_to_end = family != "transfer" and place_form("job_mode") == "end_to_end"
     try:
-        complete = workload.complete(case, params)
-        workload.size(case, complete)
+        return job_of(family, case, params, element_type, end_to_end)
     except SelectionError as error:
         st.error(f"This job cannot be: {escape(error)}")
         st.stop()
-    given = tuple(params.items())
-    canonical = tuple(sorted(complete.items()))
-    return Job(family, case, given, canonical, dtype, math_mode, end_to_end)
 
 
 def _pick(
@@ -137,24 +191,15 @@ def _pick(
 
 
 def _parameters(family: str, case: str) -> dict[str, int]:
-    signature = get_workload(family).signatures[case]
-    if not signature:
-        return {}
-    short = get_workload(family).short_forms.get(case, {})
-    is_short = not any(_key(family, case, name) in st.query_params for name in short)
+    fields = start(family, case, st.query_params.to_dict())
+    in_a_row = max(2, min(_FIELDS_IN_A_ROW, len(fields)))
+    rows = [st.columns(in_a_row) for _ in range(0, len(fields), in_a_row)]
     params: dict[str, int] = {}
-    in_a_row = max(2, min(_FIELDS_IN_A_ROW, len(signature)))
-    rows = [st.columns(in_a_row) for _ in range(0, len(signature), in_a_row)]
-    columns = [column for row in rows for column in row]
-    for column, name in zip(columns, signature, strict=False):
-        start = get_workload(family).start_value(case, name)
-        linked = st.query_params.get(_key(family, case, short.get(name, name)), "")
-        if is_short and name in short and linked.isdecimal():
-            start = min(max(int(linked), 1), LARGEST_PARAMETER)  # a link with the size alone
+    for column, field in zip((one for row in rows for one in row), fields, strict=False):
+        label, text = job_words.parameter_words(family, case, field.name)
         with column:
-            label, text = job_words.parameter_words(family, case, name)
-            params[name] = widgets.number(
-                label, _key(family, case, name), start, 1, LARGEST_PARAMETER, text, step=1
+            params[field.name] = widgets.number(
+                label, field.key, field.start, 1, LARGEST_PARAMETER, text, step=1
             )
     return params
 
@@ -163,27 +208,6 @@ def _key(family: str, case: str, name: str) -> str:
     """Name in the URL: with the family's where another family has a case of that name."""
     namesakes = [one for one in FAMILIES.values() if case in one.signatures]
     return f"job_{case}_{name}" if len(namesakes) < 2 else f"job_{family}_{case}_{name}"
-
-
-def _precisions(family: str, case: str, groups: pd.DataFrame) -> list[str]:
-    """Element types that were measured somewhere for this case, else for its family."""
-    rows = groups.loc[groups["workload"] == family, ["case", "dtype", "math_mode"]]
-    rows = rows.drop_duplicates()
-    of_case = rows["case"].map(lambda name: operation(family, case_of(name)))
-    same = of_case == operation(family, case)
-    rows = rows[same] if same.any() else rows
-    rows = rows[[takes(FAMILIES[family], case, dtype) for dtype in rows["dtype"]]]
-    if rows.empty:  # this case was measured nowhere, and the family with other types only
-        return [default_dtype(FAMILIES[family], case)]
-    pairs = zip(rows["dtype"], rows["math_mode"].fillna(MATH_MODE), strict=True)
-    return sorted({dtype_name(dtype, mode) for dtype, mode in pairs})
-
-
-def _transfer_question(family: str) -> bool:
-    """Whether a GPU's time includes copying the operands there and the result back."""
-    if family == "transfer":
-        return False
-    return place_form("job_mode") == "end_to_end"
 
 
 def place_form(key: str) -> str:

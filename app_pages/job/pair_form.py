@@ -9,7 +9,7 @@ import streamlit as st
 
 from app_pages.frame import widgets
 from app_pages.job.form import Job
-from app_pages.job.places import THREADS, question_of
+from app_pages.job.places import THREADS, linked_texts, named_boxes, question_of
 from estimator.catalogue.hardware import shipped_hardware
 from estimator.catalogue.hardware_specs import CpuSpec
 from estimator.decide.places import PlaceQuestion
@@ -48,25 +48,12 @@ class Settings:
         )
 
 
-def picked_boxes(names: Mapping[str, str]) -> tuple[str, ...]:
-    """Boxes that a link, or what was picked before, names in the selects of the pair.
-
-    ``names``: box id -> name for people, with the id in it where another has the same label.
-    """
-    texts = [str(st.session_state.get(key) or st.query_params.get(key) or "") for key in PICKERS]
-    return tuple(
-        box
-        for box, name in names.items()
-        if name.endswith(f"({box[:8]})") and any(text.endswith(f" · {name}") for text in texts)
-    )
-
-
 def settings_form(job: Job, names: Mapping[str, str]) -> Settings:
     """The widgets; those that change nothing for this job are left out.
 
     ``names`` are those of boxes: one that is picked for the pair answers for itself.
     """
-    boxes = picked_boxes(names)
+    boxes = named_boxes(names, linked_texts(*PICKERS))
     left, middle, right = st.columns(3)
     with left:
         threads = widgets.choose(

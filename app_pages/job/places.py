@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -27,6 +27,25 @@ def question_of(job: Job, **options: Any) -> PlaceQuestion:
         job.gpu_mode,
         **options,
     )
+
+
+def named_boxes(names: Mapping[str, str], texts: Sequence[str]) -> tuple[str, ...]:
+    """Boxes that options of selects name, alone or after the library and device on them.
+
+    ``names``: box id -> name for people, with the id in it where another has the same label; only
+    those can be told from the name of a type.
+    """
+    return tuple(
+        box
+        for box, name in names.items()
+        if name.endswith(f"({box[:8]})")
+        and any(text == name or text.endswith(f" · {name}") for text in texts)
+    )
+
+
+def linked_texts(*keys: str) -> list[str]:
+    """What was picked before in these selects, or else what the link says of them."""
+    return [str(st.session_state.get(key) or st.query_params.get(key) or "") for key in keys]
 
 
 @st.cache_data(max_entries=64, show_spinner="Estimating the time on each machine")

@@ -66,20 +66,22 @@ def _span(counts: pd.Series) -> str:
     return plural(low, "sample") if low == high else f"{low} to {high:,} samples"
 
 
-source = shared.open_dataset()
-shared.header("Measurements", "How long does one call take, and how sure is that?", METHOD)
-shared.provenance(source, "all times on this page are measured")
-measured = pick_case(source)
-series, precision, question = pick_rows(measured)
-shown = measured.cells(pick_series(series))
-workload, case = measured.workload, measured.case
-show_sweep(shown, FAMILIES[workload].size_meaning if workload in FAMILIES else "size")
-widgets.command(
-    f"python -m collector show {path_arguments(source)} --workload {shlex.quote(workload)} "
-    f"--case {shlex.quote(case)} --dtype {shlex.quote(precision)} --timed {question}",
-    "Add `--machine`, `--backend` and `--device` to narrow it, `--csv` or `--json` for files.",
-)
-show_ratio(measured, shown, precision, question)
-show_table(shown, workload)
-show_samples(source, shown)
-show_upload(source)
+def page() -> None:
+    """One case of a workload: its sweep, ratio, table and samples; an upload beside them."""
+    source = shared.open_dataset()
+    shared.header("Measurements", "How long does one call take, and how sure is that?", METHOD)
+    shared.provenance(source, "all times on this page are measured")
+    measured = pick_case(source)
+    series, precision, question = pick_rows(measured)
+    shown = measured.cells(pick_series(series))
+    workload, case = measured.workload, measured.case
+    show_sweep(shown, FAMILIES[workload].size_meaning if workload in FAMILIES else "size")
+    widgets.command(
+        f"python -m collector show {path_arguments(source)} --workload {shlex.quote(workload)} "
+        f"--case {shlex.quote(case)} --dtype {shlex.quote(precision)} --timed {question}",
+        "Add `--machine`, `--backend` and `--device` to narrow it, `--csv` or `--json` for files.",
+    )
+    show_ratio(measured, shown, precision, question)
+    show_table(shown, workload)
+    show_samples(source, shown)
+    show_upload(source)

@@ -32,21 +32,24 @@ the best product and the best streaming cell that were measured, and the data sh
 `python -m estimator validate` runs more splits: new operations, new machines, another run.
 """
 
-source = shared.open_dataset()
-shared.header("Model", "How far is the model from what was measured?", METHOD)
-shared.provenance(source)
-model = shared.open_model(source)
-groups = shared.measured_groups(source)
-show_fit(source, model, groups)
-show_roofline(source, model)
-show_validation(source, model)
-show_refit(source, model, groups)
-show_groups(source, model)
-data = shared.data_argument(source)
-widgets.command(
-    [
-        f"python -m estimator validate --split between --split larger{data}",
-        f"python -m estimator fit -o model.json{data}",
-    ],
-    "`validate` prints errors on held-out cells, `fit` writes every parameter.",
-)
+
+def page() -> None:
+    """The fit beside the measurements, roofline, validation, refit, parameters."""
+    source = shared.open_dataset()
+    shared.header("Model", "How far is the model from what was measured?", METHOD)
+    shared.provenance(source)
+    model = shared.open_model(source)
+    groups = shared.measured_groups(source)
+    show_fit(source, model, groups)
+    show_roofline(source, model)
+    show_validation(source, model)
+    show_refit(source, model, groups)
+    show_groups(source, model)
+    data = shared.data_argument(source)
+    widgets.command(
+        [
+            f"python -m estimator validate --split between --split larger{data}",
+            f"python -m estimator fit -o model.json{data}",
+        ],
+        "`validate` prints errors on held-out cells, `fit` writes every parameter.",
+    )

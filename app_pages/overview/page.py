@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app_pages.frame import shared, widgets
+from app_pages.frame import navigation, shared, widgets
 from app_pages.frame.fleet import path_arguments, some_machines
 from app_pages.frame.text import escape
 from app_pages.overview.parts import show_coverage, show_failures, show_machines, show_runs
@@ -53,8 +53,8 @@ def show_figures(source: shared.Source) -> None:
 def show_links() -> None:
     """Where two questions that begin here are answered."""
     with st.container(horizontal=True):
-        st.page_link("app_pages/machines/page.py", label="Which of my machines is unwell?")
-        st.page_link("app_pages/measurements/page.py", label="Look at a run without storing it")
+        navigation.link("machines", "Which of my machines is unwell?")
+        navigation.link("measurements", "Look at a run without storing it")
 
 
 def show_this_machine(source: shared.Source, own_id: str | None) -> None:
@@ -88,29 +88,33 @@ def show_unfinished(source: shared.Source) -> None:
         )
 
 
-source = shared.open_dataset(need_rows=False)
-shared.header("Overview", "What was measured, on which machines, when, and what failed?", METHOD)
-if source.totals["row_count"] == 0:
-    st.info("The dataset is empty. Measure a machine to fill this page.")
+def page() -> None:
+    """What was measured, on which machines, when, and what failed."""
+    source = shared.open_dataset(need_rows=False)
+    shared.header(
+        "Overview", "What was measured, on which machines, when, and what failed?", METHOD
+    )
+    if source.totals["row_count"] == 0:
+        st.info("The dataset is empty. Measure a machine to fill this page.")
+        shared.show_problems(source)
+        shared.how_to_add_a_machine(expanded=True)
+        st.stop()
+    shared.provenance(source, "counts of what was measured")
+    show_figures(source)
+    show_links()
+    own = this_machine()
+    show_this_machine(source, own)
+    show_unfinished(source)
+    st.subheader("Machines", anchor=False)
+    names = some_machines(source, "overview")
+    if names:
+        show_machines(source, names, own)
+        show_coverage(source, names)
+        show_runs(source, names)
+        show_failures(source, names)
     shared.show_problems(source)
-    shared.how_to_add_a_machine(expanded=True)
-    st.stop()
-shared.provenance(source, "counts of what was measured")
-show_figures(source)
-show_links()
-own = this_machine()
-show_this_machine(source, own)
-show_unfinished(source)
-st.subheader("Machines", anchor=False)
-names = some_machines(source, "overview")
-if names:
-    show_machines(source, names, own)
-    show_coverage(source, names)
-    show_runs(source, names)
-    show_failures(source, names)
-shared.show_problems(source)
-widgets.command(
-    f"python -m collector check {path_arguments(source)}",
-    "Says of each run whether it is valid and quiet enough.",
-)
-shared.how_to_add_a_machine()
+    widgets.command(
+        f"python -m collector check {path_arguments(source)}",
+        "Says of each run whether it is valid and quiet enough.",
+    )
+    shared.how_to_add_a_machine()

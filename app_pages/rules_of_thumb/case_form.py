@@ -24,60 +24,40 @@ def pick_pair(
 
     ``names``: machine type (or box) -> name. ``default_machine`` says which GPU speaks for a row.
     """
+    kept = pairs.assign(
+        title=[_title(row) for row in pairs.to_dict("records")],
+        type=[dtype_name(*row) for row in zip(pairs["dtype"], pairs["math_mode"], strict=True)],
+        name=pairs["gpu_machine"].map(names),
+    )
+    counts = kept["name"].value_counts()
     left, middle, right = st.columns(3)
     with left:
-        families = sorted(pairs["workload"].unique())
-        family = widgets.select(
-            "Workload",
-            families,
-            "rules_workload",
-            "matmul",
-            help="Families with a case that a CPU and a GPU measured.",
-        )
-    kept = pairs[pairs["workload"] == family]
-    titles = pd.Series(
-        [
-            f"{case} {params_text(given_params(family, case, key))}".rstrip()
-            for case, key in zip(kept["case"], kept["params_key"], strict=True)
-        ],
-        index=kept.index,
-    )
+        families = sorted(kept["workload"].unique())
+        about = "Families with a case that a CPU and a GPU measured."
+        family = widgets.select("Workload", families, "rules_workload", "matmul", help=about)
+        kept = kept[kept["workload"] == family]
     with middle:
-        options = list(dict.fromkeys(titles))
-        title = widgets.select(
-            "Measured case",
-            options,
-            "rules_case",
-            "square n=3000",
-            help="Cases and sizes that were measured on both sides.",
-        )
-    kept = kept[titles == title]
-    types = pd.Series(
-        [dtype_name(*pair) for pair in zip(kept["dtype"], kept["math_mode"], strict=True)],
-        index=kept.index,
-    )
+        titles = list(dict.fromkeys(kept["title"]))
+        about = "Cases and sizes that were measured on both sides."
+        title = widgets.select("Measured case", titles, "rules_case", "square n=3000", help=about)
+        kept = kept[kept["title"] == title]
     with right:
-        dtype = widgets.choose(
-            "Element type",
-            sorted(types.unique()),
-            "rules_dtype",
-            DTYPE,
-            help="tf32: the GPU multiplies float32 with fewer digits; the CPU's time is float32's.",
-        )
-    kept = kept[types == dtype].copy()
-    kept["name"] = kept["gpu_machine"].map(names)
-    counts = pairs["gpu_machine"].map(names).value_counts()
+        about = "tf32: the GPU multiplies float32 with fewer digits; the CPU's time is float32's."
+        types = sorted(kept["type"].unique())
+        kept = kept[
+            kept["type"] == widgets.choose("Element type", types, "rules_dtype", DTYPE, help=about)
+        ]
     options = sorted(kept["name"].unique(), key=lambda name: (-counts[name], name))
-    own = default_machine({str(key): value for key, value in kept.iloc[0].items()})
-    name = widgets.select(
-        "Machine of the GPU",
-        options,
-        "rules_machine",
-        names.get(own or "", options[0]),
-        help="Machine types that measured this case.",
-    )
-    row = kept[kept["name"] == name].iloc[0]
-    return {str(key): value for key, value in row.drop("name").items()}
+    rows = [{str(key): row[key] for key in pairs.columns} for row in kept.to_dict("records")]
+    default = names.get(default_machine(rows[0]) or "", options[0])
+    about = "Machine types that measured this case."
+    name = widgets.select("Machine of the GPU", options, "rules_machine", default, help=about)
+    return next(row for row in rows if names[row["gpu_machine"]] == name)
+
+
+def _title(row: Mapping[Any, Any]) -> str:
+    given = given_params(row["workload"], row["case"], row["params_key"])
+    return f"{row['case']} {params_text(given)}".rstrip()
 
 
 def given_params(workload: str, case: str, key: Any) -> dict[str, int]:

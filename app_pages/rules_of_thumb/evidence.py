@@ -13,11 +13,22 @@ from app_pages.frame import widgets
 from app_pages.frame.text import dtype_name, params_text
 from charts.rule_gap import rule_gap_chart
 from estimator.rules.gaps import SOURCES
-from estimator.rules.report import NAMES, worked_examples
+from estimator.rules.report import (
+    CLAIMS,
+    EXAMPLES,
+    GAPS,
+    NAMES,
+    Columns,
+    with_names,
+    worked_examples,
+)
 from estimator.text import plural
 
 ALL = "all"
 MOST_PAIRS = 400
+# by unit: how a table of the page shows it, and times what
+_FORMATS = {"x": "%.3gx", "%": "%.0f %%", "s": "%.4g", "ratio": "%.3g"}
+_SCALES = {"%": 100, "s": 1000}
 PAIR_KEY = ("workload", "case", "params_key", "dtype", "math_mode", "gpu_machine")
 
 
@@ -63,71 +74,35 @@ def show_gaps(
         "page Model."
     )
     every = gaps["workload"] == ALL
-    _gap_table(
-        pd.concat([gaps[every], gaps[~every]])
-        if family == ALL
-        else gaps[gaps["workload"] == family]
-    )
-
-
-def _gap_table(gaps: pd.DataFrame) -> None:
-    shown = pd.DataFrame(
-        {
-            "Family": gaps["workload"],
-            "Who states it": gaps["source"].map(NAMES),
-            "Cases": gaps["pairs"],
-            "Off by (median)": gaps["factor_p50"],
-            "Off by (9 of 10 within)": gaps["factor_p90"],
-            "Stated over measured": gaps["bias"],
-            "Names the faster side": 100 * gaps["side_right"],
-            "Same advice": 100 * gaps["advice_right"],
-        }
-    )
-    factor = st.column_config.NumberColumn(format="%.3gx")
-    percent = st.column_config.NumberColumn(format="%.0f %%")
-    widgets.table(
-        shown,
+    ordered = pd.concat([gaps[every], gaps[~every]])
+    rule_table(
+        ordered if family == ALL else gaps[gaps["workload"] == family],
+        GAPS,
         "How far each rule and the model are from the measured speed-up, by family",
-        {
-            "Off by (median)": factor,
-            "Off by (9 of 10 within)": factor,
-            "Stated over measured": st.column_config.NumberColumn(
-                format="%.3gx", help="Median; above 1 it promises too much"
-            ),
-            "Names the faster side": percent,
-            "Same advice": percent,
-        },
     )
+
+
+def rule_table(table: pd.DataFrame, columns: Columns, alt: str) -> None:
+    """A table of ``rule_report``: those of its columns that have a label."""
+    table = with_names(table)
+    shown, looks = {}, {}
+    for name, column in columns.items():
+        if not column.label:
+            continue
+        scale = _SCALES.get(column.unit)
+        shown[column.label] = table[name] if scale is None else scale * table[name]
+        if column.unit in _FORMATS:
+            looks[column.label] = st.column_config.NumberColumn(
+                format=_FORMATS[column.unit], help=column.help or None
+            )
+    widgets.table(pd.DataFrame(shown), alt, looks)
 
 
 def show_claims(table: pd.DataFrame) -> None:
     """The claimed ranges (``claim_table``) beside what was measured."""
     st.subheader("Claimed ranges and what was measured", anchor=False)
-    shown = pd.DataFrame(
-        {
-            "Claimed for": table["kind"],
-            "Claimed from": table["low"],
-            "Claimed to": table["high"],
-            "Cases": table["pairs"],
-            "Measured, median": table["p50"],
-            "Measured, 5 % below": table["p5"],
-            "Measured, 95 % below": table["p95"],
-            "Below the claim": 100 * table["below"],
-            "Inside": 100 * table["inside"],
-            "Above": 100 * table["above"],
-        }
-    )
-    factor = st.column_config.NumberColumn(format="%.3gx")
-    percent = st.column_config.NumberColumn(format="%.0f %%")
-    widgets.table(
-        shown,
-        "Speed-ups that the second calculator claims beside the measured ones",
-        {
-            **dict.fromkeys(("Claimed from", "Claimed to"), factor),
-            **{name: factor for name in shown.columns if name.startswith("Measured")},
-            **dict.fromkeys(("Below the claim", "Inside", "Above"), percent),
-        },
-    )
+    alt = "Speed-ups that the second calculator claims beside the measured ones"
+    rule_table(table, CLAIMS, alt)
     st.caption(
         "Claims of the second calculator for the kinds of work that it lists; measured: the cases "
         "of these families here, fastest library on each side. Of products only those of at least "
@@ -139,24 +114,8 @@ def show_examples() -> None:
     """The first calculator's worked examples, and what its formula gives."""
     st.subheader("Its worked examples, recomputed", anchor=False)
     table = worked_examples()
-    shown = pd.DataFrame(
-        {
-            "Operation": table["operation"],
-            "Data size": table["data_size"].map("{:,.0f}".format),
-            "GPU cores": table["gpu_cores"].map("{:,.0f}".format),
-            "CPU in all (ms)": table["cpu_total_ms"],
-            "GPU in all (ms)": table["gpu_total_ms"],
-            "It prints": table["printed"],
-            "Its formula gives": np.round(table["formula"], 1),
-            "Without copies on the CPU": np.round(table["without_copies"], 1),
-        }
-    )
-    factor = st.column_config.NumberColumn(format="%.1fx")
-    widgets.table(
-        shown,
-        "Worked examples of the first calculator: printed speed-up and what its formula gives",
-        dict.fromkeys(("It prints", "Its formula gives", "Without copies on the CPU"), factor),
-    )
+    alt = "Worked examples of the first calculator: printed speed-up and what its formula gives"
+    rule_table(table, EXAMPLES, alt)
     lines = [
         f"{row['operation']}: {row['cpu_total_ms']:g} ms over {row['gpu_total_ms']:g} ms is "
         f"{row['formula']:.1f}x, not the {row['printed']:.1f}x that it prints"

@@ -14,18 +14,17 @@ import streamlit as st
 from app_pages.frame import shared, widgets
 from app_pages.frame.text import escape, seconds
 from app_pages.job.form import place_form
+from app_pages.job.places import linked_texts, named_boxes
 from app_pages.rules_of_thumb.case_form import given_params, pick_pair
-from app_pages.rules_of_thumb.evidence import show_claims, show_examples, show_gaps
+from app_pages.rules_of_thumb.evidence import rule_table, show_claims, show_examples, show_gaps
 from app_pages.rules_of_thumb.forms import choose_inputs, cores_form, throughput_form
 from collector.errors import BreakevenError
 from estimator.cells.defaults import MATH_MODE
 from estimator.decide.places import PlaceQuestion
 from estimator.decide.words import OPENINGS, place_text, speedup_text
-from estimator.rules.cases import RuleCase, rule_case
+from estimator.rules.cases import InputSource, RuleCase, rule_case
 from estimator.rules.gaps import claim_table, gap_table, rule_pairs
-from estimator.rules.inputs import InputSource
-from estimator.rules.report import ADVICE_TEXT, NAMES, Answer, answers, off_by
-from estimator.rules.rules_of_thumb import cost_ratio
+from estimator.rules.report import ANSWERS, NAMES, answers, with_cost
 
 MOST_PAIRS = 5_000
 OWN_CPU = "the GPU's own machine"
@@ -67,13 +66,6 @@ def machine_types(fingerprint: str, _model: Any) -> dict[str, str]:
     return found
 
 
-def named_boxes(*keys: str) -> tuple[str, ...]:
-    """Boxes that a link, or what was picked before, names in these selects."""
-    texts = [str(st.session_state.get(key) or st.query_params.get(key) or "") for key in keys]
-    known = {name: box for box, name in data.names.items() if name.endswith(f"({box[:8]})")}
-    return tuple(known[text] for text in texts if text in known)
-
-
 @st.cache_data(max_entries=64, show_spinner="Estimating the case")
 def case_of_pair(
     fingerprint: str, question: PlaceQuestion, gpu: str | None, cpu: str | None, _model: Any
@@ -83,8 +75,8 @@ def case_of_pair(
     return found
 
 
-def question_of(pair: Mapping[str, Any]) -> PlaceQuestion:
-    """The operation of a pair as the estimator is asked."""
+def question_of(pair: Mapping[str, Any], mode: str) -> PlaceQuestion:
+    """The operation of a pair as the estimator is asked; ``mode`` of the GPU's cells."""
     given = given_params(pair["workload"], pair["case"], pair["params_key"])
     return PlaceQuestion(
         *(pair["workload"], pair["case"], tuple(given.items()), pair["dtype"], pair["math_mode"]),
@@ -92,80 +84,27 @@ def question_of(pair: Mapping[str, Any]) -> PlaceQuestion:
     )
 
 
-def default_machine(pair: Mapping[str, Any]) -> str | None:
-    """The GPU that speaks for a pair's operation where none is chosen, as on Estimate."""
-    try:
-        return case_of_pair(data.fingerprint, question_of(pair), None, cpu, model).gpu.machine_id
-    except BreakevenError:
-        return None
-
-
-def headline(case: RuleCase, found: list[Answer]) -> str:
+def headline(case: RuleCase, found: pd.DataFrame, names: Mapping[str, str]) -> str:
     """The answer in a few sentences, for Markdown: verdict, pair, measurement, both rules."""
-    by = {one.source: one for one in found}
     gpu, cpu = (
-        escape(place_text(asdict(side), data.names.get(side.machine_id, side.label)))
+        escape(place_text(asdict(side), names.get(side.machine_id, side.label)))
         for side in (case.gpu, case.cpu)
     )
     text = (
         f"**{OPENINGS[case.estimate.verdict]}.** The model says {speedup_text(case.estimate)}: "
         f"{seconds(case.gpu.seconds[1])} by {gpu}, against {seconds(case.cpu.seconds[1])} by {cpu}."
     )
-    measured = by.get("measured")
-    if measured is None:
+    if not (case.gpu.is_measured and case.cpu.is_measured):
         return text + " This case was not measured on both sides, so that is all there is."
     text += (
-        f" **Measured: {measured.speedup:,.3g}x** ({seconds(measured.gpu_total_s)} with "
-        f"{escape(case.gpu.measured_backend)} against {seconds(measured.cpu_s)} with "
+        f" **Measured: {case.measured_speedup:,.3g}x** ({seconds(case.gpu.measured_s)} with "
+        f"{escape(case.gpu.measured_backend)} against {seconds(case.cpu.measured_s)} with "
         f"{escape(case.cpu.measured_backend)})."
     )
-    for name in ("cores", "throughput"):
-        one = by.get(name)
-        if one is not None:
-            text += (
-                f" The {NAMES[name].lower()} says {one.speedup:,.3g}x: "
-                f"{off_by(one.speedup, measured.speedup)}."
-            )
+    for row in found[found["source"].isin(["cores", "throughput"])].to_dict("records"):
+        name = NAMES[row["source"]].lower()
+        text += f" The {name} says {row['speedup']:,.3g}x: {row['off_by']}."
     return text
-
-
-def show_answers(found: list[Answer], price_ratio: float) -> None:
-    """One row per source."""
-    scale = 1e3
-    measured = next((one.speedup for one in found if one.source == "measured"), None)
-    table = pd.DataFrame(
-        [
-            {
-                "Source": NAMES[one.source],
-                "CPU (ms)": scale * one.cpu_s,
-                "GPU alone (ms)": scale * one.gpu_s,
-                "Copies (ms)": scale * one.copies_s,
-                "GPU in all (ms)": scale * one.gpu_total_s,
-                "Speed-up": one.speedup,
-                "90 % from": one.low,
-                "90 % to": one.high,
-                "Advice": ADVICE_TEXT[one.advice],
-                "Off by": ""
-                if measured is None or one.source == "measured"
-                else off_by(one.speedup, measured),
-                "Cost, GPU over CPU": cost_ratio(one.speedup, price_ratio),
-            }
-            for one in found
-        ]
-    )
-    number = st.column_config.NumberColumn(format="%.4g")
-    factor = st.column_config.NumberColumn(format="%.3gx")
-    widgets.table(
-        table,
-        "Times, speed-up and advice by the measurement, the model and both rules",
-        {
-            **{name: number for name in table.columns if name.endswith("(ms)")},
-            **dict.fromkeys(("Speed-up", "90 % from", "90 % to"), factor),
-            "Cost, GPU over CPU": st.column_config.NumberColumn(
-                format="%.3g", help="Price ratio over speed-up; below 1 the GPU's job is cheaper"
-            ),
-        },
-    )
 
 
 def show_efficiency(case: RuleCase) -> None:
@@ -175,16 +114,17 @@ def show_efficiency(case: RuleCase) -> None:
     text = f"Fitted here: the GPU reaches {case.efficiency:.0%} of its data sheet's peak"
     if math.isfinite(case.cpu_efficiency):
         text += f", the CPU {case.cpu_efficiency:.0%} of its own"
-    if case.gpu.mode == "end_to_end":
-        rate = case.bus_bytes / case.gpu.copies_s / 1e9 if case.gpu.copies_s > 0.0 else math.nan
-        nominal = f" of the link's nominal {case.link_gb_per_s:.3g}"
-        text += f"; copies run at {rate:.3g} GB/s" if math.isfinite(rate) else ""
-        text += nominal if math.isfinite(rate) and math.isfinite(case.link_gb_per_s) else ""
+    if case.gpu.mode == "end_to_end" and case.gpu.copies_s > 0.0:
+        text += f"; copies run at {case.bus_bytes / case.gpu.copies_s / 1e9:.3g} GB/s"
+        if math.isfinite(case.link_gb_per_s):
+            text += f" of the link's nominal {case.link_gb_per_s:.3g}"
     st.caption(text + ". The throughput rule guesses 65 %.")
 
 
-def show_command(pair: dict[str, Any], mode: str, source: InputSource, price: float) -> None:
-    """The command that prints the same."""
+def show_command(
+    pair: dict[str, Any], mode: str, source: InputSource, price: float, data: str
+) -> None:
+    """The command that prints the same; ``data``: the part that names the dataset."""
     given = given_params(pair["workload"], pair["case"], pair["params_key"])
     params = "".join(f" --param {name}={value}" for name, value in given.items())
     line = (
@@ -196,78 +136,108 @@ def show_command(pair: dict[str, Any], mode: str, source: InputSource, price: fl
         line += f" --math-mode {pair['math_mode']}"
     if pair["cpu_machine"] != pair["gpu_machine"]:
         line += f" --cpu-machine {shlex.quote(str(pair['cpu_machine']))}"
-    line += f" --inputs {source} --price-ratio {price:g} --all{shared.data_argument(data)}"
+    line += f" --inputs {source} --price-ratio {price:g} --all{data}"
     widgets.command(line, "Typed-in figures have options of their own: `--efficiency`, ...")
 
 
-data = shared.open_dataset()
-shared.header(
-    "Rules of thumb", "What do the rules of thumb promise, and what was measured?", METHOD
-)
-shared.provenance(data, "the rules' own figures are marked as theirs")
-model = shared.open_model(data)
-left, right = st.columns(2)
-with left:
-    mode = place_form("rules_mode")
-types = machine_types(data.fingerprint, model)
-boxes = named_boxes("rules_machine")
-names = {**{box: data.names[box] for box in (*boxes, *named_boxes("rules_cpu"))}, **types}
-with right:
-    cpu_name = widgets.select(
-        "CPU of",
-        [OWN_CPU, *names.values()],
-        "rules_cpu",
-        OWN_CPU,
-        help="A GPU's host is often a fast CPU; compare with another machine's here.",
+def page() -> None:
+    """A measured case and what is said of it, both calculators, and how far they are from all."""
+    data = shared.open_dataset()
+    shared.header(
+        "Rules of thumb", "What do the rules of thumb promise, and what was measured?", METHOD
     )
-cpu = next((key for key, name in names.items() if name == cpu_name), None)
-try:
-    pairs, gaps, claims = evidence(data.fingerprint, mode, cpu, boxes, model)
-except BreakevenError as error:
-    st.error(f"The rules cannot be compared: {escape(error)}")
-    st.stop()
-case, found = None, list[Answer]()
-pair: dict[str, Any] = {}
-if pairs.empty:
-    st.info(
-        "No operation was measured both on this CPU and on a GPU where the data is as chosen. "
-        "Choose another place of the data or another CPU, or measure a machine with a GPU. The "
-        "calculators below work on what is typed in."
-    )
-else:
+    shared.provenance(data, "the rules' own figures are marked as theirs")
+    model = shared.open_model(data)
+    left, right = st.columns(2)
+    with left:
+        mode = place_form("rules_mode")
+    boxes = named_boxes(data.names, linked_texts("rules_machine"))
+    hosts = named_boxes(data.names, linked_texts("rules_cpu"))
+    names = {box: data.names[box] for box in (*boxes, *hosts)}
+    names |= machine_types(data.fingerprint, model)
+    with right:
+        cpu_name = widgets.select(
+            "CPU of",
+            [OWN_CPU, *names.values()],
+            "rules_cpu",
+            OWN_CPU,
+            help="A GPU's host is often a fast CPU; compare with another machine's here.",
+        )
+    cpu = next((key for key, name in names.items() if name == cpu_name), None)
+    try:
+        pairs, gaps, claims = evidence(data.fingerprint, mode, cpu, boxes, model)
+    except BreakevenError as error:
+        st.error(f"The rules cannot be compared: {escape(error)}")
+        return
+    case, pair = pick_case(data, model, pairs, names, mode, cpu)
+    top = st.container()
+    inputs = choose_inputs() if case is not None else "examples"
+    left, right = st.columns(2)
+    with left, st.container(border=True):
+        cores = cores_form(case, inputs)
+    with right, st.container(border=True):
+        throughput = throughput_form(case, inputs)
+    price = 0.0
+    if case is not None:
+        with top:
+            found = answers(case, cores, throughput)
+            st.markdown(headline(case, found, data.names))
+            price = price_form()
+            alt = "Times, speed-up and advice by the measurement, the model and both rules"
+            rule_table(with_cost(found, price), ANSWERS, alt)
+            show_efficiency(case)
+    if not pairs.empty:
+        show_gaps(pairs, gaps, pair, names)
+        show_claims(claims)
+    show_examples()
+    if case is not None:
+        show_command(pair, mode, inputs, price, shared.data_argument(data))
+
+
+def pick_case(
+    data: shared.Source,
+    model: Any,
+    pairs: pd.DataFrame,
+    names: dict[str, str],
+    mode: str,
+    cpu: str | None,
+) -> tuple[RuleCase | None, dict[str, Any]]:
+    """The chosen case, None where the model has none, and its row of ``pairs``."""
+    if pairs.empty:
+        st.info(
+            "No operation was measured both on this CPU and on a GPU where the data is as chosen. "
+            "Choose another place of the data or another CPU, or measure a machine with a GPU. The "
+            "calculators below work on what is typed in."
+        )
+        return None, {}
+
+    def case_of(row: Mapping[str, Any], gpu: str | None, host: str | None) -> RuleCase:
+        return case_of_pair(data.fingerprint, question_of(row, mode), gpu, host, model)
+
+    def default_machine(row: Mapping[str, Any]) -> str | None:
+        """The GPU that speaks for a row's operation where none is chosen, as on Estimate."""
+        try:
+            return case_of(row, None, cpu).gpu.machine_id
+        except BreakevenError:
+            return None
+
     pair = pick_pair(pairs, names, default_machine)
     try:
-        case = case_of_pair(
-            data.fingerprint, question_of(pair), pair["gpu_machine"], pair["cpu_machine"], model
-        )
-        pair["estimate"] = case.estimate.ratio_p50
+        case = case_of(pair, pair["gpu_machine"], pair["cpu_machine"])
     except BreakevenError as error:
         st.info(f"The model has no estimate of this case: {escape(error)}")
-top = st.container()
-inputs = choose_inputs() if case is not None else "examples"
-left, right = st.columns(2)
-with left, st.container(border=True):
-    cores = cores_form(case, inputs)
-with right, st.container(border=True):
-    throughput = throughput_form(case, inputs)
-found = answers(case, cores, throughput)
-with top:
-    if found and case is not None:
-        st.markdown(headline(case, found))
-        price = widgets.number(
-            "Price of the GPU's hour over the CPU's",
-            "rules_price",
-            5.0,
-            0.001,
-            10_000.0,
-            "The second calculator's example: five times the price. The cost of the completed "
-            "job on the GPU over the CPU's is this over the speed-up.",
-        )
-        show_answers(found, price)
-        show_efficiency(case)
-if not pairs.empty:
-    show_gaps(pairs, gaps, pair, names)
-    show_claims(claims)
-show_examples()
-if case is not None:
-    show_command(pair, mode, inputs, price)
+        return None, pair
+    return case, pair | {"estimate": case.estimate.ratio_p50}
+
+
+def price_form() -> float:
+    """The ratio of prices."""
+    return widgets.number(
+        "Price of the GPU's hour over the CPU's",
+        "rules_price",
+        5.0,
+        0.001,
+        10_000.0,
+        "The second calculator's example: five times the price. The cost of the completed "
+        "job on the GPU over the CPU's is this over the speed-up.",
+    )

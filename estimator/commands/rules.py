@@ -16,27 +16,22 @@ from estimator.commands.options import (
     print_json,
     read_question,
 )
+from estimator.rules.rules_of_thumb import (
+    CORES_ASKS,
+    THROUGHPUT_ASKS,
+    Comparison,
+    ThroughputInputs,
+    cores_rule,
+    throughput_rule,
+)
 
 if TYPE_CHECKING:
     from estimator.commands import Subparsers
     from estimator.decide.places import PlaceQuestion
     from estimator.rules.cases import RuleCase
-    from estimator.rules.rules_of_thumb import Comparison
 
 _DEFAULT = ["n=3000"]  # of matmul, where no workload is named
-_CORES = {
-    "data_size": "elements or operations",
-    "gpu_cores": "cores of the GPU",
-    "cpu_factor": "speed of the CPU, 1 = average",
-    "transfer_ms": "milliseconds of copies",
-}
-_THROUGHPUT = {
-    "work_gflop": "GFLOP of the job",
-    "cpu_gflop_per_s": "rate of the CPU",
-    "gpu_peak_tflop_per_s": "peak of the GPU",
-    "efficiency": "share of the GPU's peak, at most 1",
-    "overhead_s": "seconds of overhead",
-}
+_CHANGES_NOTHING = "gpu_bandwidth_gb_per_s"  # the copies are given as a time
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -66,11 +61,12 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "--price-ratio", type=float, metavar="X", help="price of the GPU's hour over the CPU's"
     )
-    cores = parser.add_argument_group("inputs of the cores rule")
-    throughput = parser.add_argument_group("inputs of the throughput rule")
-    for group, inputs in ((cores, _CORES), (throughput, _THROUGHPUT)):
-        for name, text in inputs.items():
-            group.add_argument(f"--{name.replace('_', '-')}", type=float, metavar="X", help=text)
+    for rule, asks in (("cores", CORES_ASKS), ("throughput", THROUGHPUT_ASKS)):
+        group = parser.add_argument_group(f"inputs of the {rule} rule")
+        for name, ask in asks.items():
+            option = f"--{name.replace('_', '-')}"
+            if name != _CHANGES_NOTHING:
+                group.add_argument(option, type=float, metavar="X", help=ask.label)
     add_data(parser)
     add_model(parser)
     parser.set_defaults(command=rules)
@@ -81,12 +77,15 @@ def rules(arguments: argparse.Namespace) -> None:
     from estimator.rules.cases import rule_case
     from estimator.rules.gaps import claim_table, gap_table, rule_pairs
     from estimator.rules.report import (
+        ANSWERS,
+        CLAIMS,
+        EXAMPLES,
+        GAPS,
+        NAMES,
         answers,
-        case_report,
-        claims_report,
-        examples_report,
-        gaps_report,
-        price_line,
+        as_text,
+        with_cost,
+        worked_examples,
     )
 
     if arguments.workload == "matmul" and not arguments.param:
@@ -98,26 +97,30 @@ def rules(arguments: argparse.Namespace) -> None:
     case = rule_case(model, question, gpu, cpu)
     cores, throughput = _rules(arguments, case)
     found = answers(case, cores, throughput)
-    pairs = None
+    gaps = claims = None
     if arguments.all:
         one = None if case.cpu.machine_id == case.gpu.machine_id else case.cpu.machine_id
         pairs = rule_pairs(model, question.gpu_mode, one, boxes=(case.gpu.machine_id,))
+        gaps, claims = gap_table(pairs), claim_table(pairs)
     if arguments.json:
         result: dict[str, Any] = {
             **{"question": {**asked, "mode": question.gpu_mode}, "case": asdict(case)},
-            "answers": [{**asdict(one), "advice": one.advice} for one in found],
+            "answers": found[[*list(ANSWERS)[:8], "advice"]].to_dict("records"),
         }
-        if pairs is not None:
-            result["gaps"] = gap_table(pairs).to_dict("records")
-            result["claims"] = claim_table(pairs).to_dict("records")
+        if gaps is not None and claims is not None:
+            result |= {"gaps": gaps.to_dict("records"), "claims": claims.to_dict("records")}
         print_json(result)
         return
-    parts = [_headline(question, case), case_report(found)]
-    if arguments.price_ratio is not None:
-        parts.append(price_line(found, arguments.price_ratio))
-    parts.append(examples_report())
-    if pairs is not None:
-        parts += [gaps_report(gap_table(pairs)), claims_report(claim_table(pairs))]
+    parts = [_headline(question, case), as_text(found, ANSWERS)]
+    price = arguments.price_ratio
+    if price is not None:
+        priced = zip(found["source"], with_cost(found, price)["cost"], strict=True)
+        costs = [f"{NAMES[source]} {cost:.3g}" for source, cost in priced]
+        start = f"cost on the GPU over the CPU's, at {price:g}x the price: "
+        parts.append(start + ", ".join(costs))
+    parts.append(as_text(worked_examples(), EXAMPLES))
+    if gaps is not None and claims is not None:
+        parts += [as_text(gaps, GAPS), as_text(claims, CLAIMS)]
     print("\n\n".join(parts))
 
 
@@ -125,21 +128,21 @@ def _rules(
     arguments: argparse.Namespace, case: RuleCase
 ) -> tuple[Comparison | None, Comparison | None]:
     """Both rules with the inputs of the case, those typed in before. Raises EstimateError."""
-    from estimator.rules.inputs import cores_inputs, throughput_inputs
-    from estimator.rules.rules_of_thumb import ThroughputInputs, cores_rule, throughput_rule
+    from estimator.rules.cases import cores_inputs, throughput_inputs
 
-    typed = {name: getattr(arguments, name) for name in _CORES}
-    given = {name: value for name, value in typed.items() if value is not None}
-    asked = cores_inputs(case, arguments.inputs)
-    cores = None if asked is None else cores_rule(replace(asked[0], **given), asked[1])
-    typed = {name: getattr(arguments, name) for name in _THROUGHPUT}
-    given = {name: value for name, value in typed.items() if value is not None}
-    base = throughput_inputs(case, arguments.inputs)
-    if base is not None:
-        base = replace(base, **given)
-    elif {"work_gflop", "cpu_gflop_per_s", "gpu_peak_tflop_per_s"} <= set(given):
-        base = ThroughputInputs(**given)
-    return cores, None if base is None else throughput_rule(base)
+    typed = {name: value for name, value in vars(arguments).items() if value is not None}
+    given = {name: typed[name] for name in CORES_ASKS if name in typed}
+    cores = cores_inputs(case, arguments.inputs)
+    given_rates = {name: typed[name] for name in THROUGHPUT_ASKS if name in typed}
+    throughput = throughput_inputs(case, arguments.inputs)
+    if throughput is not None:
+        throughput = replace(throughput, **given_rates)
+    elif {"work_gflop", "cpu_gflop_per_s", "gpu_peak_tflop_per_s"} <= set(given_rates):
+        throughput = ThroughputInputs(**given_rates)
+    return (
+        None if cores is None else cores_rule(replace(cores, **given)),
+        None if throughput is None else throughput_rule(throughput),
+    )
 
 
 def _headline(question: PlaceQuestion, case: RuleCase) -> str:

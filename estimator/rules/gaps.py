@@ -14,11 +14,18 @@ import numpy as np
 import pandas as pd
 
 from collector.workloads import FAMILIES
+from estimator.arrays import Array
 from estimator.catalogue.sheet_rates import sheet_rates
 from estimator.cells.defaults import DATA_PLACE, MATH_MODE, cpu_mode
 from estimator.dataset.tables import CELL_COLUMNS
 from estimator.decide.types import ask
-from estimator.rules.rules_of_thumb import CLAIMED_SPEEDUPS, advice, rule_seconds
+from estimator.rules.rules_of_thumb import (
+    CLAIMED_SPEEDUPS,
+    COMPUTE_BOUND,
+    COPIES,
+    GUESSED_EFFICIENCY,
+    advice,
+)
 
 if TYPE_CHECKING:
     from estimator.model.model import Model
@@ -36,7 +43,6 @@ PAIR_COLUMNS = (
 LARGE_PRODUCT_FLOP = 2.0 * 2000.0**3
 _MOST_PAIRS = 20_000
 _NO_JOB = tuple(name for name, family in FAMILIES.items() if family.overhead)
-GAP_COLUMNS = ("pairs", "factor_p50", "factor_p90", "bias", "side_right", "advice_right")
 
 
 def rule_pairs(
@@ -56,57 +62,47 @@ def rule_pairs(
     ``most`` pairs, that many are drawn (seeded).
     """
     known = _of_types(model, (*boxes, *([] if cpu_machine is None else [cpu_machine])))
-    cpu = known[(known["device"] == "cpu") & (known["mode"] == cpu_mode(mode))]
-    gpu = known[(known["device"] == "cuda") & (known["mode"] == mode)]
-    gpu = gpu[gpu["machine_id"].isin([*model.types.types, *boxes])]
-    on_cpu = _fastest(cpu[cpu["math_mode"] == MATH_MODE], ["machine_id", *PAIR])
-    on_gpu = _fastest(gpu, ["machine_id", *PAIR, "math_mode"])
-    keys = [*PAIR] if cpu_machine is not None else ["machine_id", *PAIR]
-    if cpu_machine is not None:
-        on_cpu = on_cpu[on_cpu["machine_id"] == cpu_machine].rename(
-            columns={"machine_id": "cpu_machine"}
-        )
-    on_cpu = on_cpu.drop(columns=["math_mode", "device", "mode"])
-    pairs = on_gpu.drop(columns="threads").merge(on_cpu, on=keys, suffixes=("_gpu", "_cpu"))
+    on_cpu, on_gpu = (known["device"] == device for device in ("cpu", "cuda"))
+    on_cpu &= (known["mode"] == cpu_mode(mode)) & (known["math_mode"] == MATH_MODE)
+    on_gpu &= known["mode"] == mode
+    on_gpu &= known["machine_id"].isin([*model.types.types, *boxes])
+    cpu = _fastest(known[on_cpu], "cpu", ["threads"])
+    gpu = _fastest(known[on_gpu], "gpu", ["math_mode"])
     if cpu_machine is None:
-        pairs["cpu_machine"] = pairs["machine_id"]
-    pairs = pairs.rename(
-        columns={
-            **{"machine_id": "gpu_machine", "backend_cpu": "cpu_backend"},
-            **{"backend_gpu": "gpu_backend", "median_s_cpu": "cpu_s", "median_s_gpu": "gpu_s"},
-        }
-    )
+        own = ["gpu_machine", *PAIR]
+        pairs = gpu.merge(cpu, left_on=own, right_on=["cpu_machine", *PAIR])
+    else:
+        pairs = gpu.merge(cpu[cpu["cpu_machine"] == cpu_machine], on=list(PAIR))
     if len(pairs) > most:
         pairs = pairs.sample(most, random_state=0)
-    pairs = pairs.sort_values([*PAIR, "math_mode", "gpu_machine"], ignore_index=True)
-    pairs["measured"] = pairs["cpu_s"] / pairs["gpu_s"]
     if pairs.empty:
         return pd.DataFrame(columns=list(PAIR_COLUMNS))
+    pairs = pairs.sort_values([*PAIR, "math_mode", "gpu_machine"], ignore_index=True)
+    pairs["measured"] = pairs["cpu_s"] / pairs["gpu_s"]
     return _with_speedups(model, pairs, mode)[list(PAIR_COLUMNS)]
 
 
-def gap_table(pairs: pd.DataFrame, by: str = "workload") -> pd.DataFrame:
-    """How far each source is from the measurement: one row per value of ``by`` and source.
+def gap_table(pairs: pd.DataFrame) -> pd.DataFrame:
+    """How far each source is from the measurement: one row per family and source.
 
-    Columns ``by``, source and ``GAP_COLUMNS``: factor_p50 and factor_p90, by what factor it is
+    Columns workload, source, pairs; factor_p50 and factor_p90, by what factor it is
     off in half and in nine tenths of the pairs; bias, the median ratio of stated over measured;
     side_right and advice_right, the shares of pairs in which it names the faster side, and the
-    band of advice. A last block, ``by`` "all", is of all pairs.
+    band of advice. A last block, workload "all", is of all pairs.
     """
     rows: list[dict[str, Any]] = []
-    for name, group in [*pairs.groupby(by, sort=True), ("all", pairs)]:
+    for name, group in [*pairs.groupby("workload", sort=True), ("all", pairs)]:
         for source in SOURCES:
-            known = group[np.isfinite(group[source].astype(float)) & (group[source] > 0.0)]
-            if known.empty:
+            both = group[[source, "measured"]].astype(float)
+            both = both[np.isfinite(both[source]) & (both[source] > 0.0)]
+            if both.empty:
                 continue
-            ratio = np.log((known[source] / known["measured"]).to_numpy(dtype=float))
-            stated, measured = known[source].astype(float), known["measured"].astype(float)
-            same = [
-                advice(one) == advice(other) for one, other in zip(stated, measured, strict=True)
-            ]
+            stated, measured = both.to_numpy().T
+            ratio = np.log(stated / measured)
+            same = [advice(one) == advice(other) for one, other in both.to_numpy()]
             rows.append(
                 {
-                    **{by: name, "source": source, "pairs": len(known)},
+                    **{"workload": name, "source": source, "pairs": len(both)},
                     "factor_p50": float(np.exp(np.median(np.abs(ratio)))),
                     "factor_p90": float(np.exp(np.quantile(np.abs(ratio), 0.9))),
                     "bias": float(np.exp(np.median(ratio))),
@@ -114,7 +110,8 @@ def gap_table(pairs: pd.DataFrame, by: str = "workload") -> pd.DataFrame:
                     "advice_right": float(np.mean(same)),
                 }
             )
-    return pd.DataFrame(rows, columns=[by, "source", *GAP_COLUMNS])
+    columns = ["workload", "source", "pairs", "factor_p50", "factor_p90", "bias"]
+    return pd.DataFrame(rows, columns=[*columns, "side_right", "advice_right"])
 
 
 def claim_table(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -128,26 +125,54 @@ def claim_table(pairs: pd.DataFrame) -> pd.DataFrame:
     for kind, (low, high, families) in CLAIMED_SPEEDUPS.items():
         chosen = pairs["workload"].isin(families)
         chosen &= (pairs["workload"] != "matmul") | (pairs["flop"] >= LARGE_PRODUCT_FLOP)
-        of = pairs.loc[chosen, "measured"].to_numpy(dtype=float)
-        inside = np.mean((of >= low) & (of <= high)) if len(of) else np.nan
-        p5, p50, p95 = np.quantile(of, (0.05, 0.5, 0.95)) if len(of) else (np.nan,) * 3
-        below, above = [
-            float(np.mean(side)) if len(of) else np.nan for side in (of < low, of > high)
-        ]
+        of = pairs.loc[chosen, "measured"].astype(float)
+        p5, p50, p95 = of.quantile([0.05, 0.5, 0.95])
         rows.append(
             {
                 **{"kind": kind, "low": low, "high": high, "families": ", ".join(families)},
                 **{"pairs": len(of), "p5": p5, "p50": p50, "p95": p95},
-                **{"below": below, "inside": float(inside), "above": above},
+                **{"below": (of < low).mean(), "inside": of.between(low, high).mean()},
+                "above": (of > high).mean(),
             }
         )
     return pd.DataFrame(rows)
 
 
-def _fastest(cells: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Of the cells that are one operation, the row of the fastest library."""
-    names = [*CELL_COLUMNS, "params_key", "median_s"]
-    return cells.sort_values("median_s")[names].drop_duplicates(keys)
+def rule_seconds(cells: pd.DataFrame, rates: pd.DataFrame) -> dict[str, Array]:
+    """Seconds of described cells, (n,) by rule ("cores", "throughput"), NaN where it cannot say.
+
+    ``rates`` are those of ``sheet_rates.sheet_rates`` for the same cells. A CPU's time is work
+    over its peak in both. Modes with copies add them: the cores rule at the GPU's memory
+    bandwidth, there and back, as it says; the throughput rule at the host link's nominal rate.
+    A copy in itself is its bytes over the same rates.
+    """
+    flop = cells["flop_count"].to_numpy(dtype=float)
+    moved = (cells["bytes_read"] + cells["bytes_written"]).to_numpy(dtype=float)
+    bus = (cells["h2d_bytes"] + cells["d2h_bytes"]).to_numpy(dtype=float)
+    on_gpu = (cells["device"] == "cuda").to_numpy()
+    is_copy = (cells["workload"] == "transfer").to_numpy() & (bus > 0.0)
+    peak, bandwidth, link = (
+        rates[name].to_numpy(dtype=float)
+        for name in ("flop_per_s", "bytes_per_s", "bus_bytes_per_s")
+    )
+    compute_bound = cells["workload"].isin(COMPUTE_BOUND).to_numpy()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        by_cores = np.where(compute_bound, flop / peak, moved / bandwidth)
+        by_cores = np.where(is_copy, 0.0, by_cores)
+        by_cores += np.where(bus > 0.0, np.where(is_copy, 1.0, COPIES) * bus / bandwidth, 0.0)
+        efficiency = np.where(on_gpu, GUESSED_EFFICIENCY, 1.0)
+        by_rate = np.where(is_copy, 0.0, flop / (peak * efficiency))
+        by_rate += np.where(bus > 0.0, bus / link, 0.0)
+    answers = {"cores": by_cores, "throughput": by_rate}
+    return {name: np.where(seconds > 0.0, seconds, np.nan) for name, seconds in answers.items()}
+
+
+def _fastest(cells: pd.DataFrame, side: str, also: list[str]) -> pd.DataFrame:
+    """Of the cells that are one operation, the row of the fastest library, as columns of pairs."""
+    keys = ["machine_id", *PAIR, *(name for name in also if name == "math_mode")]
+    best = cells.sort_values("median_s").drop_duplicates(keys)
+    names = {"machine_id": f"{side}_machine", "backend": f"{side}_backend", "median_s": f"{side}_s"}
+    return best[[*PAIR, *also, *names]].rename(columns=names)
 
 
 def _of_types(model: Model, boxes: Sequence[str]) -> pd.DataFrame:
@@ -157,37 +182,26 @@ def _of_types(model: Model, boxes: Sequence[str]) -> pd.DataFrame:
     types = cells["machine_id"].map(model.types.of_box).fillna(cells["machine_id"])
     logs = cells.assign(machine_id=types, median_s=np.log(cells["median_s"]))
     medians = logs.groupby(names, sort=False, dropna=False)["median_s"].median()
-    pooled = np.exp(medians).reset_index()
-    tables: list[pd.DataFrame] = [pooled, cells[cells["machine_id"].isin(boxes)]]
+    tables: list[pd.DataFrame] = [np.exp(medians).reset_index()]
+    tables.append(cells[cells["machine_id"].isin(boxes)])
     return pd.concat(tables, ignore_index=True)
 
 
 def _with_speedups(model: Model, pairs: pd.DataFrame, mode: str) -> pd.DataFrame:
-    """Add the speed-ups that the rules and the model state."""
+    """Add the work and the speed-ups that the rules and the model state."""
     params = pd.Series([dict(key) for key in pairs["params_key"]], dtype=object)
-    shared = pairs[["workload", "case", "dtype"]].assign(params=params)
-    cpu = shared.assign(
-        machine_id=pairs["cpu_machine"],
-        backend=pairs["cpu_backend"],
-        threads=pairs["threads"],
-        device="cpu",
-        math_mode=MATH_MODE,
-        mode=cpu_mode(mode),
-    )
-    gpu = shared.assign(
-        machine_id=pairs["gpu_machine"],
-        backend=pairs["gpu_backend"],
-        math_mode=pairs["math_mode"],
-        threads=1,
-        device="cuda",
-        mode=mode,
-    )
-    cells = pd.concat([cpu, gpu], ignore_index=True)
+    both = pairs[["workload", "case", "dtype", "math_mode", "threads"]].assign(params=params)
+    sides = []
+    for side, device, its_mode in (("cpu", "cpu", cpu_mode(mode)), ("gpu", "cuda", mode)):
+        places = {"machine_id": pairs[f"{side}_machine"], "backend": pairs[f"{side}_backend"]}
+        sides.append(both.assign(**places, device=device, mode=its_mode))
+    cells = pd.concat(sides, ignore_index=True)
+    cells.loc[cells["device"] == "cpu", "math_mode"] = MATH_MODE
+    cells.loc[cells["device"] == "cuda", "threads"] = 1
     described = model.described(model.types.on_boxes(cells))
     seconds = rule_seconds(described, sheet_rates(described, model.machines))
     seconds["estimate"] = ask(model, cells, strict=False)["seconds_p50"].to_numpy(dtype=float)
     count = len(pairs)
-    pairs["flop"] = described["flop_count"].to_numpy(dtype=float)[:count]
-    return pairs.assign(
-        **{name: both[:count] / both[count:] for name, both in seconds.items() if name in SOURCES}
-    )
+    flop = described["flop_count"].to_numpy(dtype=float)[:count]
+    ratios = {name: times[:count] / times[count:] for name, times in seconds.items()}
+    return pairs.assign(flop=flop, **ratios)

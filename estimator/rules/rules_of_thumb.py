@@ -9,36 +9,33 @@ take size over bandwidth, there and back:
     speedup = cpu / (gpu + transfer)          or (cpu + transfer) / (gpu + transfer)
 
 It states both forms of the speed-up and uses either in its two worked examples; it gives c and k
-only through those examples (``implied_constants``).
+only through those examples.
 
 The **throughput rule** takes FLOP over a rate, and discounts a GPU's peak by a guessed
 efficiency:
 
     cpu = FLOP / cpu_rate       gpu = FLOP / (peak * efficiency) + overhead
 
-Both are pure: typed-in values or fitted ones. ``rule_seconds`` answers described cells from data
-sheets, for ``validate``. Times in seconds where a name says ``_s``, in milliseconds where it says
-``_ms`` (the first calculator's unit).
+Both are pure: typed-in values or fitted ones. Times in seconds where a name says ``_s``, in
+milliseconds where it says ``_ms`` (the first calculator's unit).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import isfinite
-
-import numpy as np
-import pandas as pd
+from dataclasses import dataclass, fields, replace
+from math import inf, isfinite, nextafter
 
 from collector.errors import EstimateError
-from estimator.arrays import Array
 
-#: Least speed-up of each piece of advice, best first, as the first calculator words them.
-ADVICE_BANDS: tuple[tuple[float, str], ...] = (
-    (5.0, "significant"),
-    (2.0, "noticeable"),
-    (1.0, "marginal"),
-    (0.0, "slower"),
-)
+_ABOVE_0 = nextafter(0.0, 1.0)
+
+#: Advice of the first calculator, best first: word -> (least speed-up, what it says).
+ADVICE: dict[str, tuple[float, str]] = {
+    "significant": (nextafter(5.0, inf), "over 5x: significant, likely worth it"),
+    "noticeable": (2.0, "2x to 5x: noticeable, weigh it against the effort"),
+    "marginal": (1.0, "under 2x: marginal"),
+    "slower": (0.0, "under 1x: the GPU is slower"),
+}
 
 #: Share of a GPU's peak that the second calculator guesses in its worked example.
 GUESSED_EFFICIENCY = 0.65
@@ -59,7 +56,8 @@ COMPUTE_BOUND = frozenset(
         *("training_step", "inference_step"),
     }
 )
-_COPIES = 2.0  # the first calculator counts every transfer there and back
+#: The first calculator counts every transfer there and back.
+COPIES = 2.0
 
 
 def advice(speedup: float) -> str:
@@ -67,10 +65,8 @@ def advice(speedup: float) -> str:
 
     Raises EstimateError unless the speed-up is a positive number.
     """
-    _require(speedup=speedup)
-    if speedup > ADVICE_BANDS[0][0]:
-        return ADVICE_BANDS[0][1]
-    return next(word for least, word in ADVICE_BANDS[1:] if speedup >= least)
+    _check("speedup", speedup)
+    return next(word for word, (least, _) in ADVICE.items() if speedup >= least)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,101 +86,21 @@ class Comparison:
         """CPU time over the GPU's with its copies: the form that advice goes by."""
         return self.cpu_s / self.gpu_total_s
 
-    @property
-    def advice(self) -> str:
-        return advice(self.speedup)
-
-
-# --- the first calculator ------------------------------------------------------------------
-
 
 @dataclass(frozen=True, slots=True)
 class CoresInputs:
-    """What the first calculator asks for. ``data_size`` in elements or operations."""
+    """What the first calculator asks for, and the constants that it never states.
 
-    operation: str
+    ``gpu_core_ms`` is per element and core, ``cpu_ms`` per element at a CPU factor of 1.
+    """
+
     data_size: float
     gpu_cores: float
     cpu_factor: float
-    gpu_bandwidth_gb_per_s: float
     transfer_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class CoresConstants:
-    """``gpu_core_ms`` per element and core, ``cpu_ms`` per element at a CPU factor of 1."""
-
+    gpu_bandwidth_gb_per_s: float
     gpu_core_ms: float
     cpu_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class WorkedExample:
-    """Inputs and printed results of one worked example of the first calculator."""
-
-    inputs: CoresInputs
-    gpu_ms: float
-    cpu_ms: float
-    printed_gpu_total_ms: float
-    printed_cpu_total_ms: float
-    printed_speedup: float
-
-    @property
-    def speedup(self) -> float:
-        """What its own formula gives for its own totals."""
-        return self.printed_cpu_total_ms / self.printed_gpu_total_ms
-
-
-WORKED_EXAMPLES = (
-    WorkedExample(
-        CoresInputs("Convolution", 5e6, 3584, 1.5, 448.0, 8.0), 45.0, 700.0, 53.0, 708.0, 15.2
-    ),
-    WorkedExample(
-        CoresInputs("Matrix Multiplication", 1e7, 5120, 2.0, 1555.0, 12.0),
-        *(60.0, 2750.0, 72.0, 2750.0, 45.8),
-    ),
-)
-
-
-def implied_constants(example: WorkedExample) -> CoresConstants:
-    """The constants of proportionality that a worked example implies and the rule never states."""
-    asked = example.inputs
-    return CoresConstants(
-        gpu_core_ms=example.gpu_ms * asked.gpu_cores / asked.data_size,
-        cpu_ms=example.cpu_ms * asked.cpu_factor / asked.data_size,
-    )
-
-
-def cores_rule(inputs: CoresInputs, constants: CoresConstants) -> Comparison:
-    """The cores rule for an operation bound by arithmetic. Raises EstimateError on bad values."""
-    _require(
-        data_size=inputs.data_size,
-        gpu_cores=inputs.gpu_cores,
-        cpu_factor=inputs.cpu_factor,
-        gpu_core_ms=constants.gpu_core_ms,
-        cpu_ms=constants.cpu_ms,
-    )
-    _require_not_negative(transfer_ms=inputs.transfer_ms)
-    return Comparison(
-        cpu_s=constants.cpu_ms * inputs.data_size / inputs.cpu_factor / 1e3,
-        gpu_s=constants.gpu_core_ms * inputs.data_size / inputs.gpu_cores / 1e3,
-        transfer_s=inputs.transfer_ms / 1e3,
-    )
-
-
-def bandwidth_seconds(data_bytes: float, bandwidth_gb_per_s: float) -> float:
-    """The cores rule for an operation bound by memory: bytes over bandwidth."""
-    _require(bandwidth_gb_per_s=bandwidth_gb_per_s)
-    _require_not_negative(data_bytes=data_bytes)
-    return data_bytes / (1e9 * bandwidth_gb_per_s)
-
-
-def copy_seconds(data_bytes: float, bandwidth_gb_per_s: float) -> float:
-    """The cores rule's transfer time: there and back, at the bandwidth of the memory."""
-    return _COPIES * bandwidth_seconds(data_bytes, bandwidth_gb_per_s)
-
-
-# --- the second calculator -----------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,22 +114,129 @@ class ThroughputInputs:
     overhead_s: float = 0.0
 
 
-def effective_tflop_per_s(peak_tflop_per_s: float, efficiency: float) -> float:
-    """Peak times efficiency: 20 TFLOP/s at 65 % are 13. Raises EstimateError on bad values."""
-    _require(peak_tflop_per_s=peak_tflop_per_s, efficiency=efficiency)
-    if efficiency > 1.0:
-        raise EstimateError(f"efficiency is {efficiency:g}; it is a share of the peak, at most 1")
-    return peak_tflop_per_s * efficiency
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """How an input is asked for, on the command line and on the page, and its bounds."""
+
+    label: str
+    help: str
+    least: float = _ABOVE_0
+    most: float = inf
+
+
+CORES_ASKS = {
+    "data_size": Ask(
+        "Data size (elements)",
+        "Elements that one call reads and writes, or operations: the calculator takes either.",
+    ),
+    "gpu_cores": Ask(
+        "GPU cores", "Cores as the data sheet counts them: float32 lanes of all multiprocessors."
+    ),
+    "cpu_factor": Ask(
+        "CPU factor",
+        "Speed of the CPU for this task; 1 is average, 2 twice as fast. The calculator does not "
+        "say what average is: the constants below do.",
+    ),
+    "transfer_ms": Ask(
+        "Transfers (ms)",
+        "Its formula: size over the GPU's memory bandwidth, there and back. The copies cross the "
+        "host link in fact, which is far slower.",
+        least=0.0,
+    ),
+    "gpu_bandwidth_gb_per_s": Ask(
+        "GPU memory bandwidth (GB/s)",
+        "From the data sheet. It asks for it, but for an operation bound by arithmetic it enters "
+        "the transfers only, as given above.",
+    ),
+}
+THROUGHPUT_ASKS = {
+    "work_gflop": Ask(
+        "Work (GFLOP)", "Floating-point operations of one call, in thousand millions."
+    ),
+    "cpu_gflop_per_s": Ask(
+        "CPU rate (GFLOP/s)",
+        "What the CPU sustains. Its table has 50 to 500 GFLOP/s for a cloud instance.",
+    ),
+    "gpu_peak_tflop_per_s": Ask(
+        "GPU peak (TFLOP/s)", "The data sheet's peak for this element type."
+    ),
+    "efficiency": Ask(
+        "Efficiency (share of the peak)",
+        "The calculator guesses 0.65. The share that this case reaches is fitted here: fill the "
+        "calculators from the fit to see it.",
+        most=1.0,
+    ),
+    "overhead_s": Ask(
+        "Overhead (s)",
+        "Copies and starts of kernels, in seconds, added to the GPU's time.",
+        least=0.0,
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkedExample:
+    """A worked example of the first calculator and what it prints for it.
+
+    The constants of ``inputs`` are those that its times imply.
+    """
+
+    operation: str
+    inputs: CoresInputs
+    cpu_total_ms: float
+    gpu_total_ms: float
+    printed: float
+
+    @property
+    def formula(self) -> float:
+        """What its own formula gives for its own totals."""
+        return self.cpu_total_ms / self.gpu_total_ms
+
+
+def _with_constants(inputs: CoresInputs, gpu_ms: float, cpu_ms: float) -> CoresInputs:
+    """Inputs with the constants that an example's times without copies imply."""
+    return replace(
+        inputs,
+        gpu_core_ms=gpu_ms * inputs.gpu_cores / inputs.data_size,
+        cpu_ms=cpu_ms * inputs.cpu_factor / inputs.data_size,
+    )
+
+
+WORKED_EXAMPLES = (
+    WorkedExample(
+        "Convolution",
+        _with_constants(CoresInputs(5e6, 3584, 1.5, 8.0, 448.0, 1.0, 1.0), 45.0, 700.0),
+        *(708.0, 53.0, 15.2),
+    ),
+    WorkedExample(
+        "Matrix Multiplication",
+        _with_constants(CoresInputs(1e7, 5120, 2.0, 12.0, 1555.0, 1.0, 1.0), 60.0, 2750.0),
+        *(2750.0, 72.0, 45.8),
+    ),
+)
+
+
+def cores_rule(inputs: CoresInputs) -> Comparison:
+    """The cores rule for an operation bound by arithmetic. Raises EstimateError on bad values."""
+    _check_all(inputs)
+    return Comparison(
+        cpu_s=inputs.cpu_ms * inputs.data_size / inputs.cpu_factor / 1e3,
+        gpu_s=inputs.gpu_core_ms * inputs.data_size / inputs.gpu_cores / 1e3,
+        transfer_s=inputs.transfer_ms / 1e3,
+    )
+
+
+def copy_seconds(data_bytes: float, bandwidth_gb_per_s: float) -> float:
+    """The cores rule's transfer time: there and back, at the bandwidth of the memory."""
+    return COPIES * data_bytes / (1e9 * bandwidth_gb_per_s)
 
 
 def throughput_rule(inputs: ThroughputInputs) -> Comparison:
     """The throughput rule; its overhead stands where copies do. Raises EstimateError."""
-    _require(work_gflop=inputs.work_gflop, cpu_gflop_per_s=inputs.cpu_gflop_per_s)
-    _require_not_negative(overhead_s=inputs.overhead_s)
-    rate = effective_tflop_per_s(inputs.gpu_peak_tflop_per_s, inputs.efficiency)
+    _check_all(inputs)
     return Comparison(
         cpu_s=inputs.work_gflop / inputs.cpu_gflop_per_s,
-        gpu_s=inputs.work_gflop / (1e3 * rate),
+        gpu_s=inputs.work_gflop / (1e3 * (inputs.gpu_peak_tflop_per_s * inputs.efficiency)),
         transfer_s=inputs.overhead_s,
     )
 
@@ -223,49 +246,21 @@ def cost_ratio(speedup: float, price_ratio: float) -> float:
 
     The second calculator's example: five times the price and twelve times the speed costs 0.42.
     """
-    _require(speedup=speedup, price_ratio=price_ratio)
+    _check("speedup", speedup)
+    _check("price_ratio", price_ratio)
     return price_ratio / speedup
 
 
-# --- both, on measured cells ---------------------------------------------------------------
+def _check_all(inputs: CoresInputs | ThroughputInputs) -> None:
+    asks = CORES_ASKS | THROUGHPUT_ASKS
+    for one in fields(inputs):
+        bounds = asks.get(one.name, Ask("", ""))
+        _check(one.name, getattr(inputs, one.name), bounds.least, bounds.most)
 
 
-def rule_seconds(cells: pd.DataFrame, rates: pd.DataFrame) -> dict[str, Array]:
-    """Seconds of described cells, (n,) by rule ("cores", "throughput"), NaN where it cannot say.
-
-    ``rates`` are those of ``sheet_rates.sheet_rates`` for the same cells. A CPU's time is work
-    over its peak in both. Modes with copies add them: the cores rule at the GPU's memory
-    bandwidth, there and back, as it says; the throughput rule at the host link's nominal rate.
-    A copy in itself is its bytes over the same rates.
-    """
-    flop = cells["flop_count"].to_numpy(dtype=float)
-    moved = (cells["bytes_read"] + cells["bytes_written"]).to_numpy(dtype=float)
-    bus = (cells["h2d_bytes"] + cells["d2h_bytes"]).to_numpy(dtype=float)
-    on_gpu = (cells["device"] == "cuda").to_numpy()
-    is_copy = (cells["workload"] == "transfer").to_numpy() & (bus > 0.0)
-    peak, bandwidth, link = (
-        rates[name].to_numpy(dtype=float)
-        for name in ("flop_per_s", "bytes_per_s", "bus_bytes_per_s")
-    )
-    compute_bound = cells["workload"].isin(COMPUTE_BOUND).to_numpy()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        by_cores = np.where(compute_bound, flop / peak, moved / bandwidth)
-        by_cores = np.where(is_copy, 0.0, by_cores)
-        by_cores += np.where(bus > 0.0, np.where(is_copy, 1.0, _COPIES) * bus / bandwidth, 0.0)
-        efficiency = np.where(on_gpu, GUESSED_EFFICIENCY, 1.0)
-        by_rate = np.where(is_copy, 0.0, flop / (peak * efficiency))
-        by_rate += np.where(bus > 0.0, bus / link, 0.0)
-    answers = {"cores": by_cores, "throughput": by_rate}
-    return {name: np.where(seconds > 0.0, seconds, np.nan) for name, seconds in answers.items()}
-
-
-def _require(**values: float) -> None:
-    for name, value in values.items():
-        if not isfinite(value) or value <= 0.0:
-            raise EstimateError(f"{name} is {value:g}; the rule needs a positive number")
-
-
-def _require_not_negative(**values: float) -> None:
-    for name, value in values.items():
-        if not isfinite(value) or value < 0.0:
-            raise EstimateError(f"{name} is {value:g}; the rule needs a number of at least 0")
+def _check(name: str, value: float, least: float = _ABOVE_0, most: float = inf) -> None:
+    if not isfinite(value) or value < least:
+        needed = "a positive number" if least > 0.0 else "a number of at least 0"
+        raise EstimateError(f"{name} is {value:g}; the rule needs {needed}")
+    if value > most:
+        raise EstimateError(f"{name} is {value:g}; it is a share of the peak, at most {most:g}")

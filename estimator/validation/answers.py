@@ -11,7 +11,7 @@ import pandas as pd
 from estimator.dataset.tables import CELL_COLUMNS
 from estimator.model.fit import fit_table
 from estimator.model.model import predict_each
-from estimator.rules.rules_of_thumb import rule_seconds
+from estimator.rules.gaps import rule_seconds
 from estimator.validation.roofline import nearest_seconds, roofline_seconds
 from estimator.validation.splits import Fold
 

@@ -15,6 +15,8 @@ from tests.pages.made_up_runs import GRID, every_family_rows, write_dataset, wri
 
 ROOT = Path(__file__).resolve().parents[2]
 OpenPage = Callable[..., AppTest]
+#: Addresses of all pages, in the order of the menu.
+PAGES = ("overview", "machines", "measurements", "model", "estimate", "cost", "rules-of-thumb")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,6 +41,19 @@ def every_family(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def _draw(address: str) -> None:
+    """The script of a test: what dashboard.py does, with this page at the root."""
+    from app_pages.frame.navigation import navigate
+
+    navigate(first=address).run()
+
+
+def page_app(address: str, timeout_s: float = 60.0) -> AppTest:
+    """One page of the dashboard, not run yet; one run is enough, whatever its address."""
+    assert address in PAGES  # the dashboard opens the overview for an address that it lacks
+    return AppTest.from_function(_draw, default_timeout=timeout_s, args=(address,))
+
+
 @pytest.fixture
 def open_page(monkeypatch: pytest.MonkeyPatch, dataset: Path) -> OpenPage:
     """Open one page on a dataset, with widgets set as a link would set them."""
@@ -47,15 +62,9 @@ def open_page(monkeypatch: pytest.MonkeyPatch, dataset: Path) -> OpenPage:
         monkeypatch.chdir(ROOT)
         monkeypatch.setenv("BREAKEVEN_DATA", str(dataset if data is None else data))
         monkeypatch.setenv("BREAKEVEN_MODEL_PROCESS", "0")  # a page costs no process
-        app = AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=60)
+        app = page_app(page)
         for key, value in query.items():
             app.query_params[key] = str(value)
-        if page != "overview":
-            # Its address is not its file's name: a first run, cheap without data, registers it.
-            monkeypatch.setenv("BREAKEVEN_DATA", str(ROOT / "no such dataset"))
-            app.run()
-            monkeypatch.setenv("BREAKEVEN_DATA", str(dataset if data is None else data))
-            app.switch_page(f"app_pages/{page}/page.py")
         return app.run()
 
     return open_one

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
-from tests.pages.conftest import OpenPage
+from app_pages.frame import navigation
+from tests.pages.conftest import PAGES, ROOT, OpenPage
 from tests.pages.made_up_runs import DESK, HOSTILE, RACK, make_rows, write_run
-
-PAGES = ("overview", "machines", "measurements", "model", "estimate", "cost", "rules_of_thumb")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -20,7 +22,7 @@ def test_opens_on_a_good_dataset(open_page: OpenPage, page: str) -> None:
     app = open_page(page)
     assert not app.exception
     assert not app.error
-    assert page.replace("_", " ").capitalize() == app.title[0].value
+    assert page.replace("-", " ").capitalize() == app.title[0].value
     assert "2 runs on 2 machines" in app.caption[0].value
     assert app.get("vega_lite_chart") or app.dataframe
 
@@ -80,12 +82,35 @@ def test_hostile_label_stays_text(open_page: OpenPage, page: str, tmp_path: Path
         assert "![x](" not in element.value
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_no_page_renders_html(page: str) -> None:
+def test_no_page_renders_html() -> None:
     """No page asks Streamlit to trust HTML."""
-    source = (Path(__file__).resolve().parents[2] / "app_pages" / f"{page}.py").read_text()
-    assert "unsafe_allow_html" not in source
-    assert "st.html" not in source
+    for file in (ROOT / "app_pages").rglob("*.py"):
+        source = file.read_text()
+        assert "unsafe_allow_html" not in source
+        assert "st.html" not in source
+
+
+def test_dashboard_opens_on_the_overview(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The entry itself: the menu has every page at its address, the overview is the first."""
+    monkeypatch.setenv("BREAKEVEN_DATA", str(tmp_path))
+    app = AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=60).run()
+    assert not app.exception
+    assert app.title[0].value == "Overview"
+    assert tuple(navigation.PAGES) == PAGES
+
+
+def test_pages_are_imported_when_they_are_opened() -> None:
+    """The first paint waits for the open page alone: the entry loads nothing that others need."""
+    script = "import sys, dashboard; print([name for name in sys.argv[1:] if name in sys.modules])"
+    modules = [navigation.module_of(page) for page in PAGES]
+    answer = subprocess.run(
+        [sys.executable, "-c", script, *modules, "pandas", "altair", "duckdb", "scipy"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.stdout.splitlines()[-1:] == ["[]"], answer.stderr[-2000:]
 
 
 @pytest.mark.parametrize("page", PAGES[:3])

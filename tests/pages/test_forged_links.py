@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.pages.conftest import OpenPage
-from tests.pages.test_every_page import PAGES
+from tests.pages.conftest import PAGES, OpenPage
 
 FORGED = ["", "nonsense", "-1", "1e999", "nan", "99999999999999999999", "<b>x</b>", "a,b", "\u202e"]
 

@@ -9,9 +9,8 @@ import pytest
 from collector.dataset.journal import SUFFIX
 from collector.dataset.read import rows_to_table
 from tests.collector import hostile_files as hostile
-from tests.pages.conftest import OpenPage
+from tests.pages.conftest import PAGES, OpenPage
 from tests.pages.made_up_runs import write_dataset
-from tests.pages.test_every_page import PAGES
 
 TEXT = "<img src=x onerror=alert(1)> [x](http://example.org) =1+1 $x$ **b** `c`"
 #: good in form, so that pages meet it: text that is mark-up, times and sizes that cannot be

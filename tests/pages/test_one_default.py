@@ -125,7 +125,7 @@ def test_pages_say_what_the_command_says_and_show_types(
     said = f"{answer['speedup']['ratio_p50']:,.3g}"
     estimate = open_page("estimate", SHIPPED, job_square_n=3000)
     assert shown_speedup(estimate) == said
-    rules = open_page("rules_of_thumb", SHIPPED)
+    rules = open_page("rules-of-thumb", SHIPPED)
     assert shown_speedup(rules) == said
     cost = open_page("cost", SHIPPED, job_square_n=3000)
     openings = ("Yes, the GPU pays", "Too close to call", "No, the CPU is faster")
@@ -151,5 +151,5 @@ def test_a_link_to_a_box_is_about_the_box(open_page: OpenPage) -> None:
     assert "b59b8e31" in text
     assert "any machines of these types" not in text
     named = "NVIDIA H200, Intel Xeon 16 cores (b59b8e31)"
-    rules = open_page("rules_of_thumb", SHIPPED, rules_machine=named)
+    rules = open_page("rules-of-thumb", SHIPPED, rules_machine=named)
     assert "b59b8e31" in next(one.value for one in rules.markdown if one.value.startswith("**Yes"))

@@ -21,7 +21,7 @@ from collector.errors import DatasetError, SelectionError, WorkerError
 from estimator.dataset.measurements import load
 from estimator.model.cache import fit_cached
 from estimator.model.worker import groups, name_of, resolve
-from tests.pages.conftest import ROOT, OpenPage
+from tests.pages.conftest import PAGES, ROOT, OpenPage
 from tests.pages.made_up_runs import RACK, make_rows, write_run
 
 
@@ -221,22 +221,15 @@ def test_server_stays_small(dataset: Path) -> None:
     """No page makes the server import what only a fit needs."""
     script = (
         "import sys\n"
-        "from streamlit.testing.v1 import AppTest\n"
+        "from tests.pages.conftest import page_app\n"
         "for page in sys.argv[1:]:\n"
-        "    app = AppTest.from_file('dashboard.py', default_timeout=120)\n"
-        "    app.switch_page(f'app_pages/{page}.py').run()\n"
+        "    app = page_app(page, 120).run()\n"
         "    assert not app.exception, (page, app.exception)\n"
         "heavy = ('scipy', 'torch', 'jax', 'numba', 'vl_convert', 'estimator.fitting.fit')\n"
         "print([name for name in heavy if name in sys.modules])\n"
     )
-    pages = [
-        file.stem
-        for file in sorted((ROOT / "app_pages").glob("*.py"))
-        if "shared.open_dataset(" in file.read_text()
-    ]
-    assert "model" in pages
     answer = subprocess.run(
-        [sys.executable, "-c", script, *pages],
+        [sys.executable, "-c", script, *PAGES],
         cwd=ROOT,
         env={**os.environ, "BREAKEVEN_MODEL_PROCESS": "1", "BREAKEVEN_DATA": str(dataset)},
         capture_output=True,

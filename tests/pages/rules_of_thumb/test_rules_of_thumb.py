@@ -28,7 +28,7 @@ def said(app: AppTest) -> list[float]:
 def test_the_answer_comes_first(open_page: OpenPage, every_family: Path) -> None:
     """Verdict, model, measurement and both rules in one paragraph, each named, with the pair."""
     link = {"rules_mode": "in host memory, both ways"}
-    app = open_page("rules_of_thumb", every_family, **link)
+    app = open_page("rules-of-thumb", every_family, **link)
     assert not app.exception
     openings = ("**Yes", "**No", "**Too close")
     text = next(one.value for one in app.markdown if one.value.startswith(openings))
@@ -40,7 +40,7 @@ def test_the_answer_comes_first(open_page: OpenPage, every_family: Path) -> None
 
 def test_fitted_inputs_say_what_the_model_says(open_page: OpenPage, every_family: Path) -> None:
     """Fed with what was fitted, both rules give the model's speed-up."""
-    app = open_page("rules_of_thumb", every_family, rules_inputs=FITTED)
+    app = open_page("rules-of-thumb", every_family, rules_inputs=FITTED)
     assert not app.exception
     table = app.dataframe[0].value.set_index("Source")["Speed-up"]
     for name in ("Cores rule", "Throughput rule"):
@@ -49,7 +49,7 @@ def test_fitted_inputs_say_what_the_model_says(open_page: OpenPage, every_family
 
 def test_the_calculators_inputs_can_be_changed(open_page: OpenPage, every_family: Path) -> None:
     """Half the data takes both sides half the time: the speed-up changes with the copies alone."""
-    app = open_page("rules_of_thumb", every_family, rules_inputs=EXAMPLES)
+    app = open_page("rules-of-thumb", every_family, rules_inputs=EXAMPLES)
     before = said(app)
     size = next(field for field in app.number_input if field.label == "CPU factor")
     size.set_value(2.0).run()
@@ -61,21 +61,21 @@ def test_the_calculators_inputs_can_be_changed(open_page: OpenPage, every_family
 def test_an_input_out_of_bounds_falls_back(open_page: OpenPage, every_family: Path) -> None:
     """A forged link breaks nothing."""
     links = {"rules_price": "-3", "rules_workload": "nothing", "rules_mode": "elsewhere"}
-    app = open_page("rules_of_thumb", every_family, **links)
+    app = open_page("rules-of-thumb", every_family, **links)
     assert not app.exception
     assert number(app, "Price of the GPU's hour over the CPU's") == 5.0
 
 
 def test_worked_examples_are_recomputed(open_page: OpenPage) -> None:
     """Printed beside what the calculator's own formula gives."""
-    table = open_page("rules_of_thumb").dataframe[-1].value
+    table = open_page("rules-of-thumb").dataframe[-1].value
     assert table["It prints"].tolist() == [15.2, 45.8]
     assert table["Its formula gives"].tolist() == [13.4, 38.2]
 
 
 def test_claims_stand_beside_measurements(open_page: OpenPage, every_family: Path) -> None:
     """One row per claim; shares of the measured cases are percentages."""
-    table = open_page("rules_of_thumb", every_family, rules_mode="resident").dataframe[-2].value
+    table = open_page("rules-of-thumb", every_family, rules_mode="resident").dataframe[-2].value
     assert len(table) == 5
     known = table[table["Cases"] > 0]
     assert not known.empty
@@ -87,14 +87,14 @@ def test_the_chart_shows_what_is_stated_over_what_is_measured(
     open_page: OpenPage, every_family: Path
 ) -> None:
     """Rules and model against the measurement, both axes named."""
-    text = str(chart_spec(open_page("rules_of_thumb", every_family)))
+    text = str(chart_spec(open_page("rules-of-thumb", every_family)))
     assert "Stated speed-up" in text
     assert "Measured speed-up" in text
 
 
 def test_the_command_names_the_case(open_page: OpenPage, every_family: Path) -> None:
     """The line reproduces the page: case, machine, mode, inputs."""
-    app = open_page("rules_of_thumb", every_family)
+    app = open_page("rules-of-thumb", every_family)
     line = app.code[-1].value
     assert line.startswith("python -m estimator rules matmul --case square --param n=")
     for part in ("--mode resident", "--machine grid", "--inputs sheets", "--all"):
@@ -104,7 +104,7 @@ def test_the_command_names_the_case(open_page: OpenPage, every_family: Path) -> 
 def test_without_pairs_the_calculators_still_work(open_page: OpenPage, tmp_path: Path) -> None:
     """A dataset without a GPU: the page says so and takes typed-in figures."""
     write_run(tmp_path, DESK)
-    app = open_page("rules_of_thumb", tmp_path)
+    app = open_page("rules-of-thumb", tmp_path)
     assert not app.exception
     assert any("No operation was measured both" in info.value for info in app.info)
     assert len(said(app)) == 2
