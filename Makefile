@@ -25,8 +25,9 @@ dashboard: install ## open the dashboard
 	$(BIN)/python -m streamlit run dashboard.py --server.port $(PORT) --server.showEmailPrompt false \
 		$(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),--server.headless false)
 
+# a worker a core, each with a stretch of the files: what a file shares is made once
 test: lint types ## linters, types and all tests that this machine can run
-	$(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: install-dev
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.axe import grave_violations
 from tests.browser.conftest import Visit
 from tests.browser.server import PAGES, wait_until_quiet
 
@@ -23,8 +24,11 @@ def first_chart(page: Page) -> str:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_page_opens_quietly(visit: MakeVisit, dashboard: str, name: str) -> None:
-    """Every page draws a chart, logs no error and asks no other host for anything."""
+def test_page_opens_quietly_and_is_accessible(visit: MakeVisit, dashboard: str, name: str) -> None:
+    """Every page draws a chart, logs no error and asks no other host for anything.
+
+    And has names, roles, contrast and focus as WCAG asks.
+    """
     seen = visit(dashboard)
     page = seen.open(path_of(name))
     expect(page.locator("h1")).to_have_text(name.replace("-", " ").capitalize())
@@ -32,6 +36,7 @@ def test_page_opens_quietly(visit: MakeVisit, dashboard: str, name: str) -> None
     expect(page.locator('[data-testid="stException"]')).to_have_count(0)
     assert seen.foreign_requests == []
     assert seen.console_errors == []
+    assert grave_violations(page) == []
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -1,7 +1,5 @@
 """The schema explains itself: each field has a unit and a description, units live in names."""
 
-import pytest
-
 from collector.cells import Cell
 from collector.schema import RESULT_FIELDS, SCHEMA, VERSION_METADATA_KEY
 from collector.workloads import Work
@@ -17,21 +15,22 @@ UNIT_OF_SUFFIX = {
 }
 
 
-@pytest.mark.parametrize("field", list(SCHEMA), ids=lambda field: field.name)
-def test_a_field_has_a_unit_and_a_description(field):
-    assert set(field.metadata) == {b"unit", b"description"}
-    assert len(field.metadata[b"description"]) > 5
-    is_number = str(field.type) in ("int64", "double", "list<item: double>")
-    assert bool(field.metadata[b"unit"]) == (is_number or field.name == "started_at")
+def test_a_field_has_a_unit_and_a_description():
+    for field in SCHEMA:
+        assert set(field.metadata) == {b"unit", b"description"}, field.name
+        assert len(field.metadata[b"description"]) > 5, field.name
+        is_number = str(field.type) in ("int64", "double", "list<item: double>")
+        has_unit = is_number or field.name == "started_at"
+        assert bool(field.metadata[b"unit"]) == has_unit, field.name
 
 
-@pytest.mark.parametrize("field", list(SCHEMA), ids=lambda field: field.name)
-def test_the_unit_in_a_name_is_the_unit_of_the_field(field):
-    for suffix, unit in UNIT_OF_SUFFIX.items():
-        if unit and field.name.endswith(suffix):
-            assert field.metadata[b"unit"].decode() == unit
-    if field.metadata[b"unit"] == b"s":
-        assert field.name.endswith("_s")
+def test_the_unit_in_a_name_is_the_unit_of_the_field():
+    for field in SCHEMA:
+        for suffix, unit in UNIT_OF_SUFFIX.items():
+            if unit and field.name.endswith(suffix):
+                assert field.metadata[b"unit"].decode() == unit, field.name
+        if field.metadata[b"unit"] == b"s":
+            assert field.name.endswith("_s"), field.name
 
 
 def test_no_column_occurs_twice():

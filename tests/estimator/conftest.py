@@ -4,6 +4,8 @@ import pytest
 
 from estimator.dataset.measurements import load
 from estimator.model.fit import fit_table
+from estimator.validation.splits import ANOTHER_RUN, BETWEEN, LARGER, SAME
+from estimator.validation.validate import run_validation
 from tests.estimator import made_up
 
 FACTS = {
@@ -63,6 +65,12 @@ def small_dataset(tmp_path_factory):
         seconds = made_up.true_seconds(cells, seed=seed)
         made_up.write_run(root / f"r{seed}.parquet", cells, seconds, FACTS, run=f"r{seed}")
     return root
+
+
+@pytest.fixture(scope="session")
+def validation(small_dataset):
+    """The validation of the small dataset: four splits."""
+    return run_validation(load(small_dataset), (SAME, BETWEEN, LARGER, ANOTHER_RUN))
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,7 @@ import pytest
 
 from collector.errors import EstimateError
 from collector.workloads import FAMILIES
-from estimator.catalogue.instances import read_instances
 from estimator.cells.questions import operation
-from estimator.cost.inputs import Job
-from estimator.cost.instance_costs import instance_costs
-from estimator.cost.timings import instance_timings
 from estimator.dataset.measurements import load, measured_cells
 from estimator.decide.breakeven import Place, breakeven_size
 from estimator.fitting.corrections import NO_CORRECTIONS
@@ -68,7 +64,8 @@ def test_every_family_is_fitted_and_described(every, left_out, fitted):
     assert error.groupby(asked["workload"]).median().max() < 0.1
 
 
-def test_validation_leaves_them_out_too(opened):
+def test_validation_leaves_them_out_too(opened, monkeypatch):
+    monkeypatch.setattr("estimator.validation.splits.BETWEEN_TURNS", 2)  # two fits for four
     table = validate(opened, (BETWEEN, LARGER))
     assert "anchor" not in set(table["family"])
     # few sizes of each were measured; truth has other widths and depths than priors expect
@@ -148,7 +145,7 @@ def test_jax_on_a_gpu_is_answered_by_the_hosts_clock(fitted):
 
 
 @pytest.mark.parametrize("workload", [name for name in MEASURED if name != "transfer"])
-def test_break_even_and_cost_have_an_answer(every, fitted, workload):
+def test_break_even_has_an_answer(every, fitted, workload):
     rows = every[(every["workload"] == workload) & (every["mode"] == "end_to_end")]
     rows = rows[rows["backend"].isin(["torch", "jax"])]
     if rows.empty:
@@ -170,14 +167,6 @@ def test_break_even_and_cost_have_an_answer(every, fitted, workload):
             math_mode=row["math_mode"],
         )
         assert crossing.reason
-    names = ("workload", "case", "params", "dtype", "math_mode", "mode")
-    question = {name: row[name] for name in names}
-    instances = [one for one in read_instances() if one.provider == "aws"]
-    timings = instance_timings(fitted, instances, question)
-    costs = instance_costs(timings, instances, Job(steps=1e6))
-    priced = costs[costs["excluded"] == ""]
-    assert len(priced)
-    assert (priced["cost_usd_p50"] > 0).all()
 
 
 @pytest.mark.parametrize(

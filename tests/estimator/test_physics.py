@@ -1,12 +1,9 @@
 """No answer breaks physics: over all GPUs and CPUs of the catalogue, families, types and modes."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from estimator import fit, load
 from estimator.catalogue.hardware import shipped_hardware
 from estimator.catalogue.hardware_specs import CpuSpec, GpuSpec
 from estimator.decide.places import PlaceQuestion, answer_places
@@ -22,14 +19,13 @@ from tests.estimator.physics_questions import (
     with_work,
 )
 
-RUNS = Path(__file__).parents[2] / "data" / "runs"
 GPUS = {spec.name: spec for spec in shipped_hardware() if isinstance(spec, GpuSpec)}
 STEPS = (-1, 0, 1, 4)
 
 
 @pytest.fixture(scope="module")
-def model():
-    return fit(load(RUNS))
+def model(shipped_model):
+    return shipped_model
 
 
 @pytest.fixture(scope="module")

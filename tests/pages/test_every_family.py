@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app_pages.frame import queries
-from app_pages.job.form import Job, element_types, job_of, start
+from app_pages.job.form import Job
 from app_pages.job.places import question_of
 from collector.workloads import FAMILIES
 from estimator.catalogue.instances import read_instances
-from estimator.cells.defaults import default_dtype
+from estimator.cost.inputs import Job as CostJob
+from estimator.cost.instance_costs import instance_costs
 from estimator.cost.timings import instance_timings
 from estimator.dataset.cache_directory import user_cache_directory
 from estimator.dataset.measurements import load
 from estimator.decide.places import answer_places
 from estimator.model.cache import fit_cached
+from estimator.model.model import Model
 from tests.pages.conftest import PAGES, OpenPage, chart_spec
 from tests.pages.made_up_runs import GRID
 
 MEASURED = [name for name in FAMILIES if name != "anchor"]
-CASES = [(name, case) for name in MEASURED for case in FAMILIES[name].cases]
 
 
 def question(family: str, case: str) -> dict[str, str]:
@@ -41,53 +40,30 @@ def test_page_opens(open_page: OpenPage, every_family: Path, page: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def fitted(every_family: Path) -> Any:
-    """The model and what it was fitted to, as the forms read it."""
-    measurements = load(every_family)
-    model = fit_cached(measurements, user_cache_directory())
-    return model, queries.groups(measurements.connection)
+def model(every_family: Path) -> Model:
+    """The fit of the dataset in which every family was measured."""
+    return fit_cached(load(every_family), user_cache_directory())
 
 
-def start_job(family: str, case: str, groups: pd.DataFrame) -> Job:
-    """The job that the form opens with."""
-    params = {field.name: field.start for field in start(family, case)}
-    types = element_types(family, case, groups)
-    usual = default_dtype(FAMILIES[family], case)
-    return job_of(family, case, params, usual if usual in types else types[0])
+def form_alone() -> None:
+    """A page with nothing but the form of a job."""
+    import streamlit as st
+
+    from app_pages.job.form import job_form
+
+    st.session_state["job"] = job_form(st.session_state["groups"])
 
 
-@pytest.mark.parametrize(("family", "case"), CASES)
-def test_job_is_estimated(fitted: Any, family: str, case: str) -> None:
-    """Every case with the form's own values has a time somewhere."""
-    model, groups = fitted
-    found = answer_places(model, question_of(start_job(family, case, groups))).table
-    assert len(found)
-    assert (found["seconds_p50"] > 0).all()
-
-
-@pytest.mark.parametrize("family", MEASURED)
-def test_job_is_priced(fitted: Any, family: str) -> None:
-    """Each family's first case has a time on some instance."""
-    model, groups = fitted
-    job = start_job(family, FAMILIES[family].cases[0], groups)
-    asked = {"workload": family, "case": job.case, "params": dict(job.params)}
-    timed = instance_timings(
-        model, read_instances(), asked | {"dtype": job.dtype, "math_mode": job.math_mode}
-    )
-    assert (timed["seconds_p50"] > 0).any()
-
-
-@pytest.mark.parametrize("family", MEASURED)
-def test_form_shows_what_was_asked(open_page: OpenPage, every_family: Path, family: str) -> None:
-    """A link's family and case arrive, with a field for each parameter and times below."""
-    case = FAMILIES[family].cases[-1]
-    app = open_page("estimate", every_family, **question(family, case))
+def start_of_form(model: Model, family: str, case: str) -> tuple[AppTest, Job]:
+    """The form with its own values, and the job that it gives."""
+    app = AppTest.from_function(form_alone, default_timeout=60)
+    app.session_state["groups"] = model.groups
+    for key, value in question(family, case).items():
+        app.query_params[key] = value
+    app.run()
     assert not app.exception
-    assert app.selectbox(key="job_case").value == case
-    times = app.dataframe[0].value.filter(like="Estimate (").iloc[:, 0]
-    assert (times > 0).all()
-    fields = {field.label.rpartition(", ")[2].lower() for field in app.number_input if field.help}
-    assert set(FAMILIES[family].signatures[case]) <= fields
+    assert not app.error
+    return app, app.session_state["job"]
 
 
 @pytest.mark.parametrize("family", ["matmul", "training_step"])
@@ -97,6 +73,34 @@ def test_price_is_shown(open_page: OpenPage, every_family: Path, family: str) ->
     assert not app.exception
     assert not app.error
     assert any(metric.label == "Cheapest" for metric in app.metric)
+
+
+@pytest.mark.parametrize("family", MEASURED)
+def test_job_is_estimated(model: Model, family: str) -> None:
+    """Every case with the form's own values has a time on every place that answers."""
+    for case in FAMILIES[family].cases:
+        app, job = start_of_form(model, family, case)
+        assert (job.workload, job.case) == (family, case)
+        assert app.selectbox(key="job_case").value == case
+        labels = [field.label for field in app.number_input if field.help]
+        fields = {label.rpartition(", ")[2].lower() for label in labels}
+        assert set(FAMILIES[family].signatures[case]) <= fields, case
+        table = answer_places(model, question_of(job)).table
+        assert len(table), case
+        assert (table["seconds_p50"] > 0).all(), case
+
+
+@pytest.mark.parametrize("family", MEASURED)
+def test_job_is_priced(model: Model, family: str) -> None:
+    """Each family's first case has a price on some instance."""
+    _, job = start_of_form(model, family, FAMILIES[family].cases[0])
+    asked = {
+        **{"workload": job.workload, "case": job.case, "params": dict(job.params)},
+        **{"dtype": job.dtype, "math_mode": job.math_mode, "mode": job.gpu_mode},
+    }
+    instances = read_instances()
+    table = instance_costs(instance_timings(model, instances, asked), instances, CostJob(1000))
+    assert (table.loc[table["excluded"] == "", "cost_usd_p50"] > 0).any()
 
 
 def cells_table(app: AppTest) -> pd.DataFrame:

@@ -45,36 +45,55 @@ def test_empty_dataset_says_what_to_do(open_page: OpenPage, page: str, tmp_path:
     assert "collector run" in app.code[0].value
 
 
+@pytest.fixture(scope="module")
+def torn(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The good dataset with a damaged file in it."""
+    root = tmp_path_factory.mktemp("torn") / "runs"
+    shutil.copytree(dataset, root)
+    (root / "torn.parquet").write_bytes(b"PAR1 and then nothing")
+    return root
+
+
 @pytest.mark.parametrize("page", PAGES)
-def test_damaged_file_does_not_stop_the_rest(
-    open_page: OpenPage, page: str, dataset: Path, tmp_path: Path
-) -> None:
+def test_damaged_file_does_not_stop_the_rest(open_page: OpenPage, page: str, torn: Path) -> None:
     """Beside a damaged file the good ones are shown."""
-    shutil.copytree(dataset, tmp_path / "runs")
-    (tmp_path / "runs" / "torn.parquet").write_bytes(b"PAR1 and then nothing")
-    app = open_page(page, tmp_path / "runs")
+    app = open_page(page, torn)
     assert not app.exception
     assert "2 runs on 2 machines" in app.caption[0].value
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_no_row_has_a_time(open_page: OpenPage, page: str, tmp_path: Path) -> None:
-    """A run in which everything failed leads to a message, not to an error."""
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run in which everything failed."""
     rows = [
         row | {"status": "crashed", "median_s": None, "error": "worker died", "samples_s": []}
         for row in make_rows(DESK, "failed")
     ]
-    write_run(tmp_path, DESK, rows)
-    app = open_page(page, tmp_path)
+    root = tmp_path_factory.mktemp("failed")
+    write_run(root, DESK, rows)
+    return root
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_row_has_a_time(open_page: OpenPage, page: str, failed: Path) -> None:
+    """A run in which everything failed leads to a message, not to an error."""
+    app = open_page(page, failed)
     assert not app.exception
     assert app.info or page == "overview"
 
 
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a machine whose label is mark-up."""
+    root = tmp_path_factory.mktemp("hostile")
+    write_run(root, HOSTILE)
+    return root
+
+
 @pytest.mark.parametrize("page", PAGES)
-def test_hostile_label_stays_text(open_page: OpenPage, page: str, tmp_path: Path) -> None:
+def test_hostile_label_stays_text(open_page: OpenPage, page: str, hostile: Path) -> None:
     """No Markdown or HTML of a machine's label reaches a place that renders it."""
-    write_run(tmp_path, HOSTILE)
-    app = open_page(page, tmp_path)
+    app = open_page(page, hostile)
     assert not app.exception
     rendered = [*app.markdown, *app.caption, *app.info, *app.warning, *app.success, *app.error]
     for element in rendered:
@@ -113,16 +132,15 @@ def test_pages_are_imported_when_they_are_opened() -> None:
     assert answer.stdout.splitlines()[-1:] == ["[]"], answer.stderr[-2000:]
 
 
-@pytest.mark.parametrize("page", PAGES[:3])
 @pytest.mark.parametrize("column", ["workload", "dtype", "started_at", "params", "samples_s"])
 def test_column_without_values_is_no_error(
-    open_page: OpenPage, page: str, column: str, tmp_path: Path
+    open_page: OpenPage, column: str, tmp_path: Path
 ) -> None:
     """Rows that a foreign tool wrote with holes in them do not break what shows the rest."""
     write_run(tmp_path, DESK, [row | {column: None} for row in make_rows(DESK, "holes")])
     write_run(tmp_path, RACK)
-    app = open_page(page, tmp_path)
-    assert not app.exception
+    for page in PAGES[:3]:
+        assert not open_page(page, tmp_path).exception, page
 
 
 def test_several_directories_are_one_dataset(open_page: OpenPage, tmp_path: Path) -> None:

@@ -13,11 +13,8 @@ from estimator.catalogue.instances import read_instances
 from estimator.cells.defaults import DATA_PLACE, fastest_first
 from estimator.commands.cli import main
 from estimator.cost.timings import instance_timings
-from estimator.dataset.cache_directory import user_cache_directory
-from estimator.dataset.measurements import load
 from estimator.decide.pairs import find_pair
 from estimator.decide.places import PlaceQuestion, answer_places
-from estimator.model.cache import fit_cached
 from estimator.rules.cases import rule_case
 from tests.pages.conftest import ROOT, OpenPage
 
@@ -33,11 +30,6 @@ QUESTIONS = [
 IDS = [f"{workload} {params['n']}" for workload, _, params, _ in QUESTIONS]
 #: a box's id as names for people end with it
 BOX = re.compile(r"\([0-9a-f]{8}\)")
-
-
-@pytest.fixture(scope="module")
-def shipped_model() -> Any:
-    return fit_cached(load(SHIPPED), user_cache_directory())
 
 
 def command(capsys: pytest.CaptureFixture[str], *line: str) -> Any:

@@ -1,5 +1,10 @@
-"""The command line as people meet it: real processes, their output and their exit codes."""
+"""The command line as people meet it: its output and its exit codes, in real processes.
 
+What ends before anything is measured is asked without a process, once the process is proved.
+"""
+
+import contextlib
+import io
 import json
 import os
 import resource
@@ -12,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from collector import __version__
+from collector.commands.cli import main
 from collector.dataset.read import read_dataset, read_run, read_table, write_run
 from collector.errors import SelectionError
 from collector.machine.fingerprint import read_gpu
@@ -39,6 +45,18 @@ def collector(*arguments, **options):
         check=False,
         **options,
     )
+
+
+def command(*arguments):
+    """The same without a process of its own, for what ends before anything is measured."""
+    with contextlib.ExitStack() as stack:
+        stdout = stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        stderr = stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = end.code
+    return subprocess.CompletedProcess(arguments, code, stdout.getvalue(), stderr.getvalue())
 
 
 def start(*arguments):
@@ -99,12 +117,12 @@ def assert_one_clear_line(result, *words):
 )
 def test_a_mistake_is_answered_with_one_line_and_exit_code_2(tmp_path, arguments, words):
     out = ("--out", tmp_path / "runs") if arguments[0] == "run" else ()
-    assert_one_clear_line(collector(*arguments, *out), *words)
+    assert_one_clear_line(command(*arguments, *out), *words)
     assert not (tmp_path / "runs").exists()
 
 
 def test_a_negative_seed_is_a_mistake(tmp_path):
-    assert_one_clear_line(collector("run", *SMALL, "--seed", "-1", "--out", tmp_path), "--seed")
+    assert_one_clear_line(command("run", *SMALL, "--seed", "-1", "--out", tmp_path), "--seed")
 
 
 def test_a_url_that_no_package_here_knows_is_a_mistake(tmp_path):
@@ -137,9 +155,9 @@ def test_a_run_is_sent_to_a_url_and_checked_there(tmp_path):
 
 
 @pytest.mark.skipif(read_gpu() is not None, reason="there is a GPU here")
-@pytest.mark.parametrize("command", ["run", "plan"])
-def test_cuda_without_a_gpu_is_a_mistake(command):
-    assert_one_clear_line(collector(command, "--device", "cuda"), "no NVIDIA GPU is visible")
+@pytest.mark.parametrize("name", ["run", "plan"])
+def test_cuda_without_a_gpu_is_a_mistake(name):
+    assert_one_clear_line(command(name, "--device", "cuda"), "no NVIDIA GPU is visible")
 
 
 def test_a_directory_that_cannot_be_made_is_told_before_anything_is_measured(tmp_path):
@@ -154,7 +172,7 @@ def test_a_directory_that_cannot_be_made_is_told_before_anything_is_measured(tmp
 
 
 def test_resuming_nothing_is_a_mistake(tmp_path):
-    result = collector("run", *SMALL, "--resume", "--out", tmp_path)
+    result = command("run", *SMALL, "--resume", "--out", tmp_path)
     assert (result.returncode, result.stdout) == (2, "")
     assert "error: " in result.stderr
     assert "no unfinished run of this machine with this suite, seed, selection" in result.stderr
@@ -162,32 +180,32 @@ def test_resuming_nothing_is_a_mistake(tmp_path):
 
 
 def test_checking_a_missing_path_is_a_mistake(tmp_path):
-    assert_one_clear_line(collector("check", tmp_path / "none"), "no such file or directory")
+    assert_one_clear_line(command("check", tmp_path / "none"), "no such file or directory")
 
 
 def test_checking_an_empty_directory_is_a_mistake(tmp_path):
-    assert_one_clear_line(collector("check", tmp_path), "holds no run")
+    assert_one_clear_line(command("check", tmp_path), "holds no run")
 
 
 def test_checking_a_damaged_file_names_it(tmp_path):
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 nonsense PAR1")
-    result = collector("check", tmp_path)
+    result = command("check", tmp_path)
     assert (result.returncode, result.stderr) == (2, "")
     assert "invalid: bad.parquet: damaged" in result.stdout
     assert "0 runs, 1 invalid findings, 0 warnings" in result.stdout
 
 
 def test_an_unknown_command_is_a_mistake():
-    result = collector("nonsense")
+    result = command("nonsense")
     assert result.returncode == 2
     assert "invalid choice: 'nonsense'" in result.stderr
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(command):
-    result = collector(command, "--help")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name):
+    result = command(name, "--help")
     assert result.returncode == 0
-    assert result.stdout.startswith(f"usage: python -m collector {command}")
+    assert result.stdout.startswith(f"usage: python -m collector {name}")
 
 
 def test_the_main_help_names_every_command_and_imports_no_library():
@@ -203,11 +221,11 @@ def test_the_main_help_names_every_command_and_imports_no_library():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (result.returncode, result.stderr) == (0, "")
-    assert all(f"\n    {command} " in result.stdout for command in COMMANDS)
+    assert all(f"\n    {name} " in result.stdout for name in COMMANDS)
 
 
 def test_the_version_is_that_of_the_package():
-    assert collector("--version").stdout.strip() == __version__
+    assert command("--version").stdout.strip() == __version__
 
 
 def test_list_names_every_family_and_case():
@@ -224,7 +242,7 @@ def test_info_tells_this_machine():
     machine = json.loads(result.stdout)
     assert machine["cpu"]["physical_cores"] >= 1
     assert machine["library_versions"]["numpy"]
-    assert machine["machine_id"] in collector("info").stdout
+    assert machine["machine_id"] in command("info").stdout
 
 
 def test_plan_counts_the_cells_that_a_run_would_measure():
@@ -237,7 +255,7 @@ def test_plan_counts_the_cells_that_a_run_would_measure():
     assert plan["expected_s"] > 0
     assert "suite's rule" in plan["expected_from"] or "earlier run" in plan["expected_from"]
     assert plan["largest_operation_bytes"] > 0
-    told = collector("plan", *SMALL).stdout
+    told = command("plan", *SMALL).stdout
     assert told.startswith("suite quick: 3 cells in 3 operations, 1 worker processes\n")
 
 
@@ -302,7 +320,7 @@ def test_a_spent_time_budget_keeps_the_finished_cells_and_is_no_failure(tmp_path
 @pytest.fixture(scope="module")
 def planned_cells():
     """How many cells MEDIUM has."""
-    return json.loads(collector("plan", *MEDIUM, "--json").stdout)["cells"]
+    return json.loads(command("plan", *MEDIUM, "--json").stdout)["cells"]
 
 
 def test_a_killed_run_leaves_its_cells_and_resume_measures_the_rest_once(tmp_path, planned_cells):
@@ -314,7 +332,7 @@ def test_a_killed_run_leaves_its_cells_and_resume_measures_the_rest_once(tmp_pat
     assert list(tmp_path.rglob("*.parquet")) == []
     kept = rows_of(tmp_path)
     assert len(kept) == finished >= 3
-    told = collector("check", tmp_path)
+    told = command("check", tmp_path)
     assert told.returncode == 0
     assert f"unfinished run with {finished} cells" in told.stdout
 
@@ -334,7 +352,7 @@ def test_a_run_that_was_interrupted_and_then_killed_is_resumed_to_its_end(tmp_pa
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     kept = rows_of(tmp_path)
-    told = collector("check", tmp_path)
+    told = command("check", tmp_path)
     assert f"ended early (interrupted) with {len(kept)} of" in told.stdout
 
     resume = ("run", *MEDIUM, "--out", tmp_path, "--resume", "--label", "Another name")
@@ -370,7 +388,7 @@ def test_a_run_that_is_still_going_on_is_not_resumed(tmp_path):
 
 def test_a_full_disk_is_one_clear_line_and_the_finished_cells_are_kept(tmp_path):
     def limit_files():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
     result = collector("run", *LONG, "--out", tmp_path, preexec_fn=limit_files)
     assert result.returncode == 2, result.stderr
@@ -417,7 +435,7 @@ def test_what_is_no_duration_is_not_guessed_at(text):
 
 def test_a_machine_that_is_measured_already_is_not_measured_again_when_asked_for_once(small_run):
     out, _ = small_run
-    result = collector("run", *SMALL, "--once", "--out", out)
+    result = command("run", *SMALL, "--once", "--out", out)
     assert result.returncode == 0
     assert "is measured in" in result.stderr
     assert result.stdout == ""

@@ -109,11 +109,13 @@ def test_an_unknown_name_is_one_line_with_near_matches():
 
 
 def answer(capsys, *arguments):
+    """What ``predict`` says of the shipped runs."""
     main(["predict", "matmul", "--param", "n=2048", "--json", *arguments])
     found = json.loads(capsys.readouterr().out)
     return found[0] if isinstance(found, list) else found
 
 
+@pytest.mark.usefixtures("shipped_model")  # fitted once, whoever asks
 def test_the_command_line_takes_usual_names(capsys):
     usual = answer(capsys, "--dtype", "half", "--device", "cuda:0", "--machine", "aws/g5.xlarge")
     exact = answer(capsys, "--dtype", "float16", "--device", "cuda", "--machine", "A10G")
@@ -121,12 +123,14 @@ def test_the_command_line_takes_usual_names(capsys):
     assert usual["seconds_p50"] == exact["seconds_p50"]
 
 
+@pytest.mark.usefixtures("shipped_model")
 def test_an_emulated_type_is_answered_with_the_reason(capsys):
     arguments = ["predict", "matmul", "--param", "n=4096", "--dtype", "bf16"]
     main([*arguments, "--device", "gpu", "--machine", "T4"])
     assert "T4: Turing has no BF16 tensor cores" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("shipped_model")
 def test_a_product_that_a_gpu_has_no_units_for_is_refused_with_the_reason(capsys):
     arguments = ["predict", "matmul", "--case", "int8_square", "--param", "n=4096"]
     arguments += ["--dtype", "int8", "--device", "gpu", "--machine", "P100"]

@@ -44,9 +44,11 @@ def draw(family, seed):
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.name)
 @pytest.mark.parametrize("seed", range(2))
 def test_a_block_is_described_as_its_questions_alone(family, seed):
+    """One question of each block, wherever it stands among the others."""
     cells = draw(family, seed)
-    together = describe(cells)
-    alone = pd.concat([describe(cells.iloc[[row]]) for row in range(len(cells))])
+    asked = np.flatnonzero(~cells.duplicated(["case", "backend", "device"]))
+    together = describe(cells).iloc[asked]
+    alone = pd.concat([describe(cells.iloc[[row]]) for row in asked])
     pd.testing.assert_frame_equal(
         together, alone[together.columns], rtol=1e-12, atol=0.0, check_exact=False
     )

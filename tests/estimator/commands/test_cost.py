@@ -12,6 +12,7 @@ from estimator.commands.cli import main
 from estimator.cost.inputs import CostOptions, Job
 from estimator.cost.instance_costs import instance_costs
 from estimator.cost.table import compare_with
+from estimator.cost.timings import instance_timings
 from estimator.cost.words import answer_lines, table_lines
 from estimator.model.fit import fit
 from estimator.model.storage import write_model
@@ -27,9 +28,24 @@ def model_file(measurements, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def remembered():
+    """Times of the instances by the model here: a question is timed once for all commands."""
+    known = {}
+
+    def timed(model, instances, question):
+        key = (tuple(instances), json.dumps(question, sort_keys=True))
+        if key not in known:
+            known[key] = instance_timings(model, instances, question)
+        return known[key].copy()
+
+    return timed
+
+
 @pytest.fixture
-def cost(capsys, model_file):
+def cost(capsys, model_file, remembered, monkeypatch):
     """Runs the command; returns exit code, standard output and standard error."""
+    monkeypatch.setattr("estimator.cost.timings.instance_timings", remembered)
 
     def run(*arguments, steps="1e6", asked=ASKED):
         given = [*asked, "--steps", steps, "--model", model_file, *arguments]

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pandas as pd
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.model.selection import (
@@ -41,6 +41,7 @@ def cells_of(machines, lengths):
 lengths = st.lists(st.integers(1, 40), min_size=1, max_size=8)
 
 
+@settings(max_examples=20)  # hundreds of cells each
 @given(lengths, st.integers(1, 60), st.randoms())
 def test_each_machine_keeps_the_same_cells_spread_over_its_series(lengths, most, random):
     cells = cells_of(2, lengths)

@@ -21,8 +21,8 @@ from estimator.validation.scores import (
     totals,
     with_clock,
 )
-from estimator.validation.splits import ANOTHER_RUN, BETWEEN, LARGER, SAME
-from estimator.validation.validate import held_out, run_validation, validate
+from estimator.validation.splits import ANOTHER_RUN, BETWEEN, LARGER
+from estimator.validation.validate import held_out, validate
 from tests.estimator import made_up
 
 NO_FLOORS = floors(pd.DataFrame({"clock": [], "workload": [], "difference": []}))
@@ -36,11 +36,6 @@ def results(table):
 @pytest.fixture(scope="module")
 def summary(results):
     return summarise(results, NO_FLOORS)
-
-
-@pytest.fixture(scope="module")
-def validation(small_dataset):
-    return run_validation(load(small_dataset), (SAME, BETWEEN, LARGER, ANOTHER_RUN))
 
 
 def a_result(**columns):

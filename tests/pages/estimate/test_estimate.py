@@ -100,7 +100,7 @@ def test_the_verdict_comes_as_a_sentence(open_page: OpenPage) -> None:
 
 def test_calls_that_share_a_transfer_favour_the_gpu(open_page: OpenPage) -> None:
     """Data used a thousand times on the device before it is copied back."""
-    link = {"job_square_n": 256, "job_mode": "in host memory, both ways"}
+    link = {"job_square_n": 1024, "job_mode": "in host memory, both ways"}
     alone = open_page("estimate", **link)
     shared = open_page("estimate", estimate_reuse=1000, **link)
     assert "one transfer for 1,000 calls" in sentence(shared)
@@ -164,11 +164,11 @@ def test_a_fleet_shows_its_fastest_places_first(
 def test_the_command_line_reproduces_the_view(open_page: OpenPage) -> None:
     """The pair, the mode and the options are in it."""
     app = open_page(
-        "estimate", job_square_n=1024, job_mode="in host memory, both ways", estimate_reuse=5
+        "estimate", job_square_n=1024, job_mode="in host memory, both ways", estimate_reuse=1000
     )
     line = app.code[-1].value.splitlines()[0]
     assert line.startswith("python -m estimator pays matmul --case square --param n=1024")
-    for part in ("--mode end_to_end", "--reuse 5", "--cpu-backend", "--machine rack"):
+    for part in ("--mode end_to_end", "--reuse 1000", "--cpu-backend", "--machine rack"):
         assert part in line
 
 
