@@ -34,7 +34,7 @@ from estimator.catalogue.hardware import match_gpu
 from estimator.catalogue.hardware_specs import MATRIX_WORKLOADS, GpuSpec
 from estimator.dataset.cache_directory import user_cache_directory
 from estimator.dataset.measurements import load
-from estimator.model.cache import fit_cached
+from estimator.model.fit import fit_cached
 from estimator.model.model import Model
 from estimator.others.gpu_profiles import CONVOLUTION_SHARE
 

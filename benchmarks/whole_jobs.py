@@ -154,7 +154,7 @@ def compare(source: Path, data: Path, as_json: bool) -> int:
     """A line for each job: estimated and real seconds, their ratio, inside the interval or not."""
     import estimator
     from estimator.dataset.cache_directory import user_cache_directory
-    from estimator.model.cache import fit_cached
+    from estimator.model.fit import fit_cached
 
     found = json.loads(source.read_text())
     model = fit_cached(estimator.load(data), user_cache_directory())

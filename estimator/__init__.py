@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from estimator.catalogue.hardware import match_gpu
     from estimator.dataset.measurements import Measurements, load
     from estimator.decide.breakeven import Breakeven, Place, Speedup, breakeven_size, speedup
-    from estimator.model.cache import fit_cached
-    from estimator.model.fit import fit
+    from estimator.model.fit import fit, fit_cached
     from estimator.model.model import Model
     from estimator.validation.validate import validate
 
@@ -43,7 +42,7 @@ _HOMES = {
     "Speedup": "estimator.decide.breakeven",
     "breakeven_size": "estimator.decide.breakeven",
     "fit": "estimator.model.fit",
-    "fit_cached": "estimator.model.cache",
+    "fit_cached": "estimator.model.fit",
     "load": "estimator.dataset.measurements",
     "match_gpu": "estimator.catalogue.hardware",
     "speedup": "estimator.decide.breakeven",

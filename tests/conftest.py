@@ -37,7 +37,7 @@ def shipped_runs():
 def shipped_model(own_cache, shipped_runs):
     """The model of the shipped runs; the first worker that asks fits it, the others wait."""
     from estimator.dataset.cache_directory import user_cache_directory
-    from estimator.model.cache import fit_cached
+    from estimator.model.fit import fit_cached
 
     folder = user_cache_directory()
     folder.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ from app_pages.frame.uploads import MAX_CATALOGUE_BYTES, read_uploaded_catalogue
 from collector.errors import BreakevenError, CatalogueError
 from estimator.catalogue.instances import INSTANCES_PATH, Instance, read_instances
 from estimator.catalogue.local import Catalogue, RefusedRow, catalogue_text
-from estimator.cost.own_machines import OwnMachine
+from estimator.cost.ownership import OwnMachine
 from estimator.text import plural
 
 MOST_EDITED = 500

@@ -22,10 +22,10 @@ from estimator.catalogue.hardware_specs import CpuSpec
 from estimator.catalogue.instances import Instance
 from estimator.catalogue.rental_terms import all_rental_terms
 from estimator.cost.inputs import CostOptions, Job
-from estimator.cost.own_machines import OwnMachine
+from estimator.cost.ownership import OwnMachine
 from estimator.cost.sensitivity import sensitivity_table
 from estimator.cost.table import Comparison, JobLine, compare_lines, line_of, rented_to_compare
-from estimator.decide.rented_twice import rented_twice
+from estimator.decide.pairs import rented_twice
 from estimator.others.facts import cpu_name
 
 

@@ -12,7 +12,7 @@ from app_pages.frame.text import escape
 from collector.errors import BreakevenError
 from estimator.catalogue.hardware import match_cpu, match_gpu, shipped_hardware
 from estimator.catalogue.hardware_specs import GpuSpec
-from estimator.cost.own_machines import OwnMachine
+from estimator.cost.ownership import OwnMachine
 
 
 def own_form(machines: pd.DataFrame) -> tuple[OwnMachine | None, str]:

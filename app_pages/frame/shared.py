@@ -113,7 +113,7 @@ def _remote_model(fingerprint: str, paths: tuple[Path, ...]) -> RemoteModel:
 
 @st.cache_resource(max_entries=2, show_spinner="Fitting the model to the measurements")
 def _local_model(fingerprint: str, _measurements: Measurements) -> LocalModel:
-    from estimator.model.cache import fit_cached
+    from estimator.model.fit import fit_cached
 
     return LocalModel(fit_cached(_measurements, user_cache_directory()), _measurements)
 

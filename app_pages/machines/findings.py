@@ -11,7 +11,7 @@ import streamlit as st
 from app_pages.frame import shared, widgets
 from app_pages.frame.text import escape
 from charts.peer_shifts import peer_shifts
-from estimator.health.cache import health_of
+from estimator.health.check import health_of
 from estimator.health.peers import FEWEST_CELLS, KIND_NAMES
 from estimator.health.rows import SEVERITIES, findings_frame
 from estimator.text import plural

@@ -62,7 +62,7 @@ def evidence(
 @st.cache_data(max_entries=4, show_spinner=False)
 def machine_types(fingerprint: str, _model: Any) -> dict[str, str]:
     """Machine type -> its name."""
-    found: dict[str, str] = _model.apply("estimator.decide.types:type_labels")
+    found: dict[str, str] = _model.apply("estimator.decide.places:type_labels")
     return found
 
 

@@ -20,7 +20,6 @@ from typing import Any
 from collector.errors import CatalogueError
 from collector.shipped import shipped
 from estimator.catalogue.csv_files import parse_number, read_rows
-from estimator.catalogue.hardware_checks import disagreement
 from estimator.catalogue.hardware_specs import (
     CLOCK_KINDS,
     Band,
@@ -28,6 +27,7 @@ from estimator.catalogue.hardware_specs import (
     GpuSpec,
     HardwareSpec,
     bands,
+    disagreement,
 )
 
 HARDWARE_PATH = shipped("hardware.csv")

@@ -30,8 +30,7 @@ from estimator.cells.questions import (
     library,
     params_keys,
 )
-from estimator.cells.tiles import tilings
-from estimator.cells.work import KernelWork
+from estimator.cells.work import KernelWork, tilings
 from estimator.dataset.tables import WORK_COLUMNS
 
 #: Least work of one thread. torch: elements (GRAIN_SIZE in ATen/Parallel.h); JAX: bytes (256 KiB

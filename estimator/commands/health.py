@@ -27,8 +27,8 @@ def add_parser(commands: Subparsers) -> None:
 
 def health(arguments: argparse.Namespace) -> int:
     """Print the findings, worst first; raises SelectionError for a machine that is not there."""
+    from estimator.health.check import findings
     from estimator.health.rows import unwell_machines
-    from estimator.health.tables import findings
 
     measurements = open_measurements(arguments)
     names = _names(measurements.machines.to_dict("records"))

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from collector.errors import SelectionError
 from estimator.cells.defaults import IN_SHORT
-from estimator.commands.asking import asked_on, find_one, place_question
 from estimator.commands.options import (
     add_data,
     add_model,
     add_question,
+    asked_on,
+    find_one,
     open_model,
+    place_question,
     print_json,
     read_question,
 )

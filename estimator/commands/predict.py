@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from collector.errors import EstimateError, SelectionError
 from estimator.catalogue.names import device_of
 from estimator.cells.defaults import IN_SHORT
-from estimator.commands.asking import asked_on, place_question
 from estimator.commands.options import (
     add_data,
     add_model,
     add_question,
     add_selection,
+    asked_on,
     open_model,
+    place_question,
     print_json,
     read_question,
 )
@@ -184,7 +185,7 @@ def _alone(
     from collector.workloads import get_workload
     from estimator.cells.defaults import cpu_mode
     from estimator.decide.memory import check_memory
-    from estimator.decide.types import ask
+    from estimator.decide.places import ask
 
     family = get_workload(question.workload)
     pairs = [pair for pair in family.support if arguments.device in (None, pair[1])]

@@ -37,9 +37,7 @@ from estimator.cost.interruptions import (
     expected_wall_s,
     wall_variance_s2,
 )
-from estimator.cost.ownership import (
-    HOURS_PER_YEAR,
-)
+from estimator.cost.ownership import HOURS_PER_YEAR
 
 _MORE_LIKELY_THAN_NOT = 0.5
 

@@ -21,7 +21,7 @@ import pandas as pd
 
 from collector.errors import SelectionError
 from estimator.cost.inputs import MOST_JOBS
-from estimator.cost.own_machines import OwnMachine
+from estimator.cost.ownership import OwnMachine
 
 _ROUNDING = 1e-12  # relative difference that is rounding error
 _MOST_JOBS = 1000 * MOST_JOBS  # beyond this the difference per job is rounding error

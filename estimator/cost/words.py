@@ -12,7 +12,7 @@ import pandas as pd
 from estimator.catalogue.rental_terms import OTHERS, TERM_WORDS, TERMS, RentalTerms
 from estimator.cost.instance_costs import OWN, SPOT
 from estimator.cost.options import BY_FIELD
-from estimator.cost.own_machines import OwnMachine
+from estimator.cost.ownership import OwnMachine
 from estimator.cost.sensitivity import price_margin, runner_up
 from estimator.cost.table import (
     Row,

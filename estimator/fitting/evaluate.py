@@ -11,8 +11,7 @@ import pandas as pd
 from estimator.arrays import Array, Flags, Indices
 from estimator.cells.features import dimensions, kernel_work
 from estimator.fitting.corrections import copy_cells, kernel_cells
-from estimator.fitting.levels import Fit, Level
-from estimator.fitting.matching import match
+from estimator.fitting.levels import Fit, Level, match
 from estimator.fitting.priors import MODE
 from estimator.formula.copies import (
     TRANSFER_PARAMETERS,

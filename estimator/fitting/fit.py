@@ -12,7 +12,6 @@ from estimator.catalogue.sheet_rates import sheet_rates
 from estimator.cells.features import describe, dimensions, kernel_work
 from estimator.dataset.measurements import GPU_FACTS, empty_machines
 from estimator.dataset.tables import CELL_COLUMNS, WORK_COLUMNS
-from estimator.fitting.blas import one_blas_thread
 from estimator.fitting.corrections import (
     copy_cells,
     fit_corrections,
@@ -49,6 +48,7 @@ from estimator.fitting.priors import (
     transfer_level,
     with_kind,
 )
+from estimator.fitting.solver import one_blas_thread
 from estimator.formula.copies import transfer_log_seconds
 from estimator.formula.kernel import kernel_log_seconds
 

@@ -13,7 +13,7 @@ fits of held-out folds run in the same batch as the fit of everything.
 
 What is fitted has no unit: FLOP/s relative to a data sheet's peak or to the best of the place in
 that precision, bytes/s to the best of the place, launch costs to the smallest of the library
-(``references``). Efficiencies carry over between element types and modes where rates do not.
+(``priors``). Efficiencies carry over between element types and modes where rates do not.
 
 A level is solved in blocks, whose groups read the same few parameters. A parameter that a block
 does not read keeps its prior. Groups of held-out folds start from the solution of the same group
@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,6 @@ import pandas as pd
 from estimator.arrays import Array, Flags, Indices, Names
 from estimator.cells.work import KernelWork
 from estimator.fitting.corrections import NO_CORRECTIONS, Corrections
-from estimator.fitting.matching import Places, match
 from estimator.fitting.priors import (
     BLOCKS,
     BUS,
@@ -57,6 +57,66 @@ from estimator.fitting.priors import (
 from estimator.fitting.solver import Problems, Solution, solve
 from estimator.formula.copies import TransferWork, transfer_log_seconds
 from estimator.formula.kernel import KERNEL_PARAMETERS, kernel_log_seconds
+
+_Codes = np.ndarray[Any, np.dtype[np.int64]]
+
+_LARGEST = 2**62  # that a number for a combination of keys may reach
+
+
+class Places:
+    """Positions in a table of unique rows by its key columns; built once, asked often.
+
+    Each column's values are numbered, and the numbers of a row joined to one.
+    """
+
+    def __init__(self, index: pd.DataFrame, keys: Sequence[str]) -> None:
+        self._numbers: list[tuple[str, dict[Any, int]]] = []
+        self._merged: dict[str, _Codes] = {}  # numbers so far, where the next would be too large
+        joint, span = np.zeros(len(index), dtype=np.int64), 1
+        for name in keys:
+            codes, values = pd.factorize(index[name])
+            size = len(values) + 1
+            if span * size > _LARGEST:
+                self._merged[name], joint = np.unique(joint, return_inverse=True)
+                span = len(self._merged[name])
+            self._numbers.append((name, {value: i for i, value in enumerate(values, start=1)}))
+            joint, span = joint * size + codes + 1, span * size
+        # of rows with the same keys the last one counts
+        order = np.argsort(joint, kind="stable")
+        last = np.append(np.diff(joint[order]) != 0, True)[: len(order)]
+        self._joint, self._place = joint[order[last]], order[last]
+
+    def find(self, cells: pd.DataFrame) -> Indices:
+        """Position of each row's keys, (n,), -1 where the table has no such row."""
+        joint, known = np.zeros(len(cells), dtype=np.int64), np.ones(len(cells), dtype=bool)
+        for name, numbers in self._numbers:
+            if name in self._merged:
+                joint, known = _among(self._merged[name], joint, known)
+            codes, values = pd.factorize(cells[name])
+            number = np.array([*(numbers.get(value, 0) for value in values), 0], dtype=np.int64)
+            found = number[codes]
+            known &= found > 0
+            joint = joint * (len(numbers) + 1) + found
+        place, known = _among(self._joint, joint, known)
+        found_at = np.full(len(cells), -1, dtype=np.intp)
+        found_at[known] = self._place[place[known]]
+        return found_at
+
+
+def match(cells: pd.DataFrame, index: pd.DataFrame, keys: Sequence[str]) -> Indices:
+    """Position in ``index`` (unique rows) of each row of ``cells`` by the key columns, or -1."""
+    return Places(index, keys).find(cells)
+
+
+def _among(
+    values: _Codes, joint: _Codes, known: np.ndarray[Any, np.dtype[np.bool_]]
+) -> tuple[_Codes, np.ndarray[Any, np.dtype[np.bool_]]]:
+    """Places in ordered ``values``, and which of the numbers are there."""
+    if not len(values):
+        return np.zeros_like(joint), np.zeros_like(known)
+    place = np.minimum(np.searchsorted(values, joint), len(values) - 1)
+    return place, known & (values[place] == joint)
+
 
 _TOLERANCE = 1e-4  # of the objective, whose unit is a row's expected error
 _MOST_STEPS = 25  # by then all but a few groups have settled, and those creep

@@ -10,18 +10,56 @@ by Levenberg-Marquardt with iteratively reweighted rows. The second sum is the p
 weight for each parameter that pulls it to what is known from elsewhere. A fit of a dataset is
 some thousands of such problems of 1 to 30 rows; SciPy's solver needs about 2.5 ms for each
 whatever its size, this one solves them in step with each other. The tests hold its solutions
-against SciPy's.
+against SciPy's. Linear algebra runs on one thread: more only slow many small systems down.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Protocol, Self, TypeVar
+from functools import cache, wraps
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, Self, TypeVar
 
 import numpy as np
 
 from estimator.arrays import Array, Indices
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
+
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def one_blas_thread(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """The function with the BLAS of numpy and scipy held to one thread while it runs.
+
+    On two cores a fit takes twice to ten times as long with as many threads: systems of some
+    hundred rows wait for each other more than they share.
+    """
+
+    @wraps(function)
+    def held(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        with _limit():
+            return function(*args, **kwargs)
+
+    return held
+
+
+def _limit() -> AbstractContextManager[Any]:
+    limit: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
+    return limit
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    """Looking for the libraries takes milliseconds: once is enough after scipy is loaded."""
+    import scipy.linalg  # noqa: F401  its own BLAS must be found too
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 class Rows(Protocol):

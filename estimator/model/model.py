@@ -12,9 +12,8 @@ import pandas as pd
 from collector.errors import EstimateError, SelectionError
 from estimator.answer import PREDICTION_COLUMNS, About
 from estimator.cells.questions import check_forms, used_threads
-from estimator.fitting.blas import one_blas_thread
-from estimator.fitting.fitted import Fitted
-from estimator.fitting.groups import group_table
+from estimator.fitting.fitted import Fitted, group_table
+from estimator.fitting.solver import one_blas_thread
 from estimator.others.bounds import bounded, least_seconds
 from estimator.others.choice import with_donors
 from estimator.others.donors import Donors

@@ -193,8 +193,7 @@ def compare_refit(
 ) -> RefitComparison:
     """Fit the selection and compare. Raises EstimateError where it has no cell."""
     from estimator.dataset.cache_directory import user_cache_directory
-    from estimator.model.cache import fit_cached
-    from estimator.model.selection import fit_selected
+    from estimator.model.fit import fit_cached, fit_selected
 
     full = fit_cached(measurements, user_cache_directory())
     return compare_models(full, fit_selected(measurements, selection), most)

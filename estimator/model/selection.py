@@ -8,9 +8,8 @@ others as for any machine that was not measured (``donors``).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -216,28 +215,6 @@ def selected_cells(measurements: Measurements, selection: Selection = EVERYTHING
     if cells.empty:
         raise EstimateError("nothing measured is left to fit a model to: select more")
     return cells
-
-
-def fit_selected(measurements: Measurements, selection: Selection = EVERYTHING) -> Model:
-    """The model of a selection; it knows all machines, but measurements of the selected ones.
-
-    Where no machines are selected, a large fleet has its representatives (``fleet_selection``).
-    The fingerprint is the dataset's where nothing else is selected, else one of dataset and
-    selection. Raises EstimateError where nothing is left to fit.
-    """
-    from estimator.fitting.fit import describe_cells
-    from estimator.model.fit import fit_table
-
-    fleet = fleet_selection(measurements)
-    if selection.machines is None:
-        thin = selection.most_per_machine or fleet.most_per_machine
-        selection = replace(selection, machines=fleet.machines, most_per_machine=thin)
-    machines = measurements.machines
-    table = describe_cells(selected_cells(measurements, selection), machines)
-    mark = measurements.fingerprint
-    if selection != fleet:
-        mark = hashlib.sha256(f"{mark} {selection!r}".encode()).hexdigest()
-    return fit_table(table, machines, mark)
 
 
 def coverage(model: Model) -> str:

@@ -149,7 +149,7 @@ class Worker:
 
     def _model(self, question: Question) -> Model:
         from estimator.dataset.cache_directory import user_cache_directory
-        from estimator.model.cache import fit_cached
+        from estimator.model.fit import fit_cached
 
         measurements = self._measurements(question)
         key = (question.paths, question.stamp)

@@ -13,7 +13,7 @@ from estimator.answer import NORMAL_95, PARTS
 from estimator.arrays import Array, Indices
 from estimator.dataset.tables import CELL_COLUMNS
 from estimator.fitting.fitted import PARAMS, Fitted
-from estimator.fitting.matching import Places
+from estimator.fitting.levels import Places
 from estimator.others.pairs import Answers
 from estimator.others.spread import Spread, kinds_of_cells
 

@@ -1,13 +1,13 @@
 """How far estimates are from measurements that the fit did not see, beside simpler rules.
 
-``run_validation`` fits the model again for every fold of ``validation_splits`` and asks it, a
-plain roofline, the nearest neighbour and two rules of thumb for the cells that were held out.
+``run_validation`` fits the model again for every fold of ``splits`` and asks it, a plain roofline,
+the nearest neighbour and two rules of thumb for the cells that were held out.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,12 @@ from estimator.dataset.attach import VIEW
 from estimator.dataset.measurements import Measurements, empty_machines, load, measured_cells
 from estimator.dataset.tables import CELL_COLUMNS
 from estimator.fitting.fit import describe_cells
+from estimator.model.fit import fit_table
+from estimator.model.model import predict_each
 from estimator.others.probes import choose_probes
-from estimator.validation.answers import CELL_NAMES, Progress, fold_answers
+from estimator.rules.gaps import rule_seconds
 from estimator.validation.goals import Verdict, verdicts
+from estimator.validation.roofline import nearest_seconds, roofline_seconds
 from estimator.validation.scores import (
     PREDICTORS,
     clocks,
@@ -36,6 +39,67 @@ from estimator.validation.scores import (
     with_clock,
 )
 from estimator.validation.splits import ANOTHER_RUN, SPLITS, Fold, folds
+
+#: What a row of the answers tells of its cell, besides ``row``, ``measured_s`` and the answer.
+CELL_NAMES = (*CELL_COLUMNS, "params_key", "operation", "amount", "clock", "machine_type")
+
+#: Told of every fold as it is done: its name, and its seconds.
+Progress = Callable[[str, float], None]
+
+
+def fold_answers(
+    table: pd.DataFrame,
+    machines: pd.DataFrame,
+    sheets: pd.DataFrame,
+    fold: Fold,
+    progress: Progress | None,
+) -> pd.DataFrame:
+    """Fit without what the fold holds out; ask each predictor for what its splits ask."""
+    start = time.perf_counter()
+    wanted = np.any(list(fold.asked.values()), axis=0)
+    train, asked = table[fold.train], table[wanted]
+    answers = _answers(train, asked, machines, sheets)
+    rows = np.flatnonzero(wanted)
+    parts = []
+    for split, mask in fold.asked.items():
+        chosen = answers[answers["row"].isin(np.flatnonzero(mask[rows]))]
+        parts.append(chosen.assign(split=split, turn=fold.turn))
+    if progress is not None:
+        progress(fold.turn, time.perf_counter() - start)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _answers(
+    train: pd.DataFrame, asked: pd.DataFrame, machines: pd.DataFrame, sheets: pd.DataFrame
+) -> pd.DataFrame:
+    """One row per asked cell and predictor; ``row`` counts the asked cells from 0."""
+    shared = asked[list(CELL_NAMES)].reset_index(drop=True)
+    shared = shared.assign(
+        row=np.arange(len(asked)), measured_s=np.exp(asked["log_seconds"].to_numpy(dtype=float))
+    )
+    params = pd.Series([dict(key) for key in asked["params_key"]], dtype=object)
+    cells = shared[list(CELL_COLUMNS)].assign(params=params)
+    estimate = predict_each(fit_table(train, machines), cells)
+    low, high = estimate["seconds_p5"].astype(float), estimate["seconds_p95"].astype(float)
+    measured = shared["measured_s"]
+    inside = ((measured >= low) & (measured <= high)).astype(float).where(low.notna())
+    mine = shared.assign(
+        predictor="breakeven",
+        predicted_s=estimate["seconds_p50"].astype(float),
+        inside=inside,
+        width=high / low,
+        bound=estimate["bound"],
+        basis=estimate["basis"],
+    )
+    known = sheets.loc[asked.index]
+    others = {
+        "roofline": roofline_seconds(train, asked, known),
+        "nearest": nearest_seconds(train, asked, sheets.loc[train.index], known),
+        **rule_seconds(asked, known),
+    }
+    simple = [shared.assign(predictor=name, predicted_s=s) for name, s in others.items()]
+    return pd.concat([mine, *simple], ignore_index=True)
+
 
 _FEWEST_REPEATED = 20  # cells of a run that other runs measured too, to be worth a fit
 _MOST_RUNS = 2  # runs of one machine, the latest, that take a turn as the other run

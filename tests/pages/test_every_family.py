@@ -18,7 +18,7 @@ from estimator.cost.timings import instance_timings
 from estimator.dataset.cache_directory import user_cache_directory
 from estimator.dataset.measurements import load
 from estimator.decide.places import answer_places
-from estimator.model.cache import fit_cached
+from estimator.model.fit import fit_cached
 from estimator.model.model import Model
 from tests.pages.conftest import PAGES, OpenPage, chart_spec
 from tests.pages.made_up_runs import GRID

@@ -19,8 +19,7 @@ from estimator.catalogue.hardware import (
     read_hardware,
     shipped_hardware,
 )
-from estimator.catalogue.hardware_checks import disagreement
-from estimator.catalogue.hardware_specs import CpuSpec, GpuSpec
+from estimator.catalogue.hardware_specs import CpuSpec, GpuSpec, disagreement
 
 GPU_ROW = {
     "kind": "gpu",

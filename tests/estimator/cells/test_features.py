@@ -5,7 +5,7 @@ import pytest
 from collector.errors import SelectionError
 from estimator.cells.features import describe, dimensions, kernel_work
 from estimator.cells.questions import params_key
-from estimator.cells.tiles import TILES
+from estimator.cells.work import TILES
 
 CONVOLUTION = {
     **{"batch": 2, "channels_in": 64, "channels_out": 32},

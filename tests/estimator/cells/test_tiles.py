@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.workloads import Product
-from estimator.cells.tiles import PIECES, TILES, tilings
+from estimator.cells.work import PIECES, TILES, tilings
 
 SIDE = st.integers(1, 20_000)
 

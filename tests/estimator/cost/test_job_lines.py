@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from estimator.cost.inputs import CostOptions, Job
 from estimator.cost.instance_costs import instance_costs
-from estimator.cost.own_machines import OwnMachine
+from estimator.cost.ownership import OwnMachine
 from estimator.cost.table import (
     ALWAYS,
     NEVER,

@@ -8,7 +8,7 @@ from dataclasses import fields
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estimator.commands.cost_arguments import add_job, add_rental, read_job, read_options
+from estimator.commands.cost import add_job, add_rental, read_job, read_options
 from estimator.cost.inputs import AUTO, CostOptions, Job
 from estimator.cost.options import BY_FIELD, OPTIONS, command_options
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from collector.errors import EstimateError, SelectionError
-from estimator.cost.own_machines import OwnMachine, parse_own_machine
+from estimator.cost.ownership import OwnMachine, parse_own_machine
 
 DESK = "RTX 4090,purchase=8766,years=2,utilisation=0.5,watts=500,usd_per_kwh=0.25,idle_watts=100"
 

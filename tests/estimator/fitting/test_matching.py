@@ -1,8 +1,8 @@
 import numpy as np
 import pandas as pd
 
-from estimator.fitting import matching
-from estimator.fitting.matching import Places, match
+from estimator.fitting import levels as matching
+from estimator.fitting.levels import Places, match
 
 INDEX = pd.DataFrame({"name": ["a", "a", "b"], "threads": [1, 2, 1], "key": [(1,), (2,), (1,)]})
 KEYS = ["name", "threads", "key"]

@@ -1,8 +1,7 @@
 import numpy as np
 from scipy.optimize import least_squares
 
-from estimator.cells.tiles import tilings
-from estimator.cells.work import KernelWork
+from estimator.cells.work import KernelWork, tilings
 from estimator.fitting.solver import Problems, solve
 from estimator.formula.kernel import KERNEL_PARAMETERS, kernel_log_seconds
 

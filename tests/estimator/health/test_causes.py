@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.dataset.measurements import load
+from estimator.health.check import findings
 from estimator.health.drift import drift_beside_peers, drift_findings
 from estimator.health.gpu import absorb_consequences
 from estimator.health.rows import Finding
 from estimator.health.sheet import link_sheet_findings, memory_findings
-from estimator.health.tables import findings
 from tests.estimator.made_up_fleet import Row, flagged, slower, write_fleet
 
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from estimator.commands.cli import main
 from estimator.dataset.measurements import load
-from estimator.health import cache as health_cache
+from estimator.health import check as health_cache
+from estimator.health.check import findings, first_of_the_rest, peer_shifts
 from estimator.health.peers import peer_findings
 from estimator.health.rows import Finding, findings_frame, ranked, severity_of, unwell_machines
 from estimator.health.sheet import link_rate
-from estimator.health.tables import findings, first_of_the_rest, peer_shifts
 from tests.estimator.made_up_fleet import flagged, slower, write_fleet
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from estimator.dataset.measurements import load
-from estimator.model.cache import fit_cached
+from estimator.model.fit import fit_cached
 
 
 @pytest.fixture(scope="module")
@@ -11,7 +11,7 @@ def opened(small_dataset):
 
 def test_a_dataset_is_fitted_once(opened, tmp_path, monkeypatch):
     first = fit_cached(opened, tmp_path)
-    monkeypatch.setattr("estimator.model.fit.fit", lambda measurements: pytest.fail("fitted again"))
+    monkeypatch.setattr("estimator.model.fit.fit_table", lambda *_: pytest.fail("fitted again"))
     again = fit_cached(opened, tmp_path)
     assert again.fingerprint == first.fingerprint == opened.fingerprint
     asked = first.measured.iloc[:5]

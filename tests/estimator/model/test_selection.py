@@ -7,13 +7,12 @@ from hypothesis import strategies as st
 
 from collector.errors import EstimateError, SelectionError
 from estimator.commands.cli import main
-from estimator.model.cache import fit_cached
+from estimator.model.fit import fit_cached, fit_selected
 from estimator.model.selection import (
     Selection,
     cell_counts,
     coverage,
     find_machines,
-    fit_selected,
     fleet_selection,
     representatives,
     selected_cells,

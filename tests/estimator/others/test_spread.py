@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from estimator.decide.rented_twice import rented_twice
+from estimator.decide.pairs import rented_twice
 from estimator.model.fit import fit_table
 from estimator.others.spread import SPREAD_COLUMNS, estimate_spread, kinds_of_cells
 from tests.estimator import two_machines

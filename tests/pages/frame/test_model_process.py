@@ -19,7 +19,7 @@ from app_pages.frame import shared
 from app_pages.frame.model_process import LocalModel, ModelProcess, RemoteModel
 from collector.errors import DatasetError, SelectionError, WorkerError
 from estimator.dataset.measurements import load
-from estimator.model.cache import fit_cached
+from estimator.model.fit import fit_cached
 from estimator.model.worker import groups, name_of, resolve
 from tests.pages.conftest import PAGES, ROOT, OpenPage
 from tests.pages.made_up_runs import RACK, make_rows, write_run
@@ -168,8 +168,8 @@ def test_other_errors_are_one_sentence(
 @pytest.mark.parametrize(
     "name",
     [
-        *("os:system", "builtins:eval", "estimator:fit", "estimator.model.cache:"),
-        *("estimator.dataset.measurements:Measurements", "estimator.model.cache:hashlib"),
+        *("os:system", "builtins:eval", "estimator:fit", "estimator.model.fit:"),
+        *("estimator.dataset.measurements:Measurements", "estimator.model.fit:hashlib"),
         "estimator.model.worker:Worker.answer",
     ],
 )
