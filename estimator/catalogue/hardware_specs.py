@@ -4,9 +4,9 @@ A figure that could not be established is None; an answer that needs it is refus
 instead of guessed. Each figure is declared once, with the band that it must lie in: the columns of
 the catalogue and its checks are made from these declarations.
 
-The figures of a row agree with each other: a peak rate follows from units, width and clock, a bandwidth from width and rate. Each rule that
-a row has the figures for is checked, so that a slip (a rate with sparsity, a figure twice as
-large, a bus in bytes) is refused with its reason.
+The figures of a row agree with each other: a peak rate follows from units, width and clock, a
+bandwidth from width and rate. Each rule that a row has the figures for is checked, so that a slip
+(a rate with sparsity, a figure twice as large, a bus in bytes) is refused with its reason.
 """
 
 from __future__ import annotations
