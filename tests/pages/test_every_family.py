@@ -17,6 +17,8 @@ from estimator.cost.instance_costs import instance_costs
 from estimator.cost.timings import instance_timings
 from estimator.dataset.cache_directory import user_cache_directory
 from estimator.dataset.measurements import load
+from estimator.decide.breakeven import Place
+from estimator.decide.pairs import compare_places, fair_pair
 from estimator.decide.places import answer_places
 from estimator.model.fit import fit_cached
 from estimator.model.model import Model
@@ -77,7 +79,7 @@ def test_price_is_shown(open_page: OpenPage, every_family: Path, family: str) ->
 
 @pytest.mark.parametrize("family", MEASURED)
 def test_job_is_estimated(model: Model, family: str) -> None:
-    """Every case with the form's own values has a time on every place that answers."""
+    """Every case with the form's own values has a time where it runs, and CPU and GPU compare."""
     for case in FAMILIES[family].cases:
         app, job = start_of_form(model, family, case)
         assert (job.workload, job.case) == (family, case)
@@ -88,6 +90,16 @@ def test_job_is_estimated(model: Model, family: str) -> None:
         table = answer_places(model, question_of(job)).table
         assert len(table), case
         assert (table["seconds_p50"] > 0).all(), case
+        if pair := fair_pair(table):
+            cpu, gpu = (table.iloc[row] for row in pair)
+            answer = compare_places(
+                model,
+                question_of(job),
+                Place(str(cpu["machine_id"]), str(cpu["backend"]), int(cpu["threads"])),
+                Place(str(gpu["machine_id"]), str(gpu["backend"]), None, str(gpu["mode"])),
+                next((name for name, _ in job.given), ""),
+            )
+            assert answer.speedup.ratio_p50 > 0.0, case
 
 
 @pytest.mark.parametrize("family", MEASURED)
