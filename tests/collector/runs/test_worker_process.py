@@ -109,6 +109,7 @@ def test_a_worker_killed_while_it_measures_is_reported_as_crashed(worker):
 
 
 def test_a_worker_that_hangs_is_killed_at_its_limit(worker):
+    worker.wait_ready()  # else its start is what takes too long
     os.kill(pid_of(worker), signal.SIGSTOP)
     with pytest.raises(WorkerError, match="no answer within the time limit") as caught:
         ask(worker, limit_s=0.2)

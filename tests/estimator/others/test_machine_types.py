@@ -85,7 +85,7 @@ def fleet(model):
 
 
 def test_names_stand_for_types_and_ids_for_boxes(fleet):
-    types = MachineTypes(fleet)
+    types = MachineTypes(fleet.donors)
     assert types.find("made up") == ["aaaa1111"]
     assert types.find("aaaa") == ["aaaa1111"]
     assert types.find("twin") == ["twin"]
