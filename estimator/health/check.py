@@ -142,10 +142,6 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-if __name__ == "__main__":
-    _compare(load(*sys.argv[1:]))
-
-
 #: Smaller copies are bound by their start; smaller working sets may stay in a cache.
 LEAST_COPY_BYTES = 2**24
 LEAST_MEMORY_BYTES = 256e6
@@ -433,3 +429,7 @@ def find_unwell(tables: FleetTables) -> list[Finding]:
         *alone_findings(machines),
     ]
     return ranked(absorb_consequences(found))
+
+
+if __name__ == "__main__":
+    _compare(load(*sys.argv[1:]))

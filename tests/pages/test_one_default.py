@@ -39,11 +39,19 @@ def command(capsys: pytest.CaptureFixture[str], *line: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.fixture
+def opened_once(monkeypatch: pytest.MonkeyPatch, shipped_runs: Any, shipped_model: Any) -> None:
+    """Commands take the shipped runs and their model as they are open already."""
+    monkeypatch.setattr("estimator.dataset.measurements.load", lambda *paths: shipped_runs)
+    monkeypatch.setattr("estimator.model.fit.fit_cached", lambda *asked: shipped_model)
+
+
 def operation(workload: str, case: str, params: dict[str, int]) -> list[str]:
     """The operation alone, as a stranger types it: every default is the estimator's."""
     return [workload, "--case", case, *(f"--param={name}={v}" for name, v in params.items())]
 
 
+@pytest.mark.usefixtures("opened_once")
 @pytest.mark.parametrize(("workload", "case", "params", "dtype"), QUESTIONS, ids=IDS)
 def test_all_commands_answer_a_bare_question_alike(
     capsys: pytest.CaptureFixture[str], workload: str, case: str, params: dict[str, int], dtype: str
