@@ -25,9 +25,11 @@ dashboard: install ## open the dashboard
 	$(BIN)/python -m streamlit run dashboard.py --server.port $(PORT) --server.showEmailPrompt false \
 		$(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),--server.headless false)
 
-# a worker a core, each with a stretch of the files: what a file shares is made once
+# a worker more than cores, as some tests wait, each with a stretch of the files: what a file
+# shares is made once
 test: lint types ## linters, types and all tests that this machine can run
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --dist worksteal \
+		-n $(shell $(PYTHON) -c 'import os; print(len(os.sched_getaffinity(0)) + 1)')
 
 lint: install-dev
 	$(BIN)/ruff check .
