@@ -1,49 +1,49 @@
-"""What the rules of thumb, the fitted model and the measurement say, as tables. Pure.
+"""What the rules of thumb, the fitted model and the measurement say, in tables and words. Pure.
 
-``Column`` says how a column is named in the terminal and on the page; both are made from it.
-Worked examples are shown with what the calculator printed beside what its own formula gives.
+A ``Column`` names a column in the terminal and on the page alike.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from collector.errors import EstimateError
+from estimator.decide.words import OPENINGS, place_text, speedup_text
 from estimator.rules.cases import RuleCase
 from estimator.rules.rules_of_thumb import (
-    ADVICE,
+    GUESSED_EFFICIENCY,
+    RULES,
     WORKED_EXAMPLES,
-    Comparison,
+    Rule,
     advice,
-    cores_rule,
     cost_ratio,
 )
 from estimator.text import duration, text_table
 
+#: Who states a speed-up.
 NAMES = {
     "measured": "Measured",
     "estimate": "Estimated by the model",
-    "cores": "Cores rule",
-    "throughput": "Throughput rule",
+    **{rule.name: f"{rule.name.capitalize()} rule" for rule in RULES},
 }
-
-
-_NO_2 = (math.nan, math.nan)
+_TEXTS = {
+    "n": "{:,.0f}".format,
+    "s": duration,
+    "ms": "{:g} ms".format,
+    "x": "{:,.3g}x".format,
+    "ratio": "{:.3g}".format,
+    "%": "{:.0%}".format,
+}
 
 
 @dataclass(frozen=True)
 class Column:
-    """Its head in the terminal and its label on the page ("": not there), and its unit.
+    """Its label, its unit ("": text, "n": a count, or one of ``_TEXTS``) and what it means."""
 
-    Units: "" text, "n" a count, "s" seconds (the page has ms), "ms", "x" a factor, "%" a share.
-    """
-
-    head: str
     label: str
     unit: str = ""
     help: str = ""
@@ -52,117 +52,132 @@ class Column:
         """A value for the terminal, a dash where there is none."""
         if isinstance(value, str):
             return value
-        if not math.isfinite(value):
-            return "-"
-        shown = {
-            "s": duration,
-            "ms": "{:g} ms".format,
-            "x": "{:,.3g}x".format,
-            "%": "{:.0%}".format,
-        }
-        return shown.get(self.unit, "{:,}".format)(value)
+        return _TEXTS[self.unit](value) if math.isfinite(value) else "-"
 
 
 Columns = Mapping[str, Column]
 
 ANSWERS: Columns = {
-    "source": Column("source", "Source"),
-    "cpu_s": Column("CPU", "CPU (ms)", "s"),
-    "gpu_s": Column("GPU alone", "GPU alone (ms)", "s"),
-    "copies_s": Column("copies", "Copies (ms)", "s"),
-    "gpu_total_s": Column("GPU in all", "GPU in all (ms)", "s"),
-    "speedup": Column("speed-up", "Speed-up", "x"),
-    "low": Column("90 % from", "90 % from", "x"),
-    "high": Column("90 % to", "90 % to", "x"),
-    "advice": Column("advice", ""),
-    "says": Column("", "Advice"),
-    "off_by": Column("off by", "Off by"),
-    "cost": Column(
-        *("", "Cost, GPU over CPU", "ratio"),
-        "Price ratio over speed-up; below 1 the GPU's job is cheaper",
-    ),
+    "source": Column("Source"),
+    "cpu_s": Column("CPU", "s"),
+    "gpu_s": Column("GPU alone", "s"),
+    "copies_s": Column("Copies", "s"),
+    "gpu_total_s": Column("GPU in all", "s"),
+    "speedup": Column("Speed-up", "x"),
+    "low": Column("90 % from", "x"),
+    "high": Column("90 % to", "x"),
+    "advice": Column("Advice"),
+    "off_by": Column("Off by"),
+    "cost": Column("Cost ratio", "ratio", "Of the job: price ratio over speed-up"),
 }
 EXAMPLES: Columns = {
-    "operation": Column("its example", "Operation"),
-    "data_size": Column("", "Data size"),
-    "gpu_cores": Column("", "GPU cores"),
-    "cpu_total_ms": Column("CPU in all", "CPU in all (ms)", "ms"),
-    "gpu_total_ms": Column("GPU in all", "GPU in all (ms)", "ms"),
-    "printed": Column("it prints", "It prints", "x"),
-    "formula": Column("formula", "Its formula gives", "x"),
-    "without_copies": Column("", "Without copies on the CPU", "x"),
+    "operation": Column("Its example"),
+    "data_size": Column("Data size", "n"),
+    "gpu_cores": Column("GPU cores", "n"),
+    "cpu_total_ms": Column("CPU in all", "ms"),
+    "gpu_total_ms": Column("GPU in all", "ms"),
+    "printed": Column("It prints", "x"),
+    "formula": Column("Its formula gives", "x"),
+    "speedup": Column("CPU without copies", "x"),
 }
-#: of ``rule_gaps.gap_table``
+#: of ``gaps.gap_table``
 GAPS: Columns = {
-    "workload": Column("family", "Family"),
-    "source": Column("source", "Who states it"),
-    "pairs": Column("pairs", "Cases", "n"),
-    "factor_p50": Column("off by", "Off by (median)", "x"),
-    "factor_p90": Column("90 % within", "Off by (9 of 10 within)", "x"),
-    "bias": Column(
-        "median of ratio", "Stated over measured", "x", "Median; above 1 it promises too much"
-    ),
-    "side_right": Column("side right", "Names the faster side", "%"),
-    "advice_right": Column("advice right", "Same advice", "%"),
+    "workload": Column("Family"),
+    "source": Column("Who states it"),
+    "pairs": Column("Cases", "n"),
+    "factor_p50": Column("Off by", "x", "Median"),
+    "factor_p90": Column("90 % within", "x"),
+    "bias": Column("Stated over measured", "x", "Median; above 1 it promises too much"),
+    "side_right": Column("Faster side right", "%"),
+    "advice_right": Column("Advice right", "%"),
 }
-#: of ``rule_gaps.claim_table``
+#: of ``gaps.claim_table``
 CLAIMS: Columns = {
-    "kind": Column("claimed for", "Claimed for"),
-    "low": Column("from", "Claimed from", "x"),
-    "high": Column("to", "Claimed to", "x"),
-    "pairs": Column("pairs", "Cases", "n"),
-    "p5": Column("p5", "Measured, 5 % below", "x"),
-    "p50": Column("median", "Measured, median", "x"),
-    "p95": Column("p95", "Measured, 95 % below", "x"),
-    "below": Column("below", "Below the claim", "%"),
-    "inside": Column("inside", "Inside", "%"),
-    "above": Column("above", "Above", "%"),
+    "kind": Column("Claimed for"),
+    "low": Column("From", "x"),
+    "high": Column("To", "x"),
+    "pairs": Column("Cases", "n"),
+    "p5": Column("Measured, p5", "x"),
+    "p50": Column("Median", "x"),
+    "p95": Column("p95", "x"),
+    "below": Column("Below the claim", "%"),
+    "inside": Column("Inside", "%"),
+    "above": Column("Above", "%"),
 }
 
 
 def answers(
-    case: RuleCase | None, cores: Comparison | None, throughput: Comparison | None
+    case: RuleCase, rules: Iterable[Rule | None], price_ratio: float | None = None
 ) -> pd.DataFrame:
-    """What each source says, ``ANSWERS`` but for the cost; who says nothing is left out.
+    """What each source says, ``ANSWERS``; who says nothing is left out, and costs without a price.
 
     Measurement first, then the model, then the rules. Times in seconds, NaN and "": not said.
     """
+    cpu, gpu, ratio, nothing = case.cpu, case.gpu, case.estimate, (math.nan, math.nan)
     rows: list[tuple[str | float, ...]] = []
-    measured = math.nan
-    if case is not None:
-        cpu, gpu, ratio = case.cpu, case.gpu, case.estimate
-        if cpu.is_measured and gpu.is_measured:
-            measured = case.measured_speedup
-            rows.append(("measured", cpu.measured_s, *_NO_2, gpu.measured_s, measured, *_NO_2))
-        times = (cpu.seconds[1], gpu.alone_s + gpu.start_s, gpu.copies_s, gpu.seconds[1])
-        rows.append(("estimate", *times, ratio.ratio_p50, ratio.ratio_p5, ratio.ratio_p95))
-    for name, rule in (("cores", cores), ("throughput", throughput)):
+    measured = case.measured_speedup
+    if math.isfinite(measured):
+        times = (cpu["measured_s"], *nothing, gpu["measured_s"])
+        rows.append(("measured", *times, measured, *nothing))
+    times = (cpu["seconds"][1], gpu["alone_s"] + gpu["start_s"], gpu["copies_s"], gpu["seconds"][1])
+    rows.append(("estimate", *times, ratio.ratio_p50, ratio.ratio_p5, ratio.ratio_p95))
+    for rule in rules:
         if rule is not None:
-            times = (rule.cpu_s, rule.gpu_s, rule.transfer_s, rule.gpu_total_s)
-            rows.append((name, *times, rule.speedup, *_NO_2))
+            total_s = rule.times[1] + rule.times[2]
+            rows.append((rule.name, *rule.times, total_s, rule.speedup, *nothing))
     table = pd.DataFrame(rows, columns=list(ANSWERS)[:8])
-    words = [advice(one) for one in table["speedup"]]
-    compared = [
-        off_by(speedup, measured) if measured > 0.0 and source != "measured" else ""
-        for source, speedup in zip(table["source"], table["speedup"], strict=True)
+    table["advice"] = table["speedup"].map(advice)
+    table["off_by"] = [
+        off_by(one, measured) if math.isfinite(measured) and source != "measured" else ""
+        for source, one in zip(table["source"], table["speedup"], strict=True)
     ]
-    return table.assign(advice=words, says=[ADVICE[word][1] for word in words], off_by=compared)
+    if price_ratio is not None:
+        table["cost"] = [cost_ratio(one, price_ratio) for one in table["speedup"]]
+    return table
 
 
-def with_cost(found: pd.DataFrame, price_ratio: float) -> pd.DataFrame:
-    """Add the cost of the job on the GPU over the CPU's. Raises EstimateError on bad values."""
-    return found.assign(cost=[cost_ratio(one, price_ratio) for one in found["speedup"]])
+def headline(
+    case: RuleCase, found: pd.DataFrame, names: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The answer in a few sentences, plain text by label: verdict, measurement, rules, efficiency.
 
-
-def with_names(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with the names of its sources."""
-    return table.assign(source=table["source"].map(NAMES)) if "source" in table else table
+    ``found`` is of ``answers``; ``names`` are those of machines, where not the places' labels.
+    """
+    gpu, cpu = case.gpu, case.cpu
+    by_gpu, by_cpu = (
+        f"{duration(side['seconds'][1])} by "
+        + place_text(side, (names or {}).get(side["machine_id"], side["label"]))
+        for side in (gpu, cpu)
+    )
+    ratio = case.estimate
+    verdict = (
+        f"the model says {speedup_text(ratio)}, and the faster one with a probability of "
+        f"{ratio.gpu_probability:.1%}: {by_gpu}, against {by_cpu}."
+    )
+    parts = {OPENINGS[ratio.verdict]: verdict, "Measured": "not on both sides."}
+    if math.isfinite(case.measured_speedup):
+        with_gpu, with_cpu = (
+            f"{duration(side['measured_s'])} with {side['measured_backend']}" for side in (gpu, cpu)
+        )
+        parts["Measured"] = f"{case.measured_speedup:,.3g}x ({with_gpu} against {with_cpu})."
+    for row in found[~found["source"].isin(["measured", "estimate"])].to_dict("records"):
+        words = (f"{row['speedup']:,.3g}x", row["off_by"])
+        parts[NAMES[row["source"]]] = f"{', '.join(filter(None, words))}."
+    shares = [
+        f"the {name} reaches {case.efficiency(side):.0%} of its data sheet's peak"
+        for name, side in (("GPU", gpu), ("CPU", cpu))
+        if math.isfinite(case.efficiency(side))
+    ]
+    if gpu["mode"] == "end_to_end" and gpu["copies_s"] > 0.0:
+        rate, link = case.bus_bytes / gpu["copies_s"] / 1e9, case.link_gb_per_s
+        of_link = f" of the link's nominal {link:.3g}" if math.isfinite(link) else ""
+        shares.append(f"copies run at {rate:.3g} GB/s{of_link}")
+    shares.append(f"the throughput rule guesses {GUESSED_EFFICIENCY:.0%} for the GPU")
+    return parts | {"Fitted here": f"{'; '.join(shares)}."}
 
 
 def off_by(stated: float, measured: float) -> str:
     """By what factor a speed-up is off: "as measured" within 5 %, "8x too high", "3x too low"."""
-    if not (stated > 0.0 and measured > 0.0):
-        raise EstimateError(f"speed-ups are {stated:g} and {measured:g}; both must be positive")
     ratio = stated / measured
     if abs(math.log(ratio)) < math.log(1.05):
         return "as measured"
@@ -170,28 +185,20 @@ def off_by(stated: float, measured: float) -> str:
 
 
 def worked_examples() -> pd.DataFrame:
-    """``EXAMPLES``: the first calculator's inputs, its printed times and speed-up, the formula's.
-
-    ``formula`` is its own formula on its own printed totals, ``without_copies`` its other form
-    (the CPU's time without copies, over the GPU's with them).
-    """
+    """``EXAMPLES``. ``formula`` is the calculator's own on its own printed totals, ``speedup`` its
+    other form (the CPU's time without copies, over the GPU's with them)."""
     rows = [
-        (
-            one.operation,
-            *(f"{size:,.0f}" for size in (one.inputs.data_size, one.inputs.gpu_cores)),
-            *(one.cpu_total_ms, one.gpu_total_ms, one.printed, round(one.formula, 1)),
-            round(cores_rule(one.inputs).speedup, 1),
-        )
-        for one in WORKED_EXAMPLES
+        (name, one.data_size, one.gpu_cores, cpu_ms, gpu_ms, says, cpu_ms / gpu_ms, one.speedup)
+        for name, (one, cpu_ms, gpu_ms, says) in WORKED_EXAMPLES.items()
     ]
-    return pd.DataFrame(rows, columns=list(EXAMPLES))
+    return pd.DataFrame(rows, columns=list(EXAMPLES)).round(1)
 
 
 def as_text(table: pd.DataFrame, columns: Columns) -> str:
     """A table for the terminal."""
-    shown = {name: one for name, one in columns.items() if one.head}
-    table = with_names(table)
+    shown = {name: one for name, one in columns.items() if name in table}
     rows = [
-        [one.text(row[name]) for name, one in shown.items()] for row in table.to_dict("records")
+        [one.text(NAMES.get(row[name], row[name])) for name, one in shown.items()]
+        for row in table.to_dict("records")
     ]
-    return text_table([one.head for one in shown.values()], rows)
+    return text_table([one.label for one in shown.values()], rows)

@@ -1,31 +1,21 @@
 """Two rules of thumb for "how much faster is a GPU?", as two public calculators state them.
 
-The **cores rule** takes time in proportion to the size of the data, over the count of cores or a
-relative CPU factor, or over the memory bandwidth where an operation is bound by memory; copies
-take size over bandwidth, there and back:
-
-    compute_bound = c * size / cores          memory_bound = bytes / bandwidth
-    cpu = k * size / cpu_factor               transfer = 2 * bytes / bandwidth
-    speedup = cpu / (gpu + transfer)          or (cpu + transfer) / (gpu + transfer)
-
-It states both forms of the speed-up and uses either in its two worked examples; it gives c and k
-only through those examples.
-
-The **throughput rule** takes FLOP over a rate, and discounts a GPU's peak by a guessed
-efficiency:
-
-    cpu = FLOP / cpu_rate       gpu = FLOP / (peak * efficiency) + overhead
-
-Both are pure: typed-in values or fitted ones. Times in seconds where a name says ``_s``, in
-milliseconds where it says ``_ms`` (the first calculator's unit).
+A ``Rule`` holds the inputs that its calculator asks for and makes times of them; ``method`` says
+how. Times are in seconds where a name says ``_s``, in milliseconds where it says ``_ms``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from math import inf, isfinite, nextafter
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from math import inf, isfinite, isnan, nan, nextafter
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from collector.errors import EstimateError
+
+if TYPE_CHECKING:
+    from estimator.rules.cases import RuleCase
 
 _ABOVE_0 = nextafter(0.0, 1.0)
 
@@ -51,67 +41,30 @@ CLAIMED_SPEEDUPS: dict[str, tuple[float, float, tuple[str, ...]]] = {
 
 #: Families that the first calculator names or implies as bound by arithmetic.
 COMPUTE_BOUND = frozenset(
-    {
-        *("matmul", "conv2d", "fft", "dense_layer", "attention"),
-        *("training_step", "inference_step"),
-    }
+    ["matmul", "conv2d", "fft", "dense_layer", "attention", "training_step", "inference_step"]
 )
 #: The first calculator counts every transfer there and back.
 COPIES = 2.0
 
 
 def advice(speedup: float) -> str:
-    """Band of a speed-up: "significant" (> 5x), "noticeable" (2-5x), "marginal", "slower" (< 1x).
-
-    Raises EstimateError unless the speed-up is a positive number.
-    """
+    """Word of a speed-up's band in ``ADVICE``. Raises EstimateError unless it is positive."""
     _check("speedup", speedup)
     return next(word for word, (least, _) in ADVICE.items() if speedup >= least)
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """What a rule gives: seconds of arithmetic on each side, and of copies or overhead."""
-
-    cpu_s: float
-    gpu_s: float
-    transfer_s: float
-
-    @property
-    def gpu_total_s(self) -> float:
-        return self.gpu_s + self.transfer_s
-
-    @property
-    def speedup(self) -> float:
-        """CPU time over the GPU's with its copies: the form that advice goes by."""
-        return self.cpu_s / self.gpu_total_s
+def cost_ratio(speedup: float, price_ratio: float) -> float:
+    """Cost of the completed job on the GPU over the CPU's. Raises EstimateError on bad values."""
+    _check("speedup", speedup)
+    _check("price_ratio", price_ratio)
+    return price_ratio / speedup
 
 
-@dataclass(frozen=True, slots=True)
-class CoresInputs:
-    """What the first calculator asks for, and the constants that it never states.
-
-    ``gpu_core_ms`` is per element and core, ``cpu_ms`` per element at a CPU factor of 1.
-    """
-
-    data_size: float
-    gpu_cores: float
-    cpu_factor: float
-    transfer_ms: float
-    gpu_bandwidth_gb_per_s: float
-    gpu_core_ms: float
-    cpu_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class ThroughputInputs:
-    """What the second calculator asks for; ``efficiency`` is a share of the GPU's peak."""
-
-    work_gflop: float
-    cpu_gflop_per_s: float
-    gpu_peak_tflop_per_s: float
-    efficiency: float = GUESSED_EFFICIENCY
-    overhead_s: float = 0.0
+def _check(name: str, value: float, least: float = _ABOVE_0, most: float = inf) -> None:
+    if not (isfinite(value) and least <= value <= most):
+        needed = "a positive number" if least > 0.0 else "a number of at least 0"
+        limit = f", at most {most:g}" if isfinite(most) else ""
+        raise EstimateError(f"{name} is {value:g}; the rule needs {needed}{limit}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,147 +73,161 @@ class Ask:
 
     label: str
     help: str
-    least: float = _ABOVE_0
-    most: float = inf
+    least: float
+    most: float
 
 
-CORES_ASKS = {
-    "data_size": Ask(
-        "Data size (elements)",
-        "Elements that one call reads and writes, or operations: the calculator takes either.",
-    ),
-    "gpu_cores": Ask(
-        "GPU cores", "Cores as the data sheet counts them: float32 lanes of all multiprocessors."
-    ),
-    "cpu_factor": Ask(
-        "CPU factor",
-        "Speed of the CPU for this task; 1 is average, 2 twice as fast. The calculator does not "
-        "say what average is: the constants below do.",
-    ),
-    "transfer_ms": Ask(
-        "Transfers (ms)",
-        "Its formula: size over the GPU's memory bandwidth, there and back. The copies cross the "
-        "host link in fact, which is far slower.",
-        least=0.0,
-    ),
-    "gpu_bandwidth_gb_per_s": Ask(
-        "GPU memory bandwidth (GB/s)",
-        "From the data sheet. It asks for it, but for an operation bound by arithmetic it enters "
-        "the transfers only, as given above.",
-    ),
-}
-THROUGHPUT_ASKS = {
-    "work_gflop": Ask(
-        "Work (GFLOP)", "Floating-point operations of one call, in thousand millions."
-    ),
-    "cpu_gflop_per_s": Ask(
-        "CPU rate (GFLOP/s)",
-        "What the CPU sustains. Its table has 50 to 500 GFLOP/s for a cloud instance.",
-    ),
-    "gpu_peak_tflop_per_s": Ask(
-        "GPU peak (TFLOP/s)", "The data sheet's peak for this element type."
-    ),
-    "efficiency": Ask(
-        "Efficiency (share of the peak)",
-        "The calculator guesses 0.65. The share that this case reaches is fitted here: fill the "
-        "calculators from the fit to see it.",
-        most=1.0,
-    ),
-    "overhead_s": Ask(
-        "Overhead (s)",
-        "Copies and starts of kernels, in seconds, added to the GPU's time.",
-        least=0.0,
-    ),
-}
+def _asked(
+    label: str, help: str, least: float = _ABOVE_0, most: float = inf, **options: Any
+) -> Any:
+    return field(metadata={"ask": Ask(label, help, least, most)}, **options)
 
 
-@dataclass(frozen=True, slots=True)
-class WorkedExample:
-    """A worked example of the first calculator and what it prints for it.
+@dataclass(frozen=True)
+class Rule(ABC):
+    """A rule and its inputs. Raises EstimateError where one is out of its bounds."""
 
-    The constants of ``inputs`` are those that its times imply.
-    """
+    name: ClassVar[str]
+    calculator: ClassVar[str]
+    method: ClassVar[str]
 
-    operation: str
-    inputs: CoresInputs
-    cpu_total_ms: float
-    gpu_total_ms: float
-    printed: float
+    def __post_init__(self) -> None:
+        for name, ask in self.asks().items():
+            _check(name, getattr(self, name), ask.least, ask.most)
+
+    @classmethod
+    def asks(cls) -> dict[str, Ask]:
+        """Every input by name."""
+        return {one.name: one.metadata["ask"] for one in fields(cls)}
+
+    @classmethod
+    @abstractmethod
+    def inputs(cls, case: RuleCase) -> dict[str, float]:
+        """The inputs of a case by data sheets and the rule's own guesses; NaN: not known."""
+
+    @classmethod
+    def filled(cls, case: RuleCase, typed: Mapping[str, float]) -> Rule | None:
+        """The rule of a case; what is ``typed`` in goes before. None where an input is unknown."""
+        inputs = cls.inputs(case)
+        unknown = any(isnan(one) for name, one in inputs.items() if name not in typed)
+        given = {name: typed[name] for name in inputs if name in typed}
+        return None if unknown else cls(**{**inputs, **given})
 
     @property
-    def formula(self) -> float:
-        """What its own formula gives for its own totals."""
-        return self.cpu_total_ms / self.gpu_total_ms
+    @abstractmethod
+    def times(self) -> tuple[float, float, float]:
+        """Seconds of the CPU, of the GPU alone, and of its copies or overhead."""
+
+    @property
+    def speedup(self) -> float:
+        """CPU time over the GPU's with its copies: the form that advice goes by."""
+        cpu_s, gpu_s, copies_s = self.times
+        return cpu_s / (gpu_s + copies_s)
 
 
-def _with_constants(inputs: CoresInputs, gpu_ms: float, cpu_ms: float) -> CoresInputs:
-    """Inputs with the constants that an example's times without copies imply."""
-    return replace(
-        inputs,
-        gpu_core_ms=gpu_ms * inputs.gpu_cores / inputs.data_size,
-        cpu_ms=cpu_ms * inputs.cpu_factor / inputs.data_size,
+@dataclass(frozen=True)
+class CoresRule(Rule):
+    """The first calculator, for an operation bound by arithmetic."""
+
+    name = "cores"
+    calculator = "first calculator"
+    method = (
+        'a public "force Python to use the GPU" calculator: time is in proportion to the size of '
+        "the data, over the GPU's cores or a relative CPU factor; memory-bound operations take "
+        "bytes over bandwidth, copies twice. Speed-up = CPU time / (GPU time + copies); its "
+        "examples, which alone tell its constants, have (CPU + copies) / (GPU + copies) too."
     )
-
-
-WORKED_EXAMPLES = (
-    WorkedExample(
-        "Convolution",
-        _with_constants(CoresInputs(5e6, 3584, 1.5, 8.0, 448.0, 1.0, 1.0), 45.0, 700.0),
-        *(708.0, 53.0, 15.2),
-    ),
-    WorkedExample(
-        "Matrix Multiplication",
-        _with_constants(CoresInputs(1e7, 5120, 2.0, 12.0, 1555.0, 1.0, 1.0), 60.0, 2750.0),
-        *(2750.0, 72.0, 45.8),
-    ),
-)
-
-
-def cores_rule(inputs: CoresInputs) -> Comparison:
-    """The cores rule for an operation bound by arithmetic. Raises EstimateError on bad values."""
-    _check_all(inputs)
-    return Comparison(
-        cpu_s=inputs.cpu_ms * inputs.data_size / inputs.cpu_factor / 1e3,
-        gpu_s=inputs.gpu_core_ms * inputs.data_size / inputs.gpu_cores / 1e3,
-        transfer_s=inputs.transfer_ms / 1e3,
+    data_size: float = _asked("Data size (elements)", "Read and written by one call.")
+    gpu_cores: float = _asked("GPU cores", "Float32 lanes of all multiprocessors.")
+    cpu_factor: float = _asked("CPU factor", "1 is an average CPU for the task, 2 twice as fast.")
+    transfer_ms: float = _asked(
+        "Transfers (ms)", "Size over memory bandwidth, twice; the host link is far slower.", 0.0
     )
-
-
-def copy_seconds(data_bytes: float, bandwidth_gb_per_s: float) -> float:
-    """The cores rule's transfer time: there and back, at the bandwidth of the memory."""
-    return COPIES * data_bytes / (1e9 * bandwidth_gb_per_s)
-
-
-def throughput_rule(inputs: ThroughputInputs) -> Comparison:
-    """The throughput rule; its overhead stands where copies do. Raises EstimateError."""
-    _check_all(inputs)
-    return Comparison(
-        cpu_s=inputs.work_gflop / inputs.cpu_gflop_per_s,
-        gpu_s=inputs.work_gflop / (1e3 * (inputs.gpu_peak_tflop_per_s * inputs.efficiency)),
-        transfer_s=inputs.overhead_s,
+    gpu_bandwidth_gb_per_s: float = _asked(
+        "GPU memory bandwidth (GB/s)",
+        "Changes nothing: of an operation bound by arithmetic it enters the transfers only.",
     )
+    gpu_core_ms: float = _asked("GPU constant (ms)", "Per element and core; not stated by it.")
+    cpu_ms: float = _asked("CPU constant (ms)", "Per element at a factor of 1; not stated by it.")
+
+    @classmethod
+    def inputs(cls, case: RuleCase) -> dict[str, float]:
+        """Its constants are those that reproduce the rates of arithmetic or of memory."""
+        bound = case.workload in COMPUTE_BOUND
+        work, rate = (case.flop, "flop") if bound else (case.moved_bytes, "bytes")
+        cpu_ms, gpu_ms = (1e3 * work / one[f"sheet_{rate}_per_s"] for one in (case.cpu, case.gpu))
+        elements, bandwidth = case.elements or nan, case.gpu["sheet_bytes_per_s"]
+        copies = COPIES if case.gpu["mode"] == "end_to_end" else 0.0
+        return {
+            "data_size": elements,
+            "gpu_cores": case.gpu_cores,
+            "cpu_factor": 1.0,
+            "transfer_ms": 1e3 * copies * case.bus_bytes / bandwidth,
+            "gpu_bandwidth_gb_per_s": bandwidth / 1e9,
+            "gpu_core_ms": gpu_ms * case.gpu_cores / elements,
+            "cpu_ms": cpu_ms / elements,
+        }
+
+    @property
+    def times(self) -> tuple[float, float, float]:
+        cpu_ms = self.cpu_ms * self.data_size / self.cpu_factor
+        gpu_ms = self.gpu_core_ms * self.data_size / self.gpu_cores
+        return cpu_ms / 1e3, gpu_ms / 1e3, self.transfer_ms / 1e3
 
 
-def cost_ratio(speedup: float, price_ratio: float) -> float:
-    """Cost of the completed job on the GPU over the CPU's: price ratio over speed-up.
+@dataclass(frozen=True)
+class ThroughputRule(Rule):
+    """The second calculator; its overhead stands where copies do."""
 
-    The second calculator's example: five times the price and twelve times the speed costs 0.42.
-    """
-    _check("speedup", speedup)
-    _check("price_ratio", price_ratio)
-    return price_ratio / speedup
+    name = "throughput"
+    calculator = "second calculator"
+    method = (
+        'a public "Python GPU calculation" calculator: FLOP over the CPU\'s rate, against FLOP '
+        "over the GPU's peak times a guessed efficiency, plus overhead. Cost of the completed job "
+        "on the GPU over the CPU's = price ratio / speed-up."
+    )
+    work_gflop: float = _asked("Work (GFLOP)", "Floating-point operations of one call, in 1e9.")
+    cpu_gflop_per_s: float = _asked(
+        "CPU rate (GFLOP/s)", "Sustained; its table has 50 to 500 for a cloud instance."
+    )
+    gpu_peak_tflop_per_s: float = _asked("GPU peak (TFLOP/s)", "By the data sheet, for this type.")
+    efficiency: float = _asked(
+        "Efficiency (share of the peak)",
+        "It guesses 0.65; what is reached stands above.",
+        most=1.0,
+        default=GUESSED_EFFICIENCY,
+    )
+    overhead_s: float = _asked("Overhead (s)", "Copies and starts of kernels.", 0.0, default=0.0)
+
+    @classmethod
+    def inputs(cls, case: RuleCase) -> dict[str, float]:
+        """Its overhead is that of the copies at the host link's nominal rate."""
+        copies = case.gpu["mode"] == "end_to_end"
+        return {
+            "work_gflop": case.flop / 1e9 or nan,
+            "cpu_gflop_per_s": case.cpu["sheet_flop_per_s"] / 1e9,
+            "gpu_peak_tflop_per_s": case.gpu["sheet_flop_per_s"] / 1e12,
+            "efficiency": GUESSED_EFFICIENCY,
+            "overhead_s": case.bus_bytes / (1e9 * case.link_gb_per_s) if copies else 0.0,
+        }
+
+    @property
+    def times(self) -> tuple[float, float, float]:
+        gpu_rate = 1e3 * (self.gpu_peak_tflop_per_s * self.efficiency)
+        return self.work_gflop / self.cpu_gflop_per_s, self.work_gflop / gpu_rate, self.overhead_s
 
 
-def _check_all(inputs: CoresInputs | ThroughputInputs) -> None:
-    asks = CORES_ASKS | THROUGHPUT_ASKS
-    for one in fields(inputs):
-        bounds = asks.get(one.name, Ask("", ""))
-        _check(one.name, getattr(inputs, one.name), bounds.least, bounds.most)
-
-
-def _check(name: str, value: float, least: float = _ABOVE_0, most: float = inf) -> None:
-    if not isfinite(value) or value < least:
-        needed = "a positive number" if least > 0.0 else "a number of at least 0"
-        raise EstimateError(f"{name} is {value:g}; the rule needs {needed}")
-    if value > most:
-        raise EstimateError(f"{name} is {value:g}; it is a share of the peak, at most {most:g}")
+_CONVOLUTION = CoresRule(5e6, 3584, 1.5, 8.0, 448.0, 45.0 * 3584 / 5e6, 700.0 * 1.5 / 5e6)
+_PRODUCT = CoresRule(1e7, 5120, 2.0, 12.0, 1555.0, 60.0 * 5120 / 1e7, 2750.0 * 2.0 / 1e7)
+#: The first calculator's worked examples by operation: its inputs, with the constants that its
+#: times without copies imply, its milliseconds of CPU and GPU in all, and its speed-up.
+WORKED_EXAMPLES: dict[str, tuple[CoresRule, float, float, float]] = {
+    "Convolution": (_CONVOLUTION, 708.0, 53.0, 15.2),
+    "Matrix Multiplication": (_PRODUCT, 2750.0, 72.0, 45.8),
+}
+#: The rules, each with inputs for where nothing fills them in: the first calculator's example,
+#: and the middle of the ranges that the second one lists.
+RULES: dict[type[Rule], Rule] = {
+    CoresRule: _PRODUCT,
+    ThroughputRule: ThroughputRule(54.0, 250.0, 20.0),
+}

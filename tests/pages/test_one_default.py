@@ -106,7 +106,7 @@ def test_the_functions_of_the_pages_answer_alike(
 def shown_speedup(app: AppTest) -> str:
     """The first speed-up in bold or in words on the page."""
     text = next(one.value for one in app.markdown if one.value.startswith(("**Yes", "**No", "**T")))
-    found = re.search(r"([\d.,]+)x\*{0,2} as fast", text)
+    found = re.search(r"([\d.,]+)x\*{0,2} as fast", text.replace("\\", ""))
     assert found is not None
     return found[1]
 
