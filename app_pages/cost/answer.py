@@ -19,7 +19,7 @@ from estimator.text import plural
 def show_answer(priced: pd.DataFrame, options: CostOptions, jobs: int, asked: str) -> Row:
     """Sentence and at most four figures; returns the row that the answer names first.
 
-    ``asked``: what was asked, in the words of ``answer_words``.
+    ``asked``: what was asked, in the words of ``decide.words``.
     """
     limits = _limits(options)
     quick: Any = fastest(priced)

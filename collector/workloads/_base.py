@@ -268,7 +268,7 @@ class Workload(ABC):
     def operation_memory(
         self, case: str, params: Params, dtype: str, backend: str, device: str
     ) -> JobMemory:
-        """``job_memory`` of canonical parameters, without the runtime: operands and result.
+        """``_job_memory`` of canonical parameters, without the runtime: operands and result.
 
         Families whose libraries take more say how much, and why.
         """

@@ -2,7 +2,7 @@
 
 A limit is at the highest clock that the catalogue's row names (``boost_clock_ghz``, else
 ``clock_ghz``), or at ``clock_ghz`` where given: the measured hosts report 2.1 and 2.6 GHz and ran
-at 3.3 GHz and more (``machine_facts``). What usually is reached stands in
+at 3.3 GHz and more (``facts``). What usually is reached stands in
 ``others.scaling``.
 
 Instruction sets, load and store widths and fused multiply-adds: AMD Software Optimization Guides

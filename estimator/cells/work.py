@@ -31,7 +31,7 @@ _WINOGRAD_DEPTH = (1.0 / 9.0, 1.0 / 9.0)  # the kernel's elements are products o
 def tilings(products: Array, multiprocessors: Array) -> Tilings:
     """Every count of pieces and tile for products (c, 9); then Winograd's ways, then plain units.
 
-    ``products`` has the columns of ``shape.PRODUCT_COLUMNS``.
+    ``products`` has the columns of ``PRODUCT_COLUMNS``.
     """
     batch, m, n, k, turned, winograd, most_pieces, least_tile, plain = products.T
     result = batch * m * n
@@ -115,7 +115,7 @@ class KernelWork:
     """What the kernel formula reads of each cell, each an array of shape (n,).
 
     ``fresh`` are bytes written to memory that the call allocates, in blocks of ``block`` bytes.
-    ``added`` are seconds that the mode adds to the call (``references``). ``share_floor`` is the
+    ``added`` are seconds that the mode adds to the call (``priors``). ``share_floor`` is the
     share of the threads that is busy at worst. ``width`` and ``depth`` are infinite where a family
     has no such limit. ``forks`` is 1 where each launch costs the host time of its own
     (``dispatch_s``), ``awkward`` 0 to 1: how far a shape is from what the library serves best, in

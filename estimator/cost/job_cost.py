@@ -238,7 +238,7 @@ class JobCost:
     ``total_usd`` are for all jobs, ``cost_usd`` for one completed job; each is (p5, p50, p95).
     Interruptions enter by their mean: the interval is that of the step time alone.
     ``uninterrupted`` is the probability that no machine is taken away, ``undisturbed`` that no
-    attempt fails either. ``lateness`` is one machine's at the median and at the slow end.
+    attempt fails either. ``interruptions`` is one machine's at the median and at the slow end.
 
     One machine without rounding costs ``fixed_usd + ceil(n / slots) x round_usd`` and egress for n
     jobs (:mod:`estimator.cost.table`); a round takes ``round_s``. ``marginal_usd_per_job`` is one

@@ -1,6 +1,6 @@
 """The options of a cost, each declared once: what its parser, its form and its command line say.
 
-An option sets one field of ``cost_inputs.Job`` or ``CostOptions``. The parser of ``cost``
+An option sets one field of ``inputs.Job`` or ``CostOptions``. The parser of ``cost``
 (``commands.cost_arguments``), the form of the page Cost (``app_pages.cost.rental_form``) and the
 command line that the page prints are made from :data:`OPTIONS`.
 """

@@ -214,7 +214,7 @@ def rows_query(files: Collection[RowFile]) -> str:
 
 
 def run_files_table(dataset: Dataset) -> pa.Table:
-    """What the runs' summaries say: the table ``run_files`` of ``index_tables``."""
+    """What the runs' summaries say: the table ``run_files`` of ``tables``."""
     real = row_files(dataset)
     columns: dict[str, list[object]] = {name: [] for name in _RUN_FILES_SCHEMA.names}
     for info in dataset.runs:

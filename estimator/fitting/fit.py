@@ -57,7 +57,7 @@ _RUN_WEIGHT = 4.0  # a family's spread between runs weighs as much as that of so
 
 
 def describe_cells(cells: pd.DataFrame, machines: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Measured cells (``dataset.measured_cells``) with their features and ``sigma``.
+    """Measured cells (``measurements.measured_cells``) with their features and ``sigma``.
 
     ``sigma`` is what a fit may miss a cell by: the model's own error and the cell's noise.
     ``machines`` (``Measurements.machines``) tells sizes that the features depend on.

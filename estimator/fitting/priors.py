@@ -41,7 +41,7 @@ _CALLS = limited_by(Limit.CALLS)
 _COMPUTE_ROOM = 1.2  # times the best rate of the family
 _SHEET_SHARE = 0.75  # of the data sheet's peak, by products of GPUs
 #: Times a data sheet's rate that a fitted one may reach: sheets round by up to 4 %
-#: (``hardware_checks``). Estimates are held to the sheet itself (``bounds``).
+#: (``hardware_specs``). Estimates are held to the sheet itself (``bounds``).
 _SHEET_MARGIN = 1.02
 _SHEET_ROOM = 1.05  # times the best rate where the peak is known
 _PRODUCT_SHARE = 0.6  # of the best rate of any family on the place in that precision, at least

@@ -139,7 +139,7 @@ _WORDS = {
 def drift_findings(anchors: pd.DataFrame, beside: Collection[Place] = ()) -> list[Finding]:
     """The repeated operation gets slower along a run, or stays slower from some run on.
 
-    ``beside``: places whose slowdown along a run is judged beside peers (``health_drift``).
+    ``beside``: places whose slowdown along a run is judged beside peers.
     """
     found = []
     places = ["machine_id", "device", "backend", "threads"]

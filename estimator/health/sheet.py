@@ -183,7 +183,7 @@ LINK_OF_PEERS = {"pinned": (0.75, 0.9), "pageable": (0.4, 0.75)}
 
 
 def link_findings(machines: Rows, copies: pd.DataFrame) -> list[Finding]:
-    """Slow link: copies beside the peers'; pinned ones beside the sheet (``health_sheet``)."""
+    """Slow link: copies beside the peers'; pinned ones beside the sheet."""
     copies = copies[copies["machine_id"].isin(machines)]
     copies = copies.assign(
         gpu=[machines[machine]["gpu_model"] for machine in copies["machine_id"]],

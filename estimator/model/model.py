@@ -92,7 +92,7 @@ class Model(Fitted):
 
     @property
     def differences(self) -> Differences:
-        """How its machines differ (``effect_spread``)."""
+        """How its machines differ (``effects``)."""
         return Differences(self.donors.deviations, self.spread)
 
     @cached_property

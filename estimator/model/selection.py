@@ -31,7 +31,7 @@ SERIES = ("workload", "case", "dtype", "math_mode", "backend", "device", "thread
 def thinned(cells: pd.DataFrame, most: int) -> pd.DataFrame:
     """At most so many cells of each machine, spread over all series and over each one's sizes.
 
-    ``cells`` as of ``dataset.measured_cells``; their order is kept. Each series gives its largest
+    ``cells`` as of ``measured_cells``; their order is kept. Each series gives its largest
     size, then its smallest, then those between by halves, until there are ``most``: machines that
     measured the same cells keep the same ones, so that they can be compared. The result depends
     on the cells only, not on their order.
@@ -104,7 +104,7 @@ class Selection:
 
     ``machines`` and ``without_machines`` are identifiers, ``runs`` and ``without_runs`` those of
     runs; ``smallest`` and ``largest`` are included. ``most_per_machine``: of each machine at most
-    so many cells (``thinning``), which is no filter of its own: it comes after the others.
+    so many cells (``thinned``), which is no filter of its own: it comes after the others.
     """
 
     machines: tuple[str, ...] | None = None
@@ -196,7 +196,7 @@ def fleet_selection(
 
 
 def selected_cells(measurements: Measurements, selection: Selection = EVERYTHING) -> pd.DataFrame:
-    """``dataset.measured_cells`` of a selection. Raises EstimateError where nothing is left."""
+    """``measured_cells`` of a selection. Raises EstimateError where nothing is left."""
     runs = selection.runs
     if selection.without_runs:
         known = measurements.query("select distinct run_id from runs")["run_id"].astype(str)

@@ -3,7 +3,7 @@
     seconds >= max(flop / peak, bytes / rate) + bus bytes / link
 
 ``peak`` is the dense peak of the unit that really does the operation (``gpu_units``,
-``cpu_rates``), ``bytes`` the operands and the result, each moved once, and ``rate`` that of the
+``cpus``), ``bytes`` the operands and the result, each moved once, and ``rate`` that of the
 memory, or of the last-level cache where they fit it and lie in it already. A cell that was
 measured is held to its measurement where that is faster: a library may do less arithmetic than is
 counted (Winograd's convolutions), and a measurement outranks a data sheet. A figure that is not

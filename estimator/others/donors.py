@@ -70,7 +70,7 @@ from estimator.others.spread import Spread, estimate_spread
 #: or the latter, where the donor measured that very cell too (NaN elsewhere).
 Use = Literal["answer", "compare", "measured"]
 
-#: Stands for published profiles (``profile_answers``) where no GPU was measured.
+#: Stands for published profiles (``scaling``) where no GPU was measured.
 PUBLISHED = "published kernels"
 
 _FEW = 2_000  # questions, of which all donors are asked at once

@@ -36,7 +36,7 @@ from estimator.others.spread import Spread
 #: launch, compute, memory or transfer add up to 0.37, 0.45, 0.21 and 0.44 (the 95 % factors that
 #: benchmarks/derive_specs_interval.py derives from published times, in logarithms over 1.645);
 #: between different CPUs the figures are choices, for what is left where clocks, widths and memory
-#: rates are compared (``core_scaling``, which has the doubt of other numbers of threads): with them
+#: rates are compared (``scaling``, which has the doubt of other numbers of threads): with them
 #: the intervals of a CPU of which nothing was measured hold about 19 of 20 cells of data/runs.
 PRIORS: dict[str, tuple[float, float]] = {
     "cuda launch": (0.03, 0.30),

@@ -85,7 +85,7 @@ Distances = np.ndarray[Any, np.dtype[np.int64]]
 class Ranks:
     """``owner`` (n,): each row's place in ``targets`` and ``donors`` (a target on a device each).
 
-    ``distance`` says of each donor how unlike the target it is (``machine_facts.distance``).
+    ``distance`` says of each donor how unlike the target it is (``facts.distance``).
     """
 
     owner: Indices

@@ -41,7 +41,7 @@ def choose_probes(
 ) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
     """Positions of ``n`` rows of ``cells`` to measure, in the order of their use.
 
-    ``cells`` are described (``fitting.describe_cells`` or ``Donors.table``); their times are not
+    ``cells`` are described (``fit.describe_cells`` or ``Fitted.described``); their times are not
     read. ``shares`` (rows, 4) are those of ``effects.PARTS`` in each time, by default from the
     work and rates of a processor of no particular kind. Raises SelectionError where there are
     fewer rows than ``n``.

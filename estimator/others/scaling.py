@@ -24,7 +24,7 @@ From one CPU to another, or to another number of its cores:
     memory              1 / rate of so many cores (a gain from more cores to the power e)
     data in caches      1 / (clock x workers^e)
 
-with the clock that a donor *ran* at (``machine_facts``: hosts report 2.1 and 2.6 GHz and ran at 3.6
+with the clock that a donor *ran* at (``facts``: hosts report 2.1 and 2.6 GHz and ran at 3.6
 and 3.7) and that of the target's data sheet: the highest for one thread, where it is published,
 else the sustained one.
 
@@ -200,7 +200,7 @@ def joined(
 ) -> tuple[Array, Array]:
     """Parts of times on the target, (n, 4), and what their sums are in doubt by, (n,) in logs.
 
-    ``parts`` (n, 4) are the donor's, as ``kernel_model.kernel_parts`` splits them: launch against
+    ``parts`` (n, 4) are the donor's, as ``kernel.kernel_parts`` splits them: launch against
     the body, and in it compute against memory, each by its power in a norm. Those norms, with the
     exponents in the donor's ``theta`` (n, 20), are taken apart, each time is scaled, and the norms
     are taken again: what hid behind the arithmetic on the donor may be what limits the target.

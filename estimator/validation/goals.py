@@ -99,7 +99,7 @@ def verdicts(
     """Every goal whose split was run, in the order of ``GOALS``, then of the intervals' coverage,
     of the choices, and of the simple methods.
 
-    ``results``, ``covered``, ``choices`` and ``beside`` are those of ``validation_scores``.
+    ``results``, ``covered``, ``choices`` and ``beside`` are those of ``scores``.
     """
     run = set(results["split"])
     mine = results[results["predictor"] == "breakeven"]

@@ -42,7 +42,7 @@ def roofline_seconds(
 ) -> Array:
     """Seconds of each asked cell, (n,), from the ceilings of the training cells.
 
-    Both are tables of described cells (``fitting.describe_cells``); ``sheets`` are the data
+    Both are tables of described cells (``fit.describe_cells``); ``sheets`` are the data
     sheets' rates of the asked ones (``sheet_rates``), for places without training rows. A cell
     without FLOP and bytes takes no time by this rule; one on an unknown place is NaN.
     """

@@ -107,7 +107,7 @@ _MOST_RUNS = 2  # runs of one machine, the latest, that take a turn as the other
 
 @dataclass(frozen=True)
 class Validation:
-    """Everything a report tells. ``table`` has ``validation_scores.COLUMNS``.
+    """Everything a report tells. ``table`` has ``scores.COLUMNS``.
 
     ``results`` are the held-out cells; ``beside`` compares with each simple predictor;
     ``machines`` are those of the dataset with ``runs``, ``cpu_cells`` and ``gpu_cells``;
@@ -183,9 +183,9 @@ def held_out(
     splits: Sequence[str] = SPLITS,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """One row per held-out cell, split and predictor (``validation_scores`` names the columns).
+    """One row per held-out cell, split and predictor (``scores`` names the columns).
 
-    ``table`` is that of ``fitting.describe_cells``. Folds are fitted one after the other.
+    ``table`` is that of ``fit.describe_cells``. Folds are fitted one after the other.
     """
     table = table.reset_index(drop=True)
     if machines is None:

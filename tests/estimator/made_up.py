@@ -184,7 +184,7 @@ def true_seconds(cells: pd.DataFrame, noise: float = 0.02, seed: int = 1) -> np.
 
 
 def measured(cells: pd.DataFrame, seconds: np.ndarray[Any, Any]) -> pd.DataFrame:
-    """Cells of one run in the form of ``dataset.measured_cells``."""
+    """Cells of one run in the form of ``measured_cells``."""
     features = describe(cells)
     return cells.assign(
         **{name: features[name] for name in WORK_COLUMNS},
