@@ -126,7 +126,7 @@ class Faster:
 def find_pair(
     model: Model, question: PlaceQuestion, cpu: Wanted = Wanted(), gpu: Wanted = Wanted()
 ) -> Pair:
-    """The places that answer whether a GPU pays: ``find_pair`` of those that are wanted.
+    """The places that answer whether a GPU pays: ``fair_pair`` of those that are wanted.
 
     Raises SelectionError for an impossible operation, EstimateError where a side has no place.
     """
