@@ -55,7 +55,7 @@ def pick_options(found: pd.DataFrame) -> dict[str, str]:
 
 
 def pair_of(found: pd.DataFrame, picked: Mapping[str, str]) -> tuple[Row, Row] | None:
-    """The CPU and GPU place to compare: ``pairs`` of what was picked by hand, if anything.
+    """The CPU and GPU place to compare: ``fair_pair`` of what was picked by hand, if anything.
 
     Automatic is a choice of its own: a job that changes gets its own pair, as the same link and
     the command ``pays`` give it. None where a side has no place.

@@ -1,6 +1,6 @@
 """The case that the rules of thumb are put to: its estimate, its measurement, its data sheets.
 
-A case is one operation on a CPU and on a GPU: the pair that ``pairs`` compares by default.
+A case is one operation on a CPU and on a GPU: the pair that ``fair_pair`` compares by default.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def rule_case(
 ) -> RuleCase:
     """The case of a question; ``gpu`` and ``cpu`` are machine types, boxes or catalogue names.
 
-    None: those that ``pairs`` compares. Raises SelectionError and EstimateError as
+    None: those that ``fair_pair`` compares. Raises SelectionError and EstimateError as
     ``pairs.find_pair`` does.
     """
     named = tuple(dict.fromkeys(name for name in (gpu, cpu) if name is not None))
