@@ -38,8 +38,9 @@ _READ = (
 _PREFIXES = ("low_", "high_", "n_fit", SPREAD_OF)
 
 
-def write_model(model: Model, path: Path) -> None:
+def write_model(model: Model, path: str | Path) -> None:
     """Write atomically (temporary name, then rename). Raises OutputError."""
+    path = Path(path)
     text = json.dumps(to_json(model), allow_nan=False, separators=(",", ":"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,8 +52,9 @@ def write_model(model: Model, path: Path) -> None:
         raise OutputError(f"{path}: the model cannot be written: {error.strerror}") from None
 
 
-def read_model(path: Path) -> Model:
+def read_model(path: str | Path) -> Model:
     """Read and check a model file. Raises DatasetError, which names the file and what to do."""
+    path = Path(path)
     hint = "fit it anew with `python -m estimator fit`"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
