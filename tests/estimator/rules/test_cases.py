@@ -201,8 +201,13 @@ def test_the_command_prints_case_examples_and_gaps(dataset, capsys):
     arguments = ["rules", "matmul", "--param", "n=1000", "--dtype", "float32", "--all"]
     assert main([*arguments, "--data", str(dataset), "--price-ratio", "5"]) == 0
     text = capsys.readouterr().out
-    for part in ("Measured", "13.4x", "38.2x", "10x  50x", "Cost ratio"):
+    for part in ("n=1,000", "\nMeasured: ", "13.4x", "38.2x", "10x  50x", "Cost ratio"):
         assert part in text
+
+
+def test_the_bare_command_asks_for_the_page_s_first_case(dataset, capsys):
+    assert main(["rules", "--data", str(dataset)]) == 0
+    assert capsys.readouterr().out.startswith("asked: matmul square (n=3,000)")
 
 
 def test_the_command_answers_in_json(dataset, capsys):
