@@ -24,7 +24,6 @@ from estimator.cost.ownership import OwnMachine
 from estimator.text import plural
 
 MOST_EDITED = 500
-_UPLOADED = "uploaded"
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,6 @@ _UNITS = {
     "_bytes": ("B", " size"),
     "_s": ("s", " time"),
 }
-_KEY_NAMES = {
-    **{"case": "Case", "device": "Device", "backend": "Library", "threads": "Threads"},
-    **{"workload": "Workload", "n": "Cells", "mode": "Mode"},
-}
 
 
 @st.cache_data(max_entries=32, show_spinner="Drawing the group's curve")

@@ -22,14 +22,14 @@ fails is done again as a whole.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from collector.errors import EstimateError
 from estimator.catalogue.instances import Instance
 from estimator.checks import check_number
-from estimator.cost.inputs import AUTO, MOST_MACHINES, CostOptions, Job, Timing
+from estimator.cost.inputs import AUTO, CostOptions, Job, Timing
 from estimator.cost.interruptions import (
     HOUR_S,
     Lateness,
@@ -175,22 +175,6 @@ def _machines_for(plan: Plan, batches: int, deadline_s: float, most: int) -> int
             return machines
         rounds = min(rounds - 1, math.floor(0.95 * rounds))
     return None
-
-
-def machines_needed(
-    instance: Instance, timing: Timing, job: Job, options: CostOptions, certain: bool = True
-) -> int | None:
-    """Machines of this kind that must share the jobs for ``options.deadline_s``; None: never.
-
-    ``certain`` asks that of the slow end of the interval, not of the median.
-    """
-    if options.deadline_s is None:
-        return 1
-    seconds = timing.seconds_p95 if certain else timing.seconds_p50
-    interval_s = checkpoint_interval(timing.seconds_p50, job, options)
-    batches = math.ceil(job.jobs / slots_of(instance, options))
-    plan = plan_of(seconds, job, options, interval_s)
-    return _machines_for(plan, batches, options.deadline_s, MOST_MACHINES)
 
 
 def billed_seconds(plan: Plan, batches: int, machines: int, how: CostOptions) -> float:
@@ -390,32 +374,3 @@ def _check_duration(wall_s: Interval) -> None:
         raise EstimateError(
             f"it would take more than {_MOST_YEARS:g} years; ask for fewer steps or jobs"
         )
-
-
-def pareto_front(costs: Iterable[JobCost]) -> tuple[JobCost, ...]:
-    """The costs that no other beats: none is as fast and as cheap, and better in one (medians).
-
-    Fastest first. Costs that tie in both are all kept.
-    """
-    front: list[JobCost] = []
-    for cost in sorted(costs, key=_point):
-        cheaper = not front or cost.total_usd[1] < front[-1].total_usd[1]
-        if cheaper or _point(cost) == _point(front[-1]):
-            front.append(cost)
-    return tuple(front)
-
-
-def _point(cost: JobCost) -> tuple[float, float]:
-    return cost.wall_s[1], cost.total_usd[1]
-
-
-def cheapest_within_deadline(
-    costs: Iterable[JobCost], deadline_s: float, certain: bool = False
-) -> JobCost | None:
-    """The cheapest (median) that meets the deadline, the faster of equals; None if none does.
-
-    ``certain`` asks the slow end of the interval to meet it, not just the median.
-    """
-    enough = ("yes",) if certain else ("yes", "likely")
-    meeting = [cost for cost in costs if cost.meets_deadline(deadline_s) in enough]
-    return min(meeting, key=lambda cost: (cost.total_usd[1], cost.wall_s[1]), default=None)

@@ -35,8 +35,6 @@ from estimator.others.spread import machine_deviation, typical_difference
 if TYPE_CHECKING:
     from estimator.model.model import Model
 
-    pass
-
 
 @dataclass(frozen=True)
 class RentedTwice:
@@ -330,8 +328,6 @@ def _curves(
 
 
 def _twice(model: Model, question: PlaceQuestion, cpu: Place, gpu: Place) -> dict[str, RentedTwice]:
-    pass
-
     found: dict[str, RentedTwice] = {}
     rows = model.types.on_boxes(_pair(question, cpu, gpu)).to_dict("records")
     for side, row in zip(("cpu", "gpu"), rows, strict=True):

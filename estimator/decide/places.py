@@ -24,7 +24,6 @@ from estimator.others.machine_types import KEYS
 from estimator.others.unanswered import why_unanswered
 
 if TYPE_CHECKING:
-    from estimator.answer import About
     from estimator.model.model import Model
 
 

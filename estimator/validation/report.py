@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -22,10 +22,6 @@ from estimator.validation.goals import (
 from estimator.validation.scores import PREDICTORS, coverage, totals
 from estimator.validation.splits import DESCRIPTIONS, SPECS
 from estimator.validation.validate import Validation
-
-if TYPE_CHECKING:
-    from estimator.validation.validate import Validation
-
 
 WIDTH = 100
 _SHORT = {"roofline": "roof", "nearest": "near", "cores": "cores", "throughput": "FLOP"}

@@ -16,10 +16,7 @@ from estimator.catalogue.rental_terms import RentalTerms
 from estimator.cost.inputs import CostOptions, Job, Timing
 from estimator.cost.job_cost import (
     JobCost,
-    cheapest_within_deadline,
     job_cost,
-    machines_needed,
-    pareto_front,
     round_up,
 )
 from estimator.cost.ownership import breakeven_jobs, own_machine
@@ -177,7 +174,6 @@ def test_a_deadline_that_no_number_of_machines_meets_is_not_met():
     late = job_cost(GPU4, timing(1.0), Job(steps=3600, jobs=10), how)
     assert late.machines == 1
     assert late.meets_deadline(1800.0) == "no"
-    assert machines_needed(GPU4, timing(1.0), Job(steps=3600, jobs=10), how) is None
 
 
 @given(jobs, st.floats(0.0, 10.0), st.floats(1.0, 1e8), st.integers(1, 60))
@@ -421,33 +417,6 @@ def costs_at(points: list[tuple[int, int]]) -> list[JobCost]:
         replace(base, wall_s=(t / 2.0, float(t), 2.0 * t), total_usd=(c / 2.0, float(c), 2.0 * c))
         for t, c in points
     ]
-
-
-grids = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=20)
-
-
-@given(grids)
-def test_no_member_of_the_pareto_front_is_dominated_and_all_others_are(points):
-    costs = costs_at(points)
-    front = pareto_front(costs)
-
-    def beaten(one: JobCost) -> bool:
-        mine = (one.wall_s[1], one.total_usd[1])
-        others = [(c.wall_s[1], c.total_usd[1]) for c in costs]
-        return any(o[0] <= mine[0] and o[1] <= mine[1] and o != mine for o in others)
-
-    assert list(front) == sorted(
-        (c for c in costs if not beaten(c)), key=lambda c: (c.wall_s[1], c.total_usd[1])
-    )
-
-
-def test_the_cheapest_within_a_deadline():
-    fast, slow = costs_at([(10, 5), (20, 2)])
-    assert cheapest_within_deadline([fast, slow], 30.0) is slow
-    assert cheapest_within_deadline([fast, slow], 15.0) is fast
-    assert cheapest_within_deadline([fast, slow], 9.0) is None
-    assert cheapest_within_deadline([fast, slow], 30.0, certain=True) is fast
-    assert cheapest_within_deadline([], 30.0) is None
 
 
 def test_deadline_and_budget_are_met_surely_likely_or_not():
