@@ -5,6 +5,7 @@
     │   ├── SelectionError  an unknown workload, case, parameter, backend, device or machine
     │   ├── DatasetError    a missing, damaged or newer dataset file
     │   ├── CatalogueError  a row of data/hardware.csv or data/instances.csv that cannot be right
+    │   ├── JobError        a job file that is none, or a program that cannot be traced
     │   ├── OutputError     a place that cannot be written: permission, disk full, wrong path
     │   └── EstimateError   a question that the measurements cannot answer
     │       ├── NoSuchUnitError     the hardware has no unit for the operation
@@ -38,6 +39,10 @@ class DatasetError(UserError):
 
 class CatalogueError(UserError):
     """A row of a catalogue (hardware or instances) that cannot be right."""
+
+
+class JobError(UserError):
+    """A job file that is none or was damaged, or a program that cannot be traced."""
 
 
 class OutputError(UserError):
