@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from collector.errors import BreakevenError, SelectionError
-from estimator.commands import catalogue, cost, fit, health, pays, predict, probes, rules, validate
+from estimator.commands import catalogue, cost, fit, health, pays, predict, probes, rules, trace, validate
 
 _PROGRAM = "breakeven"  # as the package installs it
 _INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
@@ -19,7 +19,7 @@ _INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 _ESTIMATE = ("duckdb", "pandas", "scipy", "threadpoolctl")
 
 #: in the order in which the help names them
-COMMANDS = (predict, pays, cost, catalogue, rules, health, probes, validate, fit)
+COMMANDS = (trace, predict, pays, cost, catalogue, rules, health, probes, validate, fit)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,0 +1,152 @@
+"""The process in which a user's program is traced: ``python -m estimator.trace.child REQUEST``.
+
+Reads what to run from a JSON file, and writes the job, or in one line why there is none, beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import runpy
+import sys
+import sysconfig
+import threading
+import time
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from collector.errors import JobError
+
+_OURS = str(Path(__file__).resolve().parent)
+_LIBRARIES = tuple({sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")})
+
+
+def main(request_path: str) -> NoReturn:
+    """Trace the program of a request and leave, without what it would do at its end."""
+    request = json.loads(Path(request_path).read_text())
+    started = time.perf_counter()
+    result = Path(request["result"])
+
+    def answer(**entries: Any) -> NoReturn:
+        entries["seconds"] = time.perf_counter() - started
+        temporary = result.with_suffix(".part")
+        with contextlib.suppress(OSError):
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            os.write(descriptor, json.dumps(entries).encode())
+            os.close(descriptor)
+            os.replace(temporary, result)
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(0)
+
+    _stop_at(request["limit_s"], answer)
+    try:
+        from estimator.trace import session
+
+        tracing = session.Session(request, answer, where)
+    except JobError as error:
+        answer(error=str(error))
+    except ModuleNotFoundError as error:
+        answer(error=f"{error.name} is not installed: pip install 'breakeven[libraries]'")
+    try:
+        _run(request, tracing)
+        tracing.ended()
+    except SystemExit as error:
+        if error.code in (None, 0):
+            _try(tracing.ended, answer)
+        answer(error=f"{where() or request['name']}: it ended with exit code {error.code} before "
+                     "its third step")  # fmt: skip
+    except KeyboardInterrupt:
+        answer(error="interrupted")
+    except BaseException as error:
+        answer(error=_explained(error, request["name"]), trace=traceback.format_exc()[-4000:])
+    answer(error=f"{request['name']}: nothing to trace")
+
+
+def _try(ended: Any, answer: Any) -> None:
+    try:
+        ended()
+    except JobError as error:
+        answer(error=str(error))
+
+
+def _run(request: dict[str, Any], tracing: Any) -> None:
+    """Run the script as ``__main__`` in its own directory, or call the function."""
+    path = request["path"]
+    sys.path[0] = str(Path(path).parent)
+    sys.argv = [path, *request["arguments"]]
+    with tracing.recorder:
+        if request["function"] is None:
+            runpy.run_path(path, run_name="__main__")
+            return
+        names = runpy.run_path(path, run_name=Path(path).stem)
+        tracing.call(names, request["function"])
+
+
+def where() -> str:
+    """The line of the user's program that is running, as "train.py:54"; empty if there is none."""
+    frame: FrameType | None
+    if threading.current_thread() is threading.main_thread():
+        frame = sys._getframe(1)
+    else:
+        frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if _is_users(name):
+            return f"{os.path.basename(name)}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
+
+
+def _is_users(name: str) -> bool:
+    return not (
+        name.startswith(("<", _OURS, *_LIBRARIES)) or "site-packages" in name or not name
+    )
+
+
+def _stop_at(limit_s: float, answer: Any) -> None:
+    """Give up at the limit, and say where the program was."""
+
+    def give_up() -> None:
+        place = where() or "before its first line"
+        answer(error=f"after {limit_s:g} s it was still running, at {place}: raise --limit, or "
+                     "mark the step with 'with breakeven.step():'")  # fmt: skip
+
+    timer = threading.Timer(limit_s, give_up)
+    timer.daemon = True
+    timer.start()
+
+
+def _explained(error: BaseException, name: str) -> str:
+    """One line: where in the user's program, what, and what to do."""
+    place = name
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if _is_users(frame.f_code.co_filename):
+            place = f"{os.path.basename(frame.f_code.co_filename)}:{line}"
+    text = " ".join(str(error).split())[:240]
+    kind = type(error).__name__
+    if isinstance(error, JobError):
+        return text
+    hint = ""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        text, hint = f"{error.name} is not installed", f"pip install {error.name.split('.')[0]}"
+        return f"{place}: {text}: {hint}"
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return f"{place}: {error.filename} is not here: the program reads it"
+    if kind == "UnsupportedOperatorException":
+        hint = "torch knows no shapes of this operator without a GPU"
+    elif kind in ("DataDependentOutputException", "DynamicOutputShapeException"):
+        hint = "its result depends on values, which a trace has not"
+    elif isinstance(error, (ConnectionError, OSError)) or "connection" in text.lower():
+        hint = "what it reads or downloads is not here"
+    elif isinstance(error, KeyError) and str(error.args[0]) in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
+        hint = "start the trace with RANK=0 LOCAL_RANK=0 WORLD_SIZE=1"
+    return f"{place}: {kind}: {text}" + (f" ({hint})" if hint else "")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,324 @@
+"""A CUDA device that is not there: torch believes in it, and holds tensors without values on it.
+
+torch itself traces fake CUDA tensors, but on a build without CUDA its C++ part has no guard for
+the device, and on a machine without a GPU the Python part refuses. ``install`` mends both, for
+this process only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch._subclasses import fake_tensor
+
+from collector.errors import JobError
+
+#: What programs are told of the card: that of an 80 GB H100 of compute capability 9.0, so that they
+#: choose what they would choose on a current GPU.
+NAME = "NVIDIA H100 80GB HBM3"
+CAPABILITY = (9, 0)
+TOTAL_BYTES = 80 * 2**30
+_MULTIPROCESSORS = 132
+
+_DEVICE_TYPES = 21  # of c10's registry that concern us: CUDA is 1, PrivateUse1 20
+_HOOKS = 5  # two destructors, isBuilt, isAvailable, hasPrimaryContext
+
+_kept: list[Any] = []  # what C++ holds pointers to
+
+
+def install(waits: Callable[[], None]) -> None:
+    """Make torch take this machine for one with a GPU. ``waits`` is called where the host waits.
+
+    Raises JobError where this build of torch cannot be told so.
+    """
+    _install_guard()
+    _install_hooks()
+    fake_tensor.init_gpu_context = lambda device: None
+    _install_cuda(waits)
+    _install_accelerator(waits)
+
+
+def _library(name: str) -> ctypes.CDLL:
+    folder = Path(torch.__file__).parent / "lib"
+    for path in (*folder.glob(f"lib{name}.so"), *folder.glob(f"lib{name}.dylib")):
+        return ctypes.CDLL(str(path))
+    raise JobError("trace runs where torch is built for Linux or macOS (on Windows: in WSL)")
+
+
+def _install_guard() -> None:
+    """Give c10 a device guard for CUDA: one made in Python that says it is none of a real device.
+
+    torch replaces a guard that counts no devices by one that does nothing
+    (``_ensureCUDADeviceGuardSet``), but only where there is one.
+    """
+    try:
+        kinds = torch._C._autograd.DeviceType
+        base = torch._C._acc.DeviceGuard
+        register = torch._C._acc.register_python_privateuseone_device_guard
+        registry = (ctypes.c_void_p * _DEVICE_TYPES).in_dll(
+            _library("c10"), "_ZN3c104impl26device_guard_impl_registryE"
+        )
+    except (AttributeError, ValueError):
+        raise JobError(
+            f"trace does not know torch {torch.__version__}: install torch 2.11 to 2.13"
+        ) from None
+    if not registry[int(kinds.CUDA)]:
+
+        class Guard(base):  # type: ignore[misc, valid-type]
+            def type_(self) -> Any:
+                return kinds.CUDA
+
+        guard = Guard()
+        _kept.append(guard)
+        register(guard)
+        registry[int(kinds.CUDA)] = registry[int(kinds.PrivateUse1)]
+        registry[int(kinds.PrivateUse1)] = None
+    torch._C._ensureCUDADeviceGuardSet()
+
+
+def _install_hooks() -> None:
+    """Have the autograd engine find CUDA as the accelerator: the hooks' first answers are yes."""
+    if _accelerator() == "cuda":
+        return
+    get_hooks = _library("torch_cpu")["_ZN2at6detail12getCUDAHooksEv"]
+    get_hooks.restype = ctypes.c_void_p
+    table = ctypes.c_void_p.from_address(get_hooks())
+    length = 96  # more than it has
+    old = (ctypes.c_void_p * length).from_address(table.value or 0)
+    new = (ctypes.c_void_p * length)(*old)
+    yes = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p)(lambda hooks: True)
+    for slot in range(2, _HOOKS):
+        new[slot] = ctypes.cast(yes, ctypes.c_void_p).value
+    _kept.extend((new, yes))
+    table.value = ctypes.addressof(new)
+    if _accelerator() != "cuda":
+        raise JobError(f"trace does not know torch {torch.__version__}: install torch 2.11 to 2.13")
+
+
+def _accelerator() -> str:
+    try:
+        found = torch._C._accelerator_getAccelerator()
+    except (AttributeError, RuntimeError):
+        return ""
+    return "" if found is None else str(found.type)
+
+
+class Stream:
+    """A stream of the pretended device; work on it is taken as work on the only one."""
+
+    def __init__(self, device: Any = None, priority: int = 0, **_: Any) -> None:
+        self.device = torch.device("cuda", 0)
+        self.priority = priority
+        self.cuda_stream = self.stream_id = 0
+        self.device_index, self.device_type = 0, 1
+
+    def wait_stream(self, stream: Any) -> None: ...
+
+    def wait_event(self, event: Any) -> None: ...
+
+    def synchronize(self) -> None:
+        torch.cuda.synchronize()
+
+    def record_event(self, event: Any = None) -> Any:
+        return event or Event()
+
+    def query(self) -> bool:
+        return True
+
+    def is_capturing(self) -> bool:
+        return False
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class Event:
+    """An event of the pretended device."""
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def record(self, stream: Any = None) -> None: ...
+
+    def wait(self, stream: Any = None) -> None: ...
+
+    def query(self) -> bool:
+        return True
+
+    def synchronize(self) -> None:
+        torch.cuda.synchronize()
+
+    def elapsed_time(self, end: Any) -> float:
+        return 1.0
+
+
+class _Properties(SimpleNamespace):
+    """What ``torch.cuda.get_device_properties`` tells."""
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    return None
+
+
+def _zero(*_: Any, **__: Any) -> int:
+    return 0
+
+
+@contextlib.contextmanager
+def _anything(*_: Any, **__: Any) -> Iterator[None]:
+    yield
+
+
+def _install_cuda(waits: Callable[[], None]) -> None:
+    cuda: Any = torch.cuda
+    stream = Stream()
+    properties = _Properties(
+        name=NAME,
+        major=CAPABILITY[0],
+        minor=CAPABILITY[1],
+        total_memory=TOTAL_BYTES,
+        multi_processor_count=_MULTIPROCESSORS,
+        max_threads_per_multi_processor=2048,
+        regs_per_multiprocessor=65536,
+        shared_memory_per_multiprocessor=233472,
+        shared_memory_per_block_optin=232448,
+        warp_size=32,
+        L2_cache_size=50 * 2**20,
+        gcnArchName="",
+        is_integrated=0,
+        is_multi_gpu_board=0,
+        uuid="",
+    )
+
+    def synchronize(device: Any = None) -> None:
+        waits()
+
+    answers: dict[str, Any] = {
+        "is_available": lambda: True,
+        "is_initialized": lambda: True,
+        "device_count": lambda: 1,
+        "current_device": lambda: 0,
+        "is_bf16_supported": lambda including_emulation=True: True,
+        "is_tf32_supported": lambda: True,
+        "get_device_name": lambda device=None: NAME,
+        "get_device_capability": lambda device=None: CAPABILITY,
+        "get_device_properties": lambda device=None: properties,
+        "get_arch_list": lambda: ["sm_90"],
+        "can_device_access_peer": lambda *_: False,
+        "is_current_stream_capturing": lambda: False,
+        "Stream": Stream,
+        "Event": Event,
+        "stream": _anything,
+        "current_stream": lambda device=None: stream,
+        "default_stream": lambda device=None: stream,
+        "synchronize": synchronize,
+        "mem_get_info": lambda device=None: (TOTAL_BYTES, TOTAL_BYTES),
+        "memory_stats": lambda device=None: {},
+        "memory_summary": lambda *_, **__: "",
+        "get_rng_state": lambda device=None: torch.zeros(16, dtype=torch.uint8),
+        "get_rng_state_all": lambda: [torch.zeros(16, dtype=torch.uint8)],
+        "initial_seed": _zero,
+        "_lazy_init": _nothing,
+        "_lazy_call": _nothing,
+        "init": _nothing,
+    }
+    nothing = (
+        *("set_device", "set_stream", "empty_cache", "ipc_collect", "manual_seed"),
+        *("manual_seed_all", "seed", "seed_all", "set_rng_state", "set_rng_state_all"),
+        *("reset_peak_memory_stats", "reset_max_memory_allocated", "reset_accumulated_memory_stats"),
+        *("reset_max_memory_cached", "set_per_process_memory_fraction", "_sleep"),
+    )
+    zero = (
+        *("memory_allocated", "max_memory_allocated", "memory_reserved", "max_memory_reserved"),
+        *("memory_cached", "max_memory_cached", "utilization", "temperature", "power_draw"),
+    )
+    answers |= dict.fromkeys(nothing, _nothing) | dict.fromkeys(zero, _zero)
+    answers |= {"device": _Device, "device_of": _Device}
+    for name, answer in answers.items():
+        setattr(cuda, name, answer)
+    for module in (cuda.memory, cuda.random, cuda.streams):
+        for name in answers:
+            if name in vars(module):
+                setattr(module, name, answers[name])
+    for name, dtype in _LEGACY.items():
+        setattr(cuda, name, _legacy(dtype))
+    torch.Event = Event  # type: ignore[misc, assignment]
+    torch.Stream = Stream  # type: ignore[misc, assignment]
+    torch.version.cuda = torch.version.cuda or "13.0"
+    torch.backends.cuda.is_built = lambda: True
+    torch.backends.cudnn.is_available = lambda: True
+    torch.backends.cudnn.version = lambda: 91002
+
+
+#: constructors of before ``device=``
+_LEGACY = {
+    "FloatTensor": torch.float32,
+    "DoubleTensor": torch.float64,
+    "HalfTensor": torch.float16,
+    "BFloat16Tensor": torch.bfloat16,
+    "LongTensor": torch.int64,
+    "IntTensor": torch.int32,
+    "ShortTensor": torch.int16,
+    "CharTensor": torch.int8,
+    "ByteTensor": torch.uint8,
+    "BoolTensor": torch.bool,
+}
+
+
+def _legacy(dtype: torch.dtype) -> Callable[..., Any]:
+    def make(*args: Any) -> Any:
+        device = torch.device("cuda", 0)
+        if not args or all(isinstance(one, int) for one in args):
+            return torch.empty(args or (0,), dtype=dtype, device=device)
+        given = args[0]
+        if isinstance(given, torch.Size):
+            return torch.empty(given, dtype=dtype, device=device)
+        return torch.as_tensor(given).to(dtype).to(device)
+
+    return make
+
+
+class _Device:
+    """``torch.cuda.device(0)``: there is only one."""
+
+    def __init__(self, device: Any = None) -> None:
+        self.idx, self.prev_idx = 0, -1
+
+    def __enter__(self) -> _Device:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def _install_accelerator(waits: Callable[[], None]) -> None:
+    accelerator: Any = torch.accelerator
+    device = torch.device("cuda")
+    answers = {
+        "is_available": lambda: True,
+        "device_count": lambda: 1,
+        "current_accelerator": lambda check_available=False: device,
+        "current_device_index": _zero,
+        "current_device_idx": _zero,
+        "current_stream": lambda device=None: torch.cuda.current_stream(),
+        "set_device_index": _nothing,
+        "set_device_idx": _nothing,
+        "set_stream": _nothing,
+        "synchronize": lambda device=None: waits(),
+        "device_index": _Device,
+        "empty_cache": _nothing,
+        "memory_allocated": _zero,
+        "max_memory_allocated": _zero,
+        "memory_reserved": _zero,
+        "max_memory_reserved": _zero,
+        "memory_stats": lambda device=None: {},
+        "reset_peak_memory_stats": _nothing,
+    }
+    for name, answer in answers.items():
+        setattr(accelerator, name, answer)
