@@ -25,6 +25,7 @@ from estimator.others.unanswered import require_known
 
 _FORM = ["workload", "case", "dtype", "backend", "device"]
 _QUESTION = ("machine_id", "workload", "case", "params", "dtype", "backend", "device")
+_ROOM = {"cuda": "gpu_memory_bytes", "cpu": "memory_bytes"}
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,15 @@ class Model(Fitted):
         Raises SelectionError, which lists the machines.
         """
         return find_machine(self.labels, name)
+
+    def room_bytes(self, machine: str, device: str) -> float:
+        """Memory of a measured machine's device, or of a GPU by its data sheet; NaN: not known."""
+        rows = self.machines[self.machines["machine_id"] == machine]
+        if not rows.empty:
+            return float(pd.to_numeric(rows[_ROOM[device]], errors="coerce").iloc[0])
+        spec = self.donors.target(machine).gpu if device == "cuda" else None
+        known = None if spec is None else spec.memory_gib
+        return np.nan if known is None else known * 2.0**30
 
     @cached_property
     def groups(self) -> pd.DataFrame:
