@@ -70,7 +70,7 @@ class Tensor:
 
 
 #: of an attribute: a number, a word, or numbers in a row
-Value = float | int | bool | str | tuple[float | int, ...]
+Value = float | int | bool | str | tuple[float | int | bool, ...]
 
 
 @dataclass(frozen=True)
@@ -409,12 +409,11 @@ class _Reader:
 
     def value(self, value: Any, where: str) -> Value:
         if isinstance(value, list):
-            return tuple(self.number(one, where) for one in value)
-        if isinstance(value, str):
-            return self.text(value, where)
-        if isinstance(value, bool):
-            return value
-        return self.number(value, where)
+            return tuple(self.plain(one, where) for one in value)
+        return self.text(value, where) if isinstance(value, str) else self.plain(value, where)
+
+    def plain(self, value: Any, where: str) -> float | int | bool:
+        return value if isinstance(value, bool) else self.number(value, where)
 
     def number(self, value: Any, where: str) -> float | int:
         """Finite, and no longer than a machine's number."""

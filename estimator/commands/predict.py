@@ -185,7 +185,7 @@ def _alone(
     from collector.workloads import get_workload
     from estimator.cells.defaults import cpu_mode
     from estimator.decide.memory import check_memory
-    from estimator.decide.places import ask
+    from estimator.model.ask import ask
 
     family = get_workload(question.workload)
     pairs = [pair for pair in family.support if arguments.device in (None, pair[1])]

@@ -28,7 +28,7 @@ from estimator.catalogue.instances import Instance
 from estimator.cells.defaults import MATH_MODE, cpu_mode, fastest_first, gpu_mode
 from estimator.cells.questions import check_forms
 from estimator.decide.memory import GIB, judge
-from estimator.decide.places import ask
+from estimator.model.ask import ask
 from estimator.others.facts import cpu_name
 from estimator.others.unanswered import why_unanswered
 
