@@ -10,7 +10,15 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from collector.jobs import COPY_TO_CPU, COPY_TO_GPU, ITEM_BYTES, SYNCHRONIZE, Operation, Tensor
+from collector.jobs import (
+    COPY_TO_CPU,
+    COPY_TO_GPU,
+    ITEM_BYTES,
+    SYNCHRONIZE,
+    Operation,
+    Tensor,
+    Value,
+)
 from collector.workloads import (
     ATTENTION_BACKWARD_KINDS,
     ATTENTION_KINDS,
@@ -200,7 +208,7 @@ def _convolution(operation: Operation) -> Cells:
     Each gradient takes as many FLOP as the forward pass.
     """
     layer = convolution_sizes(operation)
-    if layer is None:
+    if layer is None or not layer.flop:
         return ()
     gradients = sum(layer.gradients[:2])
     passes = float(gradients) if layer.gradients else 1.0
@@ -272,7 +280,7 @@ def _of_bias(operation: Operation) -> Cells:
     if operation.device == "cpu" or plain_kind(operation.kind) not in CONVOLUTION_KINDS:
         return ()
     layer = convolution_sizes(operation)
-    if layer is None:
+    if layer is None or not layer.flop:
         return ()
     if layer.bias and operation.outputs:
         return _one_launch(operation, 2 * operation.outputs[0].bytes)
@@ -340,15 +348,22 @@ def _sums(operation: Operation) -> Cells:
     return _sum(operation, operation.inputs[0], operation.outputs[0].count)
 
 
+def _side(x: Tensor, dim: Value | None) -> int:
+    """Elements along a dimension; all where it names none."""
+    sides = len(x.shape)
+    if isinstance(dim, int) and -sides <= dim < sides:
+        return x.shape[dim]
+    return x.count
+
+
 def _rows(operation: Operation) -> Cells:
     """Softmax and layer norm of element types or layouts that the family lacks."""
     if not operation.inputs or not operation.inputs[0].shape:
         return ()
     x = operation.inputs[0]
     case = "layer_norm" if "norm" in operation.kind else "softmax"
-    dim = operation.attribute("dim", -1)
     given = operation.attribute("normalized_shape", ())
-    cols = x.shape[int(dim) if isinstance(dim, int) else -1]
+    cols = _side(x, operation.attribute("dim", -1))
     if isinstance(given, tuple) and given:
         cols = int(math.prod(given))
     dtype = _type(operation, "reduction", x.dtype)
@@ -410,8 +425,7 @@ def _ordered(operation: Operation) -> Cells:
     """A sort of as many keys: along the dimension, or of all."""
     tensors = operation.inputs or operation.outputs
     x = tensors[0]
-    dim = operation.attribute("dim", -1)
-    cols = x.shape[int(dim)] if x.shape and isinstance(dim, int) else x.count
+    cols = _side(x, operation.attribute("dim", -1))
     dtype = _type(operation, "sort", x.dtype)
     if x.count == cols:
         return ((_cell(operation, "sort", "sort", dtype, n=cols), 1.0),)
@@ -431,7 +445,7 @@ def _transformed(operation: Operation) -> Cells:
     dtype = "complex128" if double else "complex64"
     cells: Cells = ()
     for dim in dims if isinstance(dims, tuple) else (-1,):
-        n = x.shape[int(dim)] if x.shape else 1
+        n = _side(x, dim)
         batch = x.count / max(n, 1)
         cell = _cell(operation, "fft", "batched_1d", dtype, batch=batch, n=n)
         cells += ((cell, 0.5 if real else 1.0),)

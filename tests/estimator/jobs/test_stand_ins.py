@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from collector.jobs import ITEM_BYTES, SYNCHRONIZE, Operation, Tensor
@@ -269,6 +269,12 @@ attributes = st.fixed_dictionaries(
 )
 
 
+NOTHING = Tensor((0, 0, 0, 0), "float16")
+
+
+@example(Operation("convolution", (NOTHING, NOTHING, Tensor((), "float16")), (NOTHING,)))
+@example(Operation("convolution_backward", (NOTHING,) * 3, (), (("stride", (0, 0)),), flop=1e9))
+@example(Operation("sort", (Tensor((4, 4), "bool"),), (), (("dim", 7),)))
 @given(
     operation=st.builds(
         Operation,
