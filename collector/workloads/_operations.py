@@ -75,7 +75,7 @@ class Products:
 
 #: kind of product -> place of its first operand
 PRODUCT_KINDS = {
-    **dict.fromkeys(("mm", "bmm", "matmul", "linear", "mv", "_int_mm", "_scaled_mm"), 0),
+    **dict.fromkeys(("mm", "bmm", "linear", "mv", "_int_mm", "_scaled_mm"), 0),
     **dict.fromkeys(("addmm", "baddbmm", "addmv", "_addmm_activation"), 1),
 }
 
@@ -141,9 +141,9 @@ class Convolution:
 CONVOLUTION_KINDS = frozenset(
     {
         *("convolution", "_convolution", "convolution_overrideable", "_conv_depthwise2d"),
-        *("cudnn_convolution", "mkldnn_convolution", "conv1d", "conv2d", "conv3d"),
-        *("cudnn_convolution_transpose", "conv_transpose1d", "conv_transpose2d"),
-        *("conv_transpose3d", "convolution_backward", "convolution_backward_overrideable"),
+        *("cudnn_convolution", "mkldnn_convolution", "cudnn_convolution_transpose"),
+        *("convolution_backward", "convolution_backward_overrideable"),
+        *(f"conv{way}{sides}d" for way in ("", "_transpose") for sides in (1, 2, 3)),
     }
 )
 
@@ -213,10 +213,7 @@ class Attention:
 _SDPA = "_scaled_dot_product_"
 _SEQUENCE_FIRST = ("_flash_attention", "_efficient_attention")
 ATTENTION_KINDS = frozenset(
-    {
-        f"{_SDPA}{name}_attention"
-        for name in ("flash", "efficient", "cudnn", "fused", "math", "attention")
-    }
+    {f"{_SDPA}{name}_attention" for name in ("flash", "efficient", "cudnn")}
     | {f"{_SDPA}flash_attention_for_cpu", f"{_SDPA}fused_attention_overrideable"}
     | {"scaled_dot_product_attention", *(f"{name}_forward" for name in _SEQUENCE_FIRST)}
 )

@@ -144,7 +144,7 @@ class Attention(Workload):
         Their arithmetic does not ask whether products may round to TensorFloat-32.
         """
         sizes = attention_sizes(operation)
-        if sizes is None or sizes.bias or sizes.dropout or "math" in operation.kind:
+        if sizes is None or sizes.bias or sizes.dropout:
             return None
         if (sizes.queries, sizes.heads, sizes.head_dim) != (
             *(sizes.keys, sizes.key_heads),

@@ -170,7 +170,7 @@ class Matmul(Workload):
         ("skinny", "long_k", "int8_square", "dot_2000_float64", "x_xt_1000_float32"), "square"
     )
     nvidia_library = "cublas"
-    recognised_kinds = frozenset(PRODUCT_KINDS) - {"mv", "addmv", "_scaled_mm"}
+    recognised_kinds = frozenset({*PRODUCT_KINDS, "matmul"} - {"mv", "addmv", "_scaled_mm"})
 
     def canonical(self, given: Mapping[str, Count]) -> dict[str, Count]:
         """batch, m, n, k."""

@@ -207,10 +207,11 @@ def _convolution(operation: Operation) -> Cells:
     dtype = operation.inputs[0].dtype
     cells: Cells = ()
     if passes:
-        kernel = math.sqrt(math.prod(layer.kernel))
         if layer.depthwise or (layer.groups == 1 and _as_measured(operation, layer)):
-            cell, share = _layer(operation, layer, dtype, kernel)
-            cells = ((cell, share * passes),)
+            both = len(layer.gradients) > 1 and all(layer.gradients[:2])
+            case = "depthwise" if layer.depthwise else "backward" if both else "forward"
+            cell = _layer(operation, layer, dtype, case)
+            cells = ((cell, 1.0 if case == "backward" else passes),)
         else:
             cells = ((_implicit_product(operation, layer, dtype), passes),)
     return cells + _of_bias(operation)
@@ -230,26 +231,23 @@ def _as_measured(operation: Operation, layer: Convolution) -> bool:
     return square and fits
 
 
-def _layer(
-    operation: Operation, layer: Convolution, dtype: str, kernel: float
-) -> tuple[Measured, float]:
-    """A square layer with as many positions, and what share of it is one pass."""
+def _layer(operation: Operation, layer: Convolution, dtype: str, case: str) -> Measured:
+    """A square layer of as many positions."""
     positions = math.prod(layer.output)
     side = _whole(math.sqrt(positions))
     stride = _whole(math.prod(layer.stride) ** (1.0 / len(layer.stride)))
-    sizes = {
-        "batch": layer.batch * positions / side**2,
-        "image": side * stride,
-        "kernel": kernel,
-        "stride": stride,
-    }
-    dtype = _type(operation, "conv2d", dtype)
-    if layer.depthwise:
-        sizes["channels"] = layer.channels_in
-        return _cell(operation, "conv2d", "depthwise", dtype, **sizes), 1.0
-    sizes |= {"channels_in": layer.channels_in, "channels_out": layer.channels_out}
-    case, share = ("backward", 0.5) if layer.gradients else ("forward", 1.0)
-    return _cell(operation, "conv2d", case, dtype, **sizes), share
+    channels = {"channels_in": layer.channels_in, "channels_out": layer.channels_out}
+    return _cell(
+        operation,
+        "conv2d",
+        case,
+        _type(operation, "conv2d", dtype),
+        batch=layer.batch * positions / side**2,
+        image=side * stride,
+        kernel=math.sqrt(math.prod(layer.kernel)),
+        stride=stride,
+        **({"channels": layer.channels_in} if layer.depthwise else channels),
+    )
 
 
 def _implicit_product(operation: Operation, layer: Convolution, dtype: str) -> Measured:
@@ -467,7 +465,7 @@ def _ways() -> Mapping[str, _Way]:
     named: list[tuple[frozenset[str], Callable[[Operation], Cells], str]] = [
         (MEMORY_KINDS, _traffic, "as many bytes through memory"),
         (SUM_KINDS, _sums, "a sum of as many elements"),
-        (frozenset(PRODUCT_KINDS), _product, "a product of the same sizes"),
+        (frozenset({*PRODUCT_KINDS, "matmul"}), _product, "a product of the same sizes"),
         (CONVOLUTION_KINDS, _convolution, "a convolution of the same work"),
         (ATTENTION_KINDS, _attention, "attention of the same work"),
         (ATTENTION_BACKWARD_KINDS, _attention, "2.5 times attention forward"),
