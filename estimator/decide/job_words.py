@@ -47,10 +47,10 @@ def coverage_line(estimate: JobEstimate) -> str:
 def _kinds(shares: Sequence[tuple[str, float]]) -> str:
     shown = [f"{kind} {_percent(share)}" for kind, share in shares[:_MOST_KINDS]]
     rest = shares[_MOST_KINDS:]
-    more = (
-        [f"{plural(len(rest), 'other kind')} {_percent(sum(s for _, s in rest))}"] if rest else []
-    )
-    return ", ".join([*shown, *more])
+    if rest:
+        left = sum(share for _, share in rest)
+        shown.append(f"{plural(len(rest), 'other kind')} {_percent(left)}")
+    return ", ".join(shown)
 
 
 def _percent(share: float) -> str:
@@ -71,15 +71,25 @@ def estimate_lines(estimate: JobEstimate) -> list[str]:
             f"{middle} a step of many in a row (90 % interval {low} to {high}); waited for: "
             f"{duration(estimate.seconds_p50)}{_rates(estimate)}"
         ),
-        _wrapped(
-            f"bound by {_PARTS[estimate.bound]}: kernels {duration(estimate.device_s)}, host "
-            f"{duration(estimate.host_s)}, copies {duration(estimate.copy_s)}; idle: device "
-            f"{estimate.device_idle_share:.0%}, host {estimate.host_idle_share:.0%}"
-        ),
+        _wrapped(_bound(estimate)),
         _wrapped(memory_line(estimate)),
         _wrapped(f"basis: {basis_words(estimate.basis).long}"),
         *(_wrapped(f"note: {note}") for note in estimate.notes),
     ]
+
+
+def _bound(estimate: JobEstimate) -> str:
+    """The parts of a step; on a CPU one follows the other."""
+    if estimate.device == "cpu":
+        return (
+            f"parts: computing {duration(estimate.device_s)}, calls {duration(estimate.host_s)}, "
+            "one after the other"
+        )
+    return (
+        f"bound by {_PARTS[estimate.bound]}: kernels {duration(estimate.device_s)}, host "
+        f"{duration(estimate.host_s)}, copies {duration(estimate.copy_s)}; idle: device "
+        f"{estimate.device_idle_share:.0%}, host {estimate.host_idle_share:.0%}"
+    )
 
 
 def place_name(estimate: JobEstimate) -> str:
