@@ -232,10 +232,11 @@ def _as_measured(operation: Operation, layer: Convolution) -> bool:
 
 
 def _layer(operation: Operation, layer: Convolution, dtype: str, case: str) -> Measured:
-    """A square layer of as many positions."""
+    """A square layer of as many positions; padding an even kernel by half of it adds one."""
     positions = math.prod(layer.output)
     side = _whole(math.sqrt(positions))
     stride = _whole(math.prod(layer.stride) ** (1.0 / len(layer.stride)))
+    kernel = _whole(math.sqrt(math.prod(layer.kernel)))
     channels = {"channels_in": layer.channels_in, "channels_out": layer.channels_out}
     return _cell(
         operation,
@@ -243,8 +244,8 @@ def _layer(operation: Operation, layer: Convolution, dtype: str, case: str) -> M
         case,
         _type(operation, "conv2d", dtype),
         batch=layer.batch * positions / side**2,
-        image=side * stride,
-        kernel=math.sqrt(math.prod(layer.kernel)),
+        image=side * stride - (kernel % 2 == 0),
+        kernel=kernel,
         stride=stride,
         **({"channels": layer.channels_in} if layer.depthwise else channels),
     )
