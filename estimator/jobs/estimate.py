@@ -52,6 +52,7 @@ _TOP = 10
 _HALF_TYPES = ("float16", "bfloat16")
 _COPIES = (COPY_TO_GPU, COPY_TO_CPU)
 _ENDS = ("seconds_p5", "seconds_p50", "seconds_p95")
+_WORDS = ("basis", "bound")
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ class Place:
     room_bytes: float = nan
     #: why it cannot be asked
     reason: str = ""
+
+    @property
+    def asked(self) -> tuple[str, str, str]:
+        """What its cells' times depend on: not the host."""
+        return self.machine_id, self.device, self.backend
 
 
 @dataclass(frozen=True)
@@ -153,30 +159,38 @@ def estimate_job(
     such a cell what is missing.
     """
     asked = {device: _Asked(job, device) for device in {place.device for place in places}}
-    tables = [
-        asked[place.device].cells.assign(machine_id=place.machine_id, backend=place.backend)
-        for place in places
-        if not place.reason
-    ]
-    answers = pd.DataFrame(columns=[*_ENDS, "basis", "bound"])
-    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-    if len(table):
-        answers = predict(table)
-    found, at = [], 0
+    tables: dict[tuple[str, str, str], pd.DataFrame] = {}
     for place in places:
-        if place.reason:
+        if not place.reason and place.asked not in tables:
+            cells = asked[place.device].cells
+            tables[place.asked] = cells.assign(machine_id=place.machine_id, backend=place.backend)
+    answers = _answered(tables, predict)
+    found = []
+    for place in places:
+        answer = answers.get(place.asked)
+        if place.reason or answer is None:
             found.append(_refused(place, place.reason, job))
             continue
-        here = slice(at, at + len(asked[place.device].cells))
-        at = here.stop
-        cells, part = table.iloc[here], answers.iloc[here]
-        silent = np.flatnonzero(part["seconds_p50"].isna().to_numpy(dtype=bool))
+        silent = np.flatnonzero(answer["seconds_p50"].isna().to_numpy(dtype=bool))
         if len(silent):
-            cell: Any = cells.iloc[int(silent[0])].to_dict()
+            cell: Any = tables[place.asked].iloc[int(silent[0])].to_dict()
             found.append(_refused(place, why(cell), job))
         else:
-            found.append(_estimate(job, place, asked[place.device], part))
+            found.append(_estimate(job, place, asked[place.device], answer))
     return found
+
+
+def _answered(
+    tables: Mapping[tuple[str, str, str], pd.DataFrame], predict: Predict
+) -> dict[tuple[str, str, str], pd.DataFrame]:
+    """The answers to each table, asked as one: a call costs more than a row."""
+    together = pd.concat(tables.values(), ignore_index=True) if tables else pd.DataFrame()
+    answers = predict(together) if len(together) else pd.DataFrame(columns=[*_ENDS, *_WORDS])
+    ends = np.cumsum([len(table) for table in tables.values()]).tolist()
+    starts = [0, *ends][:-1]
+    return {
+        key: answers.iloc[start:end] for key, start, end in zip(tables, starts, ends, strict=True)
+    }
 
 
 def _refused(place: Place, reason: str, job: Job) -> JobEstimate:
@@ -305,7 +319,7 @@ def _times(asked: _Asked, answers: pd.DataFrame) -> _Times:
     low, middle, high = (np.bincount(of, ends[:, end], count) for end in range(3))
     basis, bound, family = [""] * count, [""] * count, [""] * count
     names = {name: rank for rank, name in enumerate(BASIS)}
-    columns = [answers[name].to_numpy(dtype=object)[cell] for name in ("basis", "bound")]
+    columns = [answers[name].to_numpy(dtype=object)[cell] for name in _WORDS]
     families = asked.cells["workload"].to_numpy(dtype=object)[cell]
     longest = np.zeros(count)
     for row, at in enumerate(of):

@@ -147,10 +147,9 @@ def _ask_each(model: Model, cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _why(model: Model, cell: Mapping[str, Any]) -> str:
-    """Why nothing answers a cell, in one line that names it."""
+    """Why nothing answers a cell, in one line."""
     box = model.types.boxes_of(str(cell["machine_id"]), str(cell["device"]))[0]
     try:
-        reason = why_unanswered(model.donors, {**cell, "machine_id": box, "threads": None})
+        return why_unanswered(model.donors, {**cell, "machine_id": box, "threads": None})
     except BreakevenError as error:
-        reason = str(error)
-    return f"{cell['workload']} {cell['case']} in {cell['dtype']}: {reason}"
+        return str(error)
