@@ -35,7 +35,13 @@ from collector.workloads import (
     product_sizes,
     recognised,
 )
-from estimator.jobs.known_kinds import MEMORY_KINDS, MEMORY_PREFIXES, PASSES, SUM_KINDS
+from estimator.jobs.known_kinds import (
+    MEMORY_KINDS,
+    MEMORY_PREFIXES,
+    NOTHING_KINDS,
+    PASSES,
+    SUM_KINDS,
+)
 
 Cells = tuple[tuple[Measured, float], ...]
 
@@ -58,7 +64,11 @@ def answered_by(operation: Operation) -> Answered:
     """The cells of an operation; none for views, waiting, and what has no elements."""
     kind = plain_kind(operation.kind)
     copies = kind in (COPY_TO_GPU, COPY_TO_CPU)
-    if kind == SYNCHRONIZE or not (copies or (operation.launches and _bytes(operation))):
+    if (
+        kind == SYNCHRONIZE
+        or kind in NOTHING_KINDS
+        or not (copies or (operation.launches and _bytes(operation)))
+    ):
         return Answered((), True, True, "nothing on the device")
     found = recognised(operation)
     if found is not None:
@@ -505,7 +515,13 @@ def _ways() -> Mapping[str, _Way]:
         (
             frozenset(
                 {"embedding_dense_backward", "index_add", "scatter_add", "scatter_reduce"}
-                | {"_embedding_bag_dense_backward", "bincount", "histc", "index_reduce"}
+                | {
+                    "_embedding_bag_dense_backward",
+                    "_embedding_bag_backward",
+                    "bincount",
+                    "histc",
+                    "index_reduce",
+                }
                 | {"_unsafe_masked_index_put_accumulate"}
             ),
             _added,

@@ -227,6 +227,7 @@ def test_the_nearest_kind_answers(call, workload, case):
         Operation(SYNCHRONIZE, line="train.py:12"),
         Operation("add", (Tensor((0, 4), "float32"),), (Tensor((0, 4), "float32"),)),
         Operation("empty"),
+        Operation("empty_like", outputs=(Tensor((4, 4), "float32"),)),
     ],
 )
 def test_what_starts_nothing_has_no_cells(operation):
