@@ -37,7 +37,7 @@ class BasisWords:
     instance_source: str = "same GPU"
 
 
-#: What ``Model.predict`` calls ``basis``, from the best known to the least.
+#: What ``Model.predict`` calls ``basis``, from the best known to the least; the last is a job's.
 BASIS: Mapping[str, BasisWords] = {
     "measured": BasisWords(
         "this cell was measured",
@@ -75,6 +75,13 @@ BASIS: Mapping[str, BasisWords] = {
         "estimated from data sheets",
         "estimated from data sheets: no machine with this processor was measured",
         "data sheets",
+    ),
+    "nearest_kind": BasisWords(
+        "by the nearest kind measured",
+        "an operation that no family measures is answered by the nearest kind, with its work",
+        "by the nearest kind measured",
+        "in part by the nearest kinds of operations that were measured",
+        "nearest kind",
     ),
 }
 

@@ -12,9 +12,25 @@ from inspect import isabstract
 from pkgutil import iter_modules
 
 from collector.errors import SelectionError
+from collector.jobs import Operation
 from collector.workloads._base import SUITES, Check, GridPoint, Params, Workload
 from collector.workloads._job_memory import RUNTIME_BYTES, JobMemory
 from collector.workloads._limits import Limit
+from collector.workloads._operations import (
+    ATTENTION_BACKWARD_KINDS,
+    ATTENTION_KINDS,
+    CONVOLUTION_KINDS,
+    PRODUCT_KINDS,
+    Attention,
+    Convolution,
+    Measured,
+    Products,
+    attention_sizes,
+    convolution_sizes,
+    place,
+    plain_kind,
+    product_sizes,
+)
 from collector.workloads._parameters import LARGEST_PARAMETER, whole
 from collector.workloads._shape import (
     MOST_PRODUCTS,
@@ -29,21 +45,29 @@ from collector.workloads._types import ITEM_BYTES
 from collector.workloads._work import Floats, Work
 
 __all__ = [
+    "ATTENTION_BACKWARD_KINDS",
+    "ATTENTION_KINDS",
+    "CONVOLUTION_KINDS",
     "FAMILIES",
     "ITEM_BYTES",
     "LARGEST_PARAMETER",
     "MOST_PRODUCTS",
     "PRODUCT_COLUMNS",
+    "PRODUCT_KINDS",
     "RUNTIME_BYTES",
     "SUITES",
+    "Attention",
     "Check",
     "Choice",
+    "Convolution",
     "Floats",
     "GridPoint",
     "JobMemory",
     "Limit",
+    "Measured",
     "Params",
     "Product",
+    "Products",
     "Question",
     "Range",
     "Shape",
@@ -51,9 +75,16 @@ __all__ = [
     "Values",
     "Work",
     "Workload",
+    "accepted",
+    "attention_sizes",
+    "convolution_sizes",
     "get_workload",
     "limited_by",
     "make_family",
+    "place",
+    "plain_kind",
+    "product_sizes",
+    "recognised",
     "whole",
 ]
 
@@ -124,3 +155,32 @@ def limited_by(limit: Limit) -> tuple[str, ...]:
         by_name = {family.name: family.limits, **family.kin_limits}
         found += [name for name, limits in by_name.items() if limit in limits]
     return tuple(found)
+
+
+_BY_KIND = {
+    kind: tuple(family for family in FAMILIES.values() if kind in family.recognised_kinds)
+    for kind in {kind for family in FAMILIES.values() for kind in family.recognised_kinds}
+}
+
+
+def recognised(operation: Operation) -> Measured | None:
+    """The cell that is this operation of a job, None where no family measures it."""
+    for family in _BY_KIND.get(plain_kind(operation.kind), ()):
+        found = family.recognise(operation)
+        if found is not None and accepted(found, *place(operation)):
+            return found
+    return None
+
+
+def accepted(cell: Measured, backend: str, device: str) -> bool:
+    """Whether the library has the cell's case in its element type, and its sizes go together."""
+    family = get_workload(cell.workload)
+    if (cell.dtype, cell.math_mode) not in family.dtypes(backend, device):
+        return False
+    if not family.supports(backend, device, cell.case):
+        return False
+    try:
+        family.complete(cell.case, dict(cell.params))
+    except SelectionError:
+        return False
+    return True

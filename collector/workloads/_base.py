@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from collector.errors import SelectionError
+from collector.jobs import Operation
 from collector.workloads._job_memory import RUNTIME_BYTES, JobMemory
 from collector.workloads._labels import Label
 from collector.workloads._limits import Limit
+from collector.workloads._operations import Measured
 from collector.workloads._parameters import (
     are_sizes,
     first_wrong,
@@ -140,6 +142,9 @@ class Workload(ABC):
     fitted: ClassVar[bool] = True
     #: it measures what jobs cost beside their work, and is no job
     overhead: ClassVar[bool] = False
+
+    #: kinds of operations of a job (``plain_kind``) among which are some that it measures
+    recognised_kinds: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def cases(self) -> tuple[str, ...]:
@@ -302,6 +307,25 @@ class Workload(ABC):
     def operation_class(self, params: Mapping[str, Any]) -> Any:
         """Which of ``operation_classes`` operations are of, by canonical parameters."""
         return 0
+
+    def recognise(self, operation: Operation) -> Measured | None:
+        """The cell that is this operation of a job: the same work in the same pass, on operands of
+        the same sizes and layout as far as the family tells them apart.
+
+        None where no cell is. ``collector.workloads.recognised`` asks for ``recognised_kinds``,
+        and refuses element types and sizes that the family does not have.
+        """
+        return None
+
+    def measured(
+        self,
+        case: str,
+        params: Mapping[str, int],
+        dtype: str,
+        math_mode: str = "ieee",
+    ) -> Measured:
+        """A cell of the family."""
+        return Measured(self.name, case, tuple(sorted(params.items())), dtype, math_mode)
 
     def returns_operands(self, case: str) -> bool:
         """Whether the output shares memory with an operand, so that it must not be overwritten."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from collector.jobs import Operation
 from collector.workloads._attention_reference import (
     exact_error,
     exact_rows,
@@ -28,6 +29,7 @@ from collector.workloads._base import (
 from collector.workloads._job_memory import JobMemory
 from collector.workloads._labels import BATCH, SEQUENCE
 from collector.workloads._limits import Limit
+from collector.workloads._operations import ATTENTION_KINDS, Measured, attention_sizes
 from collector.workloads._products import product_tolerance
 from collector.workloads._shape import (
     LEAST_TILE,
@@ -134,6 +136,29 @@ class Attention(Workload):
         ),
     }
     limits = frozenset({Limit.PRODUCTS, Limit.AWKWARD})
+    recognised_kinds = ATTENTION_KINDS
+
+    def recognise(self, operation: Operation) -> Measured | None:
+        """Fused kernels forward, as many queries, heads and widths as keys, nothing added.
+
+        Their arithmetic does not ask whether products may round to TensorFloat-32.
+        """
+        sizes = attention_sizes(operation)
+        if sizes is None or sizes.bias or sizes.dropout:
+            return None
+        if (sizes.queries, sizes.heads, sizes.head_dim) != (
+            *(sizes.keys, sizes.key_heads),
+            sizes.value_dim,
+        ):
+            return None
+        params = {
+            "batch": sizes.batch,
+            "heads": sizes.heads,
+            "sequence": sizes.queries,
+            "head_dim": sizes.head_dim,
+        }
+        case = "causal" if sizes.causal else "full"
+        return self.measured(case, params, operation.inputs[0].dtype)
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return params["batch"] * params["heads"] * params["sequence"] ** 2

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from collector.jobs import Operation
 from collector.workloads._base import (
     Arrays,
     Check,
@@ -29,6 +30,12 @@ from collector.workloads._convolution_reference import (
 from collector.workloads._job_memory import CONVOLUTION_WORKSPACE, JobMemory
 from collector.workloads._labels import IMAGE_SIDE, IMAGES
 from collector.workloads._limits import Limit
+from collector.workloads._operations import (
+    CONVOLUTION_KINDS,
+    Convolution,
+    Measured,
+    convolution_sizes,
+)
 from collector.workloads._products import (
     nearest_to_failure,
     normal_probe,
@@ -218,8 +225,41 @@ class Conv2d(Workload):
     }
     limits = frozenset({Limit.PRODUCTS, Limit.AWKWARD})
     nvidia_library = "cudnn"
+    recognised_kinds = CONVOLUTION_KINDS
     kin = {"depthwise": "depthwise"}
     kin_limits = {"depthwise": frozenset({Limit.STEPPING})}
+
+    def recognise(self, operation: Operation) -> Measured | None:
+        """Square layers of square images in NCHW, padded by half the kernel, not dilated.
+
+        A bias is left out: it is added, and its gradient summed, by kernels of its own. Of the
+        backward pass it takes both gradients, and dense layers only.
+        """
+        layer = convolution_sizes(operation)
+        if layer is None or layer.transposed or layer.channels_last or max(layer.dilation) > 1:
+            return None
+        if not _square(layer):
+            return None
+        if layer.gradients and not all(layer.gradients[:2]):
+            return None
+        dtype = operation.inputs[0].dtype
+        if any(tensor.dtype != dtype for tensor in operation.inputs[:2]):
+            return None
+        math_mode = operation.math_mode if dtype == "float32" else "ieee"
+        params = {
+            "batch": layer.batch,
+            "image": layer.image[0],
+            "kernel": layer.kernel[0],
+            "stride": layer.stride[0],
+        }
+        if layer.depthwise and not layer.gradients:
+            channels = {"channels": layer.channels_in}
+            return self.measured("depthwise", {**params, **channels}, dtype, math_mode)
+        if layer.groups > 1:
+            return None
+        case = "backward" if layer.gradients else "forward"
+        channels = {"channels_in": layer.channels_in, "channels_out": layer.channels_out}
+        return self.measured(case, {**params, **channels}, dtype, math_mode)
 
     def operation_classes(self, case: str, backend: str) -> tuple[str, ...]:
         """Libraries have other algorithms for kernels of one element."""
@@ -481,6 +521,13 @@ class Conv2d(Workload):
             ),
         )
         return nearest_to_failure(checks)
+
+
+def _square(layer: Convolution) -> bool:
+    """Two dimensions, alike in all; padding half the kernel."""
+    sides = (layer.image, layer.kernel, layer.stride, layer.padding)
+    alike = all(len(side) == 2 and side[0] == side[1] for side in sides)
+    return alike and layer.padding[0] == layer.kernel[0] // 2
 
 
 def _shape(case: str, params: Mapping[str, Count]) -> LayerShape[Count]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from collector.jobs import Operation
 from collector.workloads._base import (
     Arrays,
     Check,
@@ -23,6 +24,7 @@ from collector.workloads._base import (
 from collector.workloads._job_memory import JobMemory
 from collector.workloads._labels import COLUMNS, ELEMENTS, ROWS
 from collector.workloads._limits import Limit
+from collector.workloads._operations import Measured, dense, plain_kind
 from collector.workloads._sampled import checked_parts
 from collector.workloads._shape import Question, Shape
 from collector.workloads._survey import Space
@@ -46,6 +48,15 @@ _TOLERANCES = {
     "float16": (1e-3, 1e-5),
     "bfloat16": (1.6e-2, 1e-5),
 }
+
+#: Maps of one operand that a GPU does as fast as it reads and writes, as it does tanh.
+_MAPS = frozenset(
+    {
+        *("abs", "neg", "relu", "sqrt", "rsqrt", "reciprocal", "exp", "sigmoid", "silu", "gelu"),
+        *("cos", "sin", "log", "hardtanh", "hardswish", "leaky_relu", "elu", "clamp", "square"),
+    }
+)
+_SUMS = frozenset({"add", "sub", "mul", "div"})  # of two operands: one FLOP for three elements
 
 _CPU_SIZES: tuple[int, ...] = (*(1000, 10_000, 65_536, 250_001, 1_000_000, 3_000_000, 10_000_000),)
 _CUDA_SIZES: tuple[int, ...] = (
@@ -123,7 +134,34 @@ class Elementwise(Workload):
     }
     unsurveyed = frozenset({"polynomial_1e6_float32"})
     limits = frozenset({Limit.STREAMING, Limit.GRAINED})
+    recognised_kinds = _MAPS | _SUMS | {"tanh"}
     same_operation = {"polynomial_1e6_float32": "polynomial"}
+
+    def recognise(self, operation: Operation) -> Measured | None:
+        """Sums, differences, products and quotients of two arrays of one layout; a row added to
+        each of a matrix; maps of one array, which a GPU does at memory's speed as it does tanh.
+        """
+        kind, operands, results = plain_kind(operation.kind), operation.inputs, operation.outputs
+        if len(results) != 1 or not 1 <= len(operands) <= 2:
+            return None
+        result = results[0]
+        if any(operand.dtype != result.dtype for operand in operands):
+            return None
+        n = {"n": result.count}
+        if kind in _SUMS and len(operands) == 2:
+            if dense(result, *operands):
+                scaled = operation.attribute("alpha", 1) != 1
+                return self.measured("triad" if scaled else "add", n, result.dtype)
+            matrix, row = operands
+            cols = result.shape[-1] if result.shape else 1
+            if dense(result, matrix) and row.shape[-1:] == (row.count,) == (cols,):
+                shape = {"rows": result.count // max(cols, 1), "cols": cols}
+                return self.measured("broadcast_add", shape, result.dtype)
+            return None
+        one = len(operands) == 1 and dense(result, operands[0])
+        if one and (kind == "tanh" or operation.device == "gpu"):
+            return self.measured("tanh", n, result.dtype)
+        return None
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return product(params.values())

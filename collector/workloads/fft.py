@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from collector.jobs import Operation
 from collector.workloads._base import (
     Arrays,
     Check,
@@ -21,6 +22,7 @@ from collector.workloads._base import (
 )
 from collector.workloads._job_memory import JobMemory
 from collector.workloads._limits import Limit
+from collector.workloads._operations import Measured, contiguous
 from collector.workloads._products import relative_l2
 from collector.workloads._projection import probe, projected, times
 from collector.workloads._shape import Question, Shape
@@ -88,7 +90,27 @@ class Fft(Workload):
     }
     limits = frozenset({Limit.SCATTERED, Limit.TRANSFORMS, Limit.AWKWARD})
     nvidia_library = "cufft"
+    recognised_kinds = frozenset({"_fft_c2c"})
     unordered = frozenset({"fft2"})  # twice a prime is far quicker than the prime
+
+    def recognise(self, operation: Operation) -> Measured | None:
+        """Complex transforms of the last dimension, or of one square image, not scaled.
+
+        PyTorch scales by a kernel of its own.
+        """
+        if not operation.inputs or not operation.inputs[0].shape:
+            return None
+        x, dims = operation.inputs[0], operation.attribute("dim", (-1,))
+        if not contiguous(x) or operation.attribute("normalization", 0) != 0:
+            return None
+        sides = len(x.shape)
+        places = {int(dim) % sides for dim in dims} if isinstance(dims, tuple) else set()
+        n = x.shape[-1]
+        if places == {sides - 1}:
+            return self.measured("batched_1d", {"batch": x.count // max(n, 1), "n": n}, x.dtype)
+        if places == {sides - 2, sides - 1} and x.count == n * n == x.shape[-2] ** 2:
+            return self.measured("fft2", {"n": n}, x.dtype)
+        return None
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         n = params["n"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from collector.jobs import Operation
 from collector.workloads._base import (
     Arrays,
     Check,
@@ -20,6 +21,7 @@ from collector.workloads._base import (
 )
 from collector.workloads._labels import ROW_WIDTH, ROWS
 from collector.workloads._limits import Limit
+from collector.workloads._operations import Measured, contiguous
 from collector.workloads._sampled import fetch_parts, part_positions, share_that_differs
 from collector.workloads._shape import LINE_BYTES, Question, Shape
 from collector.workloads._survey import Space
@@ -89,6 +91,21 @@ class Gather(Workload):
         ),
     }
     limits = frozenset({Limit.STEPPING, Limit.SCATTERED})
+    recognised_kinds = frozenset({"embedding", "index_select"})
+
+    def recognise(self, operation: Operation) -> Measured | None:
+        """Rows of a table by 8-byte indices: an embedding, and index_select of the first dimension.
+
+        PyTorch's embedding is an index_select.
+        """
+        if len(operation.inputs) < 2 or operation.attribute("dim", 0) != 0:
+            return None
+        table, index = operation.inputs[:2]
+        if not table.shape or not contiguous(table) or index.dtype != "int64":
+            return None
+        width = table.count // max(table.shape[0], 1)
+        params = {"rows": table.shape[0], "width": width, "count": index.count}
+        return self.measured("rows", params, table.dtype)
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return params["width"] * params["count"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from collector.errors import SelectionError
+from collector.jobs import Operation
 from collector.workloads._base import (
     Arrays,
     Check,
@@ -22,6 +23,7 @@ from collector.workloads._base import (
 )
 from collector.workloads._job_memory import JobMemory
 from collector.workloads._limits import Limit
+from collector.workloads._operations import PRODUCT_KINDS, Measured, product_sizes
 from collector.workloads._products import product_tolerance, relative_l2, rounded_cube_root
 from collector.workloads._projection import probe, projected, times
 from collector.workloads._shape import (
@@ -168,6 +170,7 @@ class Matmul(Workload):
         ("skinny", "long_k", "int8_square", "dot_2000_float64", "x_xt_1000_float32"), "square"
     )
     nvidia_library = "cublas"
+    recognised_kinds = frozenset({*PRODUCT_KINDS, "matmul"} - {"mv", "addmv", "_scaled_mm"})
 
     def canonical(self, given: Mapping[str, Count]) -> dict[str, Count]:
         """batch, m, n, k."""
@@ -180,6 +183,38 @@ class Matmul(Workload):
         if (case, backend) == ("x_xt_1000_float32", "numpy"):
             return case
         return super().operation(case, backend)
+
+    def recognise(self, operation: Operation) -> Measured | None:
+        """Products of two matrices, or of a batch of pairs, and what is added to them.
+
+        cuBLAS adds a bias to a result that it has at hand. Of a second operand that lies
+        transposed rows are k elements long as well. A transposed first operand has rows of m
+        elements, as in the gradient of weights: there the mirrored product may load as many
+        elements at a time, else none is measured.
+        """
+        sizes = product_sizes(operation)
+        if sizes is None or sizes.a.dtype != sizes.b.dtype:
+            return None
+        dtype = sizes.a.dtype
+        batch, m, n, k = sizes.batch, sizes.m, sizes.n, sizes.k
+        if dtype == "int8":
+            square = batch == 1 and m == n == k
+            return self.measured("int8_square", {"n": n}, dtype) if square else None
+        if dtype not in ITEM_BYTES:
+            return None
+        if sizes.turned:
+            loaded = _loaded(m, n, dtype)
+            if _loaded(n, k, dtype) != loaded:
+                if _loaded(m, k, dtype) != loaded:
+                    return None
+                m, n = n, m
+        math_mode = operation.math_mode if dtype == "float32" else "ieee"
+        if batch > 1:
+            params = {"batch": batch, "m": m, "n": n, "k": k}
+            return self.measured("batched", params, dtype, math_mode)
+        if m == n == k:
+            return self.measured("square", {"n": n}, dtype, math_mode)
+        return self.measured("skinny", {"m": m, "n": n, "k": k}, dtype, math_mode)
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return rounded_cube_root(product(params[name] for name in _DIMENSIONS))
@@ -300,6 +335,11 @@ class Matmul(Workload):
             return Check(error, 0.0)
         k = self.complete(case, params)["k"]
         return Check(error, product_tolerance(k, dtype, math_mode))
+
+
+def _loaded(one: int, other: int, dtype: str) -> int:
+    """Bytes of the units that rows of either length fill, at most 16 (``misalignment``)."""
+    return math.gcd(one * ITEM_BYTES[dtype], other * ITEM_BYTES[dtype], 16)
 
 
 def _random_int8(shape: tuple[int, int], seed: int) -> np.ndarray[Any, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from collector.jobs import Operation
 from collector.workloads._base import (
     Arrays,
     Check,
@@ -21,6 +22,7 @@ from collector.workloads._base import (
 )
 from collector.workloads._job_memory import JobMemory
 from collector.workloads._limits import Limit
+from collector.workloads._operations import Measured, plain_kind
 from collector.workloads._sampled import fetch_parts
 from collector.workloads._shape import Question, Shape
 from collector.workloads._survey import Space
@@ -53,6 +55,13 @@ _LAWS = {
     # Var(s^2) = (mu4 - sigma^4) / m; mu4 is 1/80 for the uniform law, 3 for the normal one
     "uniform": _Law(0.5, 1 / 12, 0.0, 1.0, math.sqrt(0.8)),
     "normal": _Law(0.0, 1.0, -_NORMAL_LIMIT, _NORMAL_LIMIT, math.sqrt(2.0)),
+}
+
+
+#: PyTorch's operators -> case
+_CASES = {
+    **dict.fromkeys(("rand", "rand_like", "uniform"), "uniform"),
+    **dict.fromkeys(("randn", "randn_like", "normal"), "normal"),
 }
 
 
@@ -100,6 +109,15 @@ class RandomNumbers(Workload):
         ),
     }
     limits = frozenset({Limit.STEPPING})
+    recognised_kinds = frozenset(_CASES)
+
+    def recognise(self, operation: Operation) -> Measured | None:
+        """New arrays of numbers, and arrays that are filled with them."""
+        if not operation.outputs:
+            return None
+        result = operation.outputs[0]
+        case = _CASES[plain_kind(operation.kind)]
+        return self.measured(case, {"n": result.count}, result.dtype)
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return params["n"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from collector.jobs import Operation
 from collector.workloads._base import (
     Arrays,
     Check,
@@ -22,6 +23,7 @@ from collector.workloads._base import (
 from collector.workloads._job_memory import JobMemory
 from collector.workloads._labels import COLUMNS, ELEMENTS, ROWS
 from collector.workloads._limits import Limit
+from collector.workloads._operations import Measured, contiguous
 from collector.workloads._shape import Question, Shape
 from collector.workloads._survey import Space
 from collector.workloads._types import BF16, F32, F64, ITEM_BYTES, UNIT_ROUNDOFF
@@ -104,6 +106,41 @@ class Reduction(Workload):
     }
     limits = frozenset({Limit.STREAMING, Limit.ROWS, Limit.GRAINED, Limit.AWKWARD})
     rereading = frozenset({"softmax", "layer_norm"})
+    recognised_kinds = frozenset(
+        {"sum", "mean", "_softmax", "softmax", "_log_softmax", "log_softmax", "native_layer_norm"}
+    )
+
+    def recognise(self, operation: Operation) -> Measured | None:
+        """Sums and means of a whole array or over its last dimensions; softmax and layer norm
+        over them. Weights of a layer norm are a row to a matrix, and not counted.
+        """
+        kind = operation.kind
+        if not operation.inputs or not operation.outputs or not operation.inputs[0].shape:
+            return None
+        x, y = operation.inputs[0], operation.outputs[0]
+        if x.dtype != y.dtype or not contiguous(x):
+            return None
+        if kind in ("sum", "mean"):
+            if y.count == 1:
+                return self.measured("sum", {"n": x.count}, x.dtype)
+            kept = tuple(size for size in y.shape if size > 1)
+            leading = tuple(size for size in x.shape if size > 1)[: len(kept)]
+            last = _dimensions(operation, len(x.shape))
+            if kept != leading or last != set(range(len(x.shape) - len(last), len(x.shape))):
+                return None
+            return self.measured(
+                "row_sum", {"rows": y.count, "cols": x.count // max(y.count, 1)}, x.dtype
+            )
+        if kind == "native_layer_norm":
+            given = operation.attribute("normalized_shape", x.shape[-1:])
+            cols = math.prod(map(int, given)) if isinstance(given, tuple) else 0
+            case = "layer_norm"
+        else:
+            last = _dimensions(operation, len(x.shape))
+            cols, case = x.shape[-1] if last == {len(x.shape) - 1} else 0, "softmax"
+        if not cols:
+            return None
+        return self.measured(case, {"rows": x.count // cols, "cols": cols}, x.dtype)
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return product(params.values())
@@ -258,6 +295,13 @@ class Reduction(Workload):
             return Check(math.inf, 0.0)
         error = float(np.max(np.abs(actual - expected) / magnitude))
         return Check(error, 8 * math.log2(length + 1) * UNIT_ROUNDOFF[dtype])
+
+
+def _dimensions(operation: Operation, sides: int) -> set[int]:
+    """The dimensions that are summed over, as places from the front."""
+    given = operation.attribute("dim", -1)
+    places = given if isinstance(given, tuple) else (given,)
+    return {int(place) % sides for place in places if isinstance(place, (int, float))}
 
 
 def _normalising(backend: Backend, case: str, cols: int) -> Function:

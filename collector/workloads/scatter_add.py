@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from collector.jobs import Operation
 from collector.workloads._base import (
     Arrays,
     Check,
@@ -21,6 +22,7 @@ from collector.workloads._base import (
 from collector.workloads._job_memory import JobMemory
 from collector.workloads._labels import ROW_WIDTH, ROWS
 from collector.workloads._limits import Limit
+from collector.workloads._operations import Measured
 from collector.workloads._projection import times
 from collector.workloads._shape import Question, Shape
 from collector.workloads._survey import Space
@@ -94,6 +96,25 @@ class ScatterAdd(Workload):
         ),
     }
     limits = frozenset({Limit.STEPPING, Limit.SCATTERED, Limit.OVERCOUNTED, Limit.AWKWARD})
+    recognised_kinds = frozenset({"index_add"})
+
+    def recognise(self, operation: Operation) -> Measured | None:
+        """index_add along the first dimension, into no more elements than are added.
+
+        There the zeros, which the family makes in each call and a job may make elsewhere, hardly
+        count.
+        """
+        if len(operation.inputs) < 3 or operation.attribute("dim", 0) != 0:
+            return None
+        table, index, source = operation.inputs[:3]
+        if not table.shape or index.dtype != "int64" or table.count > source.count:
+            return None
+        if len(table.shape) == 1:
+            params = {"count": index.count, "bins": table.count}
+            return self.measured("histogram", params, table.dtype)
+        width = table.count // max(table.shape[0], 1)
+        params = {"rows": table.shape[0], "width": width, "count": index.count}
+        return self.measured("rows", params, table.dtype)
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return params["count"] * params["width"] if case == "rows" else params["count"]

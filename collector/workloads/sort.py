@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from collector.jobs import Operation
 from collector.workloads._base import (
     Arrays,
     Check,
@@ -22,6 +23,7 @@ from collector.workloads._base import (
 from collector.workloads._job_memory import JobMemory
 from collector.workloads._labels import COLUMNS, ELEMENTS, ROWS
 from collector.workloads._limits import Limit
+from collector.workloads._operations import Measured, contiguous
 from collector.workloads._sampled import checked_parts, fetch_parts, share_that_differs
 from collector.workloads._shape import Question, Shape
 from collector.workloads._survey import Space
@@ -89,8 +91,22 @@ class Sort(Workload):
         ),
     }
     limits = frozenset({Limit.STEPPING})
+    recognised_kinds = frozenset({"sort", "argsort"})
     # 0.8 million floats take torch 84 ms on 16 threads of a Xeon and 79 ms on 2 of an EPYC
     serial_cases = frozenset({"sort", "argsort"})
+
+    def recognise(self, operation: Operation) -> Measured | None:
+        """A vector, or rows along the last dimension; PyTorch gives their order in any case."""
+        if not operation.inputs or not operation.inputs[0].shape:
+            return None
+        x = operation.inputs[0]
+        if not contiguous(x) or operation.attribute("dim", -1) not in (-1, len(x.shape) - 1):
+            return None
+        cols = x.shape[-1]
+        if x.count == cols:
+            return self.measured(operation.kind, {"n": cols}, x.dtype)
+        params = {"rows": x.count // max(cols, 1), "cols": cols}
+        return self.measured("sort_rows", params, x.dtype)
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return product(params.values())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from collector.errors import SelectionError
+from collector.jobs import Operation
 from collector.workloads._base import (
     Arrays,
     Check,
@@ -23,6 +24,7 @@ from collector.workloads._base import (
 from collector.workloads._job_memory import JobMemory
 from collector.workloads._labels import ROWS
 from collector.workloads._limits import Limit
+from collector.workloads._operations import Measured
 from collector.workloads._projection import times
 from collector.workloads._shape import LINE_BYTES, Question, Shape
 from collector.workloads._survey import Space
@@ -94,6 +96,7 @@ class Spmm(Workload):
         ),
     }
     limits = frozenset({Limit.STEPPING, Limit.SCATTERED})
+    recognised_kinds = frozenset({"_sparse_mm"})
 
     def complete(self, case: str, params: Params) -> dict[str, int]:
         """As for every family; a row has no more nonzeros than columns."""
@@ -110,6 +113,22 @@ class Spmm(Workload):
 
     def possible(self, params: Params) -> dict[str, int]:
         return {**params, "nonzeros_per_row": min(params["nonzeros_per_row"], params["rows"])}
+
+    def recognise(self, operation: Operation) -> Measured | None:
+        """A square sparse matrix, of ``nonzeros`` in all, times a dense one."""
+        nonzeros = operation.attribute("nonzeros", 0)
+        if len(operation.inputs) < 2 or not isinstance(nonzeros, int):
+            return None
+        sparse, dense = operation.inputs[:2]
+        if len(sparse.shape) != 2 or len(dense.shape) != 2 or len(set(sparse.shape)) > 1:
+            return None
+        rows, width = sparse.shape[0], dense.shape[1]
+        params = {
+            "rows": rows,
+            "nonzeros_per_row": round(nonzeros / max(rows, 1)),
+            "width": width,
+        }
+        return self.measured("csr_dense", params, sparse.dtype)
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return product(params.values())

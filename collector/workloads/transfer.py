@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from collector.jobs import COPY_TO_CPU, COPY_TO_GPU, Operation
 from collector.workloads._base import (
     Arrays,
     Check,
@@ -20,6 +21,7 @@ from collector.workloads._base import (
 )
 from collector.workloads._job_memory import JobMemory
 from collector.workloads._limits import Limit
+from collector.workloads._operations import Measured, dense, plain_kind
 from collector.workloads._shape import Question, Shape
 from collector.workloads._survey import Space
 from collector.workloads._types import F32
@@ -78,11 +80,30 @@ class Transfer(Workload):
     kin = {**dict.fromkeys(_HOST_COPIES, "bus"), "d2d": "device_copy"}
     kin_limits = {"bus": frozenset({Limit.BUS}), "device_copy": frozenset({Limit.STREAMING})}
     nvidia_library = "cuda"
+    recognised_kinds = frozenset({COPY_TO_GPU, COPY_TO_CPU, "clone", "copy"})
     overhead = True
 
     def canonical(self, given: Mapping[str, Count]) -> dict[str, Count]:
         """Bytes, rounded down to whole float32 elements (at least one)."""
         return {"bytes": given["bytes"] // 4 * 4 + 4 * (given["bytes"] < 4)}
+
+    def recognise(self, operation: Operation) -> Measured | None:
+        """Copies over the bus, of pinned memory where the attribute ``pinned`` says so; and on the
+        GPU into the same layout. The bytes are what counts: all are measured as float32.
+        """
+        kind = plain_kind(operation.kind)
+        if kind in (COPY_TO_GPU, COPY_TO_CPU):
+            memory = "pinned" if operation.attribute("pinned", False) else "pageable"
+            way = "h2d" if kind == COPY_TO_GPU else "d2h"
+            moved = (*operation.inputs, *operation.outputs)[:1]
+            count = sum(tensor.bytes for tensor in moved) or operation.bytes_read
+            return self.measured(f"{way}_{memory}", {"bytes": int(count)}, "float32")
+        if operation.device != "gpu" or not operation.outputs or not operation.inputs:
+            return None
+        result, source = operation.outputs[0], operation.inputs[-1]
+        if result.dtype != source.dtype or not dense(result, source):
+            return None
+        return self.measured("d2d", {"bytes": int(result.bytes)}, "float32")
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
         return params["bytes"]

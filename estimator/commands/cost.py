@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +18,16 @@ from estimator.commands.options import (
     open_measurements,
     open_model,
     print_json,
+    read_job_file,
     read_question,
 )
-from estimator.cost.options import JOB_OPTIONS, OPTIONS, RENTAL_OPTIONS, Option
+from estimator.cost.options import AMOUNTS, JOB_OPTIONS, OPTIONS, RENTAL_OPTIONS, Option
 from estimator.text import parse_duration
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from collector.jobs import Job as Program
     from estimator.catalogue.instances import Instance
     from estimator.commands import Subparsers
     from estimator.cost.inputs import CostOptions, Job
@@ -37,6 +39,10 @@ def add_job(parser: argparse.ArgumentParser) -> None:
     """What has to be done."""
     group = parser.add_argument_group("the job (times as 45s, 90m, 2h, 1.5d or seconds)")
     _add_options(group, JOB_OPTIONS)
+    for name in AMOUNTS:
+        group.add_argument(
+            f"--{name}", metavar="N", help=f"with --job: how many {name} it works through"
+        )
     group.add_argument(
         "--no-packing",
         action="store_true",
@@ -60,7 +66,6 @@ def _add_options(group: argparse._ArgumentGroup, options: Sequence[Option]) -> N
         group.add_argument(
             f"--{option.name}",
             dest=option.field,
-            required=option.field == "steps",
             metavar=option.metavar,
             help=option.long_help,
         )
@@ -88,11 +93,24 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_job(arguments: argparse.Namespace) -> Job:
-    """Raises SelectionError for text that is no number, EstimateError for an absurd one."""
+def read_job(arguments: argparse.Namespace, program: Program | None = None) -> Job:
+    """What has to be done, by steps; with a ``program`` also by what its steps work through.
+
+    Raises SelectionError for text that is no number, EstimateError for an absurd one.
+    """
     from estimator.cost.inputs import Job
+    from estimator.cost.program import steps_of
 
     values = _values(arguments, Job)
+    given = {name: text for name in AMOUNTS if (text := getattr(arguments, name)) is not None}
+    if program is None and given:
+        raise SelectionError(f"--{next(iter(given))}: only a job of --job says what that is")
+    if len(given) + (arguments.steps is not None) != 1:
+        names = ("steps", *(AMOUNTS if program else ()))
+        raise SelectionError(f"say how long the job is: one of --{', --'.join(names)}")
+    for name, text in given.items():
+        assert program is not None  # else the first line above has raised
+        values["steps"] = steps_of(program, name, number(f"--{name}", text))
     if values["steps"] == 0.0:
         raise EstimateError("steps is 0; a job has at least one")
     return Job(**values)
@@ -236,7 +254,7 @@ def add_parser(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "cost", help="cost of one completed job on each cloud instance", epilog=IN_SHORT
     )
-    add_question(parser)
+    add_question(parser, jobs=True)
     parser.add_argument("--backend", help="library (default: the fastest of each machine)")
     add_job(parser)
     add_rental(parser)
@@ -271,49 +289,106 @@ def cost(arguments: argparse.Namespace) -> None:
     from estimator.catalogue.rental_terms import TERMS, all_rental_terms
     from estimator.cost.export import format_of, write_table
     from estimator.cost.instance_costs import instance_costs
-    from estimator.cost.ownership import with_energy
+    from estimator.cost.program import with_unit_prices
     from estimator.cost.sensitivity import sensitivity_table
-    from estimator.cost.timings import instance_timings
 
     top = _top(arguments.top)
     if arguments.out is not None:
         format_of(arguments.out)  # before the fit, which takes a while
     change = None if arguments.sensitivity is None else _share(arguments.sensitivity)
-    job, options, own = read_job(arguments), read_options(arguments), read_own(arguments)
+    program = None if arguments.job is None else read_job_file(arguments)
+    job, options = read_job(arguments, program), read_options(arguments)
+    own = read_own(arguments)
     prices = {machine.usd_per_kwh for machine in own}
     options = replace(options, usd_per_kwh=prices.pop() if len(prices) == 1 else None)
     instances = read_choice(arguments, own)
-    question = read_question(arguments) | {"backend": arguments.backend}
-    model, energy = _open(arguments, question)
-    _check_backend(model, question)
+    asked = (
+        _ask_operation(arguments, instances, job)
+        if program is None
+        else _ask_program(arguments, instances, job, program)
+    )
+    timings = asked.timings
     terms = {} if arguments.no_terms else all_rental_terms()
     markets = markets_of(arguments)
-    timings = instance_timings(model, instances, question)
-    timings = timings if energy is None else with_energy(timings, instances, energy)
     table = instance_costs(timings, instances, job, options, terms, markets)
     if not (table["excluded"] == "").any():
         timed = table[table["seconds_p50"].notna()]  # their reasons are about this job
         reason = (table if timed.empty else timed)["excluded"].mode().iloc[0]
         raise EstimateError(f"no instance can do this job: {reason}")
     table = _compared(table, arguments.baseline)
+    table = table if program is None else with_unit_prices(table, program, job)
     moved = (
         None
         if change is None
         else sensitivity_table(timings, instances, job, options, terms, markets, change)
     )
     if arguments.out is not None:
-        write_table(table, model.fingerprint, arguments.out)
+        write_table(table, asked.model.fingerprint, arguments.out)
     if arguments.sort == "time":
         table = table.sort_values(["wall_s_p50", "cost_usd_p50"], kind="stable", ignore_index=True)
     if arguments.json:
-        print_json(_object(table, moved, question, job, model))
+        print_json(_object(table, moved, asked.question, job, asked.model))
         return
     given = [name for name in TERMS if getattr(options, name) is not None]
     used = _used_terms(markets, job)
-    for line in _lines(table, moved, own, question, job, (top, terms, given, used)):
+    for line in _lines(table, moved, own, asked.lines, (top, terms, given, used)):
         print(line)
     if arguments.out is not None:
         print(f"\n{len(table)} rows -> {arguments.out}")
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The times of a step on each instance, of what; and its first lines in words."""
+
+    model: Model
+    timings: pd.DataFrame
+    question: Mapping[str, Any]
+    lines: Sequence[str]
+
+
+def _ask_operation(
+    arguments: argparse.Namespace, instances: Sequence[Instance], job: Job
+) -> _Asked:
+    from estimator.cells.defaults import gpu_mode
+    from estimator.cost.ownership import with_energy
+    from estimator.cost.timings import instance_timings
+    from estimator.decide.words import asked_line
+
+    question = read_question(arguments) | {"backend": arguments.backend}
+    model, energy = _open(arguments, question)
+    _check_backend(model, question)
+    timings = instance_timings(model, instances, question)
+    timings = timings if energy is None else with_energy(timings, instances, energy)
+    line = asked_line(
+        question,
+        gpu_mode(question["workload"], question["case"], question.get("mode")),
+        count=f"{_jobs_of(job)}{job.steps:,.15g} x ",
+        library=question["backend"],
+    )
+    return _Asked(model, timings, question, (line,))
+
+
+def _ask_program(
+    arguments: argparse.Namespace, instances: Sequence[Instance], job: Job, program: Program
+) -> _Asked:
+    from estimator.cost.job_timings import job_timings
+    from estimator.decide.job_words import asked_job, coverage_line
+    from estimator.decide.jobs import answered_first
+    from estimator.model.jobs import check_library
+
+    check_library(program, arguments.backend or program.library)
+    model = open_model(arguments)
+    timings = job_timings(model, instances, program)
+    known = [one for one in answered_first(model.predict_job(program)) if one.answered]
+    first = [coverage_line(known[0])] if known else []
+    line = asked_job(program, f"{_jobs_of(job)}{job.steps:,.15g} steps")
+    question = {"job": program.name, "backend": program.library}
+    return _Asked(model, timings, question, (*first, line))
+
+
+def _jobs_of(job: Job) -> str:
+    return f"{job.jobs:,} jobs of " if job.jobs > 1 else ""
 
 
 def _open(
@@ -425,28 +500,21 @@ def _lines(
     table: pd.DataFrame,
     moved: pd.DataFrame | None,
     own: Sequence[OwnMachine],
-    question: Mapping[str, Any],
-    job: Job,
+    asked: Sequence[str],
     shown: tuple[int, Mapping[str, Any], Sequence[str], Sequence[str]],
 ) -> list[str]:
     """The report for a terminal."""
-    from estimator.cells.defaults import gpu_mode
     from estimator.cost import words as cost_assumptions
     from estimator.cost import words as cost_change_report
     from estimator.cost import words as cost_report
-    from estimator.decide.words import asked_line
+    from estimator.cost.program import unit_price_lines
 
     top, terms, given, used = shown
-    count = f"{job.jobs:,} jobs of " if job.jobs > 1 else ""
     lines = [
-        asked_line(
-            question,
-            gpu_mode(question["workload"], question["case"], question.get("mode")),
-            count=f"{count}{job.steps:,.15g} x ",
-            library=question["backend"],
-        ),
+        *asked,
         "",
         *cost_report.answer_lines(table),
+        *unit_price_lines(table),
         "",
         *cost_report.table_lines(table, top),
     ]

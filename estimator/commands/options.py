@@ -16,6 +16,7 @@ from collector.shipped import shipped
 from estimator.cells.defaults import DATA_PLACE, DTYPE, MATH_MODE
 
 if TYPE_CHECKING:
+    from collector.jobs import Job
     from estimator.dataset.measurements import Measurements
     from estimator.decide.places import PlaceQuestion
     from estimator.model.model import Model
@@ -189,15 +190,24 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_question(parser: argparse.ArgumentParser, default: str | None = None) -> None:
-    """The operation: workload (``default`` where none is named), case, parameters, type, mode."""
+def add_question(
+    parser: argparse.ArgumentParser, default: str | None = None, jobs: bool = False
+) -> None:
+    """The operation: workload (``default`` where none is named), case, parameters, type, mode.
+
+    ``jobs``: or a job, in its place.
+    """
     parser.add_argument(
         "workload",
         metavar="WORKLOAD",
-        nargs=None if default is None else "?",
+        nargs="?" if jobs or default else None,
         default=default,
         help="family, such as matmul" + (f" (default: {default})" if default else ""),
     )
+    if jobs:
+        parser.add_argument(
+            "--job", type=Path, metavar="FILE", help="a job, as `trace` writes it, in its place"
+        )
     parser.add_argument("--case", help="case of the family (default: its first)")
     parser.add_argument(
         "--param",
@@ -209,9 +219,7 @@ def add_question(parser: argparse.ArgumentParser, default: str | None = None) ->
     parser.add_argument(
         "--dtype", help=f"element type (default: {DTYPE}, or the family's first without it)"
     )
-    parser.add_argument(
-        "--math-mode", choices=("ieee", "tf32"), default=MATH_MODE, help=f"default: {MATH_MODE}"
-    )
+    parser.add_argument("--math-mode", choices=("ieee", "tf32"), help=f"default: {MATH_MODE}")
     parser.add_argument(
         "--mode",
         choices=("hot", "cold", "resident", "end_to_end"),
@@ -226,6 +234,8 @@ def read_question(arguments: argparse.Namespace) -> dict[str, Any]:
     from estimator.catalogue.names import dtype_of
     from estimator.cells.defaults import default_dtype
 
+    if arguments.workload is None:
+        raise SelectionError("name a family, such as matmul, or a job with --job FILE")
     family = get_workload(arguments.workload)
     case = arguments.case or family.cases[0]
     params: dict[str, int] = {}
@@ -252,9 +262,30 @@ def read_question(arguments: argparse.Namespace) -> dict[str, Any]:
         "case": case,
         "params": family.complete(case, params),
         "dtype": dtype,
-        "math_mode": arguments.math_mode,
+        "math_mode": arguments.math_mode or MATH_MODE,
     }
     return question if arguments.mode is None else question | {"mode": arguments.mode}
+
+
+def read_job_file(arguments: argparse.Namespace, *others: str) -> Job:
+    """The job of ``--job``. Raises JobError, and SelectionError for options of an operation.
+
+    ``others`` are options of the command, by their fields, that a job has no use for.
+    """
+    from collector.jobs import read_job
+
+    if arguments.workload is not None:
+        raise SelectionError(
+            f"{' '.join(arguments.workload.split())[:40]} and --job: give a family or a job"
+        )
+    for name in (*_OF_OPERATIONS, *others):
+        if getattr(arguments, name) not in (None, []):
+            option = f"--{name.replace('_', '-')}"
+            raise SelectionError(f"{option} and --job: a job says that itself; leave one out")
+    return read_job(arguments.job)
+
+
+_OF_OPERATIONS = ("case", "param", "dtype", "math_mode", "mode")
 
 
 def default_data() -> list[Path]:

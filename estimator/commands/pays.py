@@ -17,6 +17,7 @@ from estimator.commands.options import (
     open_model,
     place_question,
     print_json,
+    read_job_file,
     read_question,
 )
 from estimator.text import duration
@@ -34,7 +35,7 @@ def add_parser(commands: Subparsers) -> None:
         help="does a GPU pay? speed-up, its probability and the break-even size",
         epilog=IN_SHORT,
     )
-    add_question(parser)
+    add_question(parser, jobs=True)
     parser.add_argument(
         "--machine", metavar="NAME", help="of the GPU: id of a box or machine type, part of the "
         "label, or a name of data/hardware.csv (default: the type of the fastest well known GPU)"
@@ -71,6 +72,9 @@ def pays(arguments: argparse.Namespace) -> None:
     from estimator.decide.breakeven import Place
     from estimator.decide.pairs import Wanted, compare_places, find_pair, find_pair_beside
 
+    if arguments.job is not None:
+        pays_job_file(arguments)
+        return
     asked = read_question(arguments)
     if arguments.reuse > 1.0 and asked.setdefault("mode", "end_to_end") != "end_to_end":
         raise SelectionError(
@@ -118,6 +122,33 @@ def pays(arguments: argparse.Namespace) -> None:
         text = _faster_text(pair.answers.table, row)
         if text:
             print(text)
+
+
+def pays_job_file(arguments: argparse.Namespace) -> None:
+    """Print whether a GPU pays for a job, step by step."""
+    from estimator.decide import job_words
+    from estimator.decide.jobs import job_pair
+    from estimator.jobs.estimate import as_json
+    from estimator.model.jobs import check_library
+
+    job = read_job_file(arguments, "threads", "vary", "about")
+    if arguments.reuse != 1.0:
+        raise SelectionError("--reuse and --job: a job says itself what it copies; leave one out")
+    for backend in (arguments.backend, arguments.cpu_backend):
+        check_library(job, backend or job.library)
+    model = open_model(arguments)
+    gpu, cpu = (find_one(model, name) for name in (arguments.machine, arguments.cpu_machine))
+    pair = job_pair(model, job, gpu, cpu)
+    if arguments.json:
+        sides = {"cpu": as_json(pair.cpu), "gpu": as_json(pair.gpu)}
+        print_json({**sides, "speedup": asdict(pair.speedup)})
+        return
+    print(job_words.coverage_line(pair.gpu))
+    print(job_words.asked_job(job))
+    print(job_words.job_verdict(pair.speedup))
+    for side in (pair.gpu, pair.cpu):
+        print()
+        print("\n".join(job_words.estimate_lines(side)))
 
 
 def _report(pair: Pair, answer: PairAnswer) -> str:

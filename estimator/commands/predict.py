@@ -1,4 +1,4 @@
-"""``predict``: time of one operation on each machine type, or on one machine."""
+"""``predict``: time of one operation or job on each machine type, or on one machine."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from estimator.commands.options import (
     open_model,
     place_question,
     print_json,
+    read_job_file,
     read_question,
 )
 from estimator.text import WIDTH, basis_words, duration
@@ -35,9 +36,11 @@ _SMALLEST_PART = 1e-3  # of the time: a smaller part is not worth a line
 
 def add_parser(commands: Subparsers) -> None:
     parser = commands.add_parser(
-        "predict", help="time of one operation on each machine type, or on one", epilog=IN_SHORT
+        "predict",
+        help="time of an operation or a job on each machine type, or on one",
+        epilog=IN_SHORT,
     )
-    add_question(parser)
+    add_question(parser, jobs=True)
     parser.add_argument("--backend", help="library (default: on each device the fastest)")
     parser.add_argument("--device", type=device_of, choices=_DEVICES, help="default: both")
     parser.add_argument(
@@ -59,6 +62,9 @@ def predict(arguments: argparse.Namespace) -> None:
     """Print the estimates."""
     from estimator.decide.words import place_text
 
+    if arguments.job is not None:
+        predict_job_file(arguments)
+        return
     asked = read_question(arguments)
     model = open_model(arguments)
     machines = None if arguments.machine is None else model.types.find(arguments.machine)
@@ -97,6 +103,34 @@ def predict(arguments: argparse.Namespace) -> None:
         for row, needed in zip(rows, memory, strict=True)
     ]
     print("\n\n".join([asked_on(question, named, threads), *reports, *_notes(model, rows)]))
+
+
+def predict_job_file(arguments: argparse.Namespace) -> None:
+    """Print a job's estimates, the fastest machine first."""
+    from estimator.decide import job_words
+    from estimator.decide.jobs import answered_first, require_answer
+    from estimator.jobs.estimate import as_json
+    from estimator.model.jobs import check_library
+
+    job = read_job_file(arguments, "threads")
+    backend = arguments.backend or job.library
+    check_library(job, backend)
+    model = open_model(arguments)
+    machines = None if arguments.machine is None else model.types.find(arguments.machine)
+    found = answered_first(model.predict_job(job, machines, backend, arguments.device))
+    require_answer(found)
+    if arguments.json:
+        print_json([as_json(one) for one in found])
+        return
+    best = found[0]
+    machines_text = "\n\n".join("\n".join(job_words.estimate_lines(one)) for one in found)
+    print(
+        f"{job_words.coverage_line(best)}\n{job_words.asked_job(job)}\n\n{machines_text}\n\n"
+        f"what takes most on {job_words.place_name(best)}:"
+    )
+    print("\n".join(job_words.top_lines(best.top)))
+    for note in job.notes:
+        print(f"note: {note}")
 
 
 def _report(estimate: dict[str, Any], label: str) -> str:
@@ -185,7 +219,7 @@ def _alone(
     from collector.workloads import get_workload
     from estimator.cells.defaults import cpu_mode
     from estimator.decide.memory import check_memory
-    from estimator.decide.places import ask
+    from estimator.model.ask import ask
 
     family = get_workload(question.workload)
     pairs = [pair for pair in family.support if arguments.device in (None, pair[1])]

@@ -50,6 +50,9 @@ class Option:
         return f"{self.help} (default: {words})" if words else self.help
 
 
+#: what the length of a traced job may be given in, beside steps
+AMOUNTS = ("samples", "tokens", "epochs")
+
 JOB_OPTIONS = (
     Option(
         *("steps", "steps", "count", None, "Steps in one job"),

@@ -28,7 +28,7 @@ from estimator.catalogue.instances import Instance
 from estimator.cells.defaults import MATH_MODE, cpu_mode, fastest_first, gpu_mode
 from estimator.cells.questions import check_forms
 from estimator.decide.memory import GIB, judge
-from estimator.decide.places import ask
+from estimator.model.ask import ask
 from estimator.others.facts import cpu_name
 from estimator.others.unanswered import why_unanswered
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Answer:
+class InstanceAnswer:
     """One instance's timing: a row of ``Model.predict``, whose measurements, through what."""
 
     estimate: Mapping[str, Any]
@@ -66,7 +66,7 @@ def instance_timings(
     given = {"math_mode": MATH_MODE, "backend": None, **question}
     mode = gpu_mode(family.name, str(given["case"]), given.get("mode"))
     asked = {**given, "mode": mode, "params": params}
-    targets = {instance.key: _target(model, instance) for instance in instances}
+    targets = {instance.key: target_of(model, instance) for instance in instances}
     estimates = _estimates(model, sorted({t for t in targets.values() if t is not None}), asked)
 
     @cache  # instances share few processors
@@ -77,6 +77,13 @@ def instance_timings(
     answer = partial(
         _answer, model=model, targets=targets, estimates=estimates, reasons=reasons, asked=asked
     )
+    return timing_rows(instances, answer)
+
+
+def timing_rows(
+    instances: Sequence[Instance], answer: Callable[[Instance], InstanceAnswer]
+) -> pd.DataFrame:
+    """The table of ``instance_timings``; what an answer raises is why its instance has none."""
     rows = []
     for instance in instances:
         row: dict[str, Any] = {
@@ -100,20 +107,20 @@ def instance_timings(
         try:
             found = answer(instance)
             row |= {"backend": found.backend, "machine": found.machine, "note": found.note}
-            row |= {name: found.estimate[name] for name in PREDICTION_COLUMNS}
+            row |= {name: found.estimate.get(name, np.nan) for name in PREDICTION_COLUMNS}
         except EstimateError as error:
             row["excluded"] = str(error)
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _spec(instance: Instance) -> HardwareSpec | None:
+def spec_of(instance: Instance) -> HardwareSpec | None:
     return next((spec for spec in shipped_hardware() if spec.name == instance.hardware), None)
 
 
-def _target(model: Model, instance: Instance) -> tuple[str, str] | None:
+def target_of(model: Model, instance: Instance) -> tuple[str, str] | None:
     """(whom to ask, device): the measured machine type with this GPU, or a name."""
-    spec = _spec(instance)
+    spec = spec_of(instance)
     if isinstance(spec, GpuSpec):
         return model.types.with_gpu(spec.name) or spec.name, "cuda"
     if isinstance(spec, CpuSpec):
@@ -188,14 +195,9 @@ def _answer(
     estimates: Mapping[tuple[str, str], tuple[str, dict[str, Any]]],
     reasons: Callable[[str, str], str],
     asked: Mapping[str, Any],
-) -> _Answer:
+) -> InstanceAnswer:
     """Raises EstimateError with the reason why the instance cannot be timed."""
-    target = targets[instance.key]
-    spec = _spec(instance)
-    if isinstance(spec, CpuSpec) and not is_fixed(spec.architecture):
-        raise EstimateError(f"the provider does not fix which processor it is ({spec.name})")
-    if target is None or spec is None:
-        raise EstimateError(why_unknown(instance.provider, instance.instance))
+    target = require_target(instance, targets[instance.key])
     name, device = target
     if target not in estimates:
         raise EstimateError(reasons(name, device))
@@ -204,13 +206,31 @@ def _answer(
     memory = judge(asked, backend, device, np.nan if given is None else given * GIB)
     if memory.shortage:
         raise EstimateError(memory.shortage)
+    label, note = who_answers(model, instance, target)
+    if memory.warning:
+        note += f"; {memory.warning}" if note else memory.warning
+    return InstanceAnswer(estimate, label, backend, note)
+
+
+def require_target(instance: Instance, target: tuple[str, str] | None) -> tuple[str, str]:
+    """The target of an instance. Raises EstimateError where its processor is not known."""
+    spec = spec_of(instance)
+    if isinstance(spec, CpuSpec) and not is_fixed(spec.architecture):
+        raise EstimateError(f"the provider does not fix which processor it is ({spec.name})")
+    if target is None or spec is None:
+        raise EstimateError(why_unknown(instance.provider, instance.instance))
+    return target
+
+
+def who_answers(model: Model, instance: Instance, target: tuple[str, str]) -> tuple[str, str]:
+    """The label of the machine type whose measurements answer, and what to say of that."""
+    name, device = target
     facts = model.donors.target(model.types.boxes_of(name, device)[0])
     donors = model.donors.of(facts, device)
     own = facts.cells.get(device, 0) > 0
     label = model.types.label(name) if own else donors[0].label if donors else ""
     note = "" if own else f"scaled by data sheets from {label}"
+    spec = spec_of(instance)
     if isinstance(spec, CpuSpec) and spec.clock_kind == "max":
         note += f"; the clock of {spec.name} is an upper limit"
-    if memory.warning:
-        note += f"; {memory.warning}" if note else memory.warning
-    return _Answer(estimate, label, backend, note)
+    return label, note

@@ -18,7 +18,7 @@ from estimator.answer import NORMAL_95
 from estimator.cells.defaults import DATA_PLACE, MATH_MODE, cpu_mode
 from estimator.cells.questions import operation
 from estimator.decide.memory import memories
-from estimator.decide.places import ask
+from estimator.model.ask import ask
 
 if TYPE_CHECKING:
     from estimator.answer import About

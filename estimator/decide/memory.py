@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 GIB = 2.0**30
 
-_ROOM = {"cuda": "gpu_memory_bytes", "cpu": "memory_bytes"}
 _WHERE = {"cuda": "GPU", "cpu": "host"}
 
 
@@ -64,20 +63,10 @@ def judge(question: Mapping[str, Any], backend: str, device: str, room_bytes: fl
     return Memory(needed, room_bytes, device)
 
 
-def room_bytes(model: Model, machine: str, device: str) -> float:
-    """Memory of a measured machine's device, or of a GPU by its data sheet; NaN: not known."""
-    rows = model.machines[model.machines["machine_id"] == machine]
-    if not rows.empty:
-        return float(pd.to_numeric(rows[_ROOM[device]], errors="coerce").iloc[0])
-    spec = model.donors.target(machine).gpu if device == "cuda" else None
-    known = None if spec is None else spec.memory_gib
-    return np.nan if known is None else known * GIB
-
-
 def memory_of(model: Model, question: Mapping[str, Any]) -> Memory:
     """``judge`` of a question with its place (machine_id, device and backend)."""
     machine, device = str(question["machine_id"]), str(question["device"])
-    return judge(question, str(question["backend"]), device, room_bytes(model, machine, device))
+    return judge(question, str(question["backend"]), device, model.room_bytes(machine, device))
 
 
 def memories(model: Model, places: pd.DataFrame) -> list[Memory]:

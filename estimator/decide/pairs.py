@@ -27,8 +27,8 @@ from estimator.decide.places import (
     PlaceQuestion,
     amortised,
     answer_places,
-    ask,
 )
+from estimator.model.ask import ask
 from estimator.others.facts import relation
 from estimator.others.spread import machine_deviation, typical_difference
 

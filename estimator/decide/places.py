@@ -3,8 +3,7 @@
 Places are those of the machine types that measured the workload in that element type, single
 boxes where they are asked for, and any named GPU or CPU of data/hardware.csv through the same
 libraries. Operands that are used for several calls before the result is copied back share one
-transfer (``amortised``). A machine type gives one estimate, pooled over its
-boxes (``ask``).
+transfer (``amortised``).
 """
 
 from __future__ import annotations
@@ -17,120 +16,19 @@ import pandas as pd
 
 from collector.errors import BreakevenError, SelectionError
 from collector.workloads import get_workload
-from estimator.answer import PARTS, About
-from estimator.cells.defaults import DATA_PLACE, MATH_MODE, WELL_KNOWN, cpu_mode
+from estimator.answer import About
+from estimator.cells.defaults import DATA_PLACE, MATH_MODE, cpu_mode
 from estimator.decide.memory import memories
-from estimator.others.machine_types import KEYS
+from estimator.model.ask import ask
 from estimator.others.unanswered import why_unanswered
 
 if TYPE_CHECKING:
     from estimator.model.model import Model
 
 
-_TIMES = ("seconds_p5", "seconds_p50", "seconds_p95")
-#: How far a basis is from a measurement; boxes whose basis is nearest answer for the type.
-_RANKS = {
-    **dict.fromkeys(WELL_KNOWN, 0),
-    **{"extrapolated": 1, "probed": 2, "new_workload": 2, "same_cores": 3, "from_specs": 3},
-}
-_LEAST_WIDTH = 1e-3  # of an interval, in logarithms, that a weight is made of
-
-
 def type_labels(model: Model) -> dict[str, str]:
     """type id -> name for people, of every machine type."""
     return {type_id: one.label for type_id, one in model.types.types.items()}
-
-
-def ask(
-    model: Model, cells: pd.DataFrame, about: About = "machine", strict: bool = True
-) -> pd.DataFrame:
-    """``Model.predict`` whose machine ids may be those of types; same index and order.
-
-    A type's row is pooled over its boxes (``pooled``), its interval that of any machine of the
-    type; ``about`` is that of boxes. Column boxes: how many spoke. Raises as ``predict`` does.
-    """
-    if cells.empty:
-        return model.predict(cells, strict=strict).assign(boxes=0)
-    types = model.types
-    keys = cells[list(KEYS)].astype(str)
-    spoken = [types.boxes_of(*key) for key in keys.itertuples(index=False, name=None)]
-    place = np.repeat(np.arange(len(cells)), [len(boxes) for boxes in spoken])
-    boxes = [box for of_row in spoken for box in of_row]
-    rows = cells.iloc[place].assign(machine_id=boxes).reset_index(drop=True)
-    single = ~keys["machine_id"].isin(set(types.types)).to_numpy()[place]
-    parts = []
-    # a name of the catalogue is a type by itself: only boxes have intervals of their own
-    own = single & rows["machine_id"].isin(set(types.of_box)).to_numpy() & (about == "machine")
-    for chosen, of_whom in ((~own, "type"), (own, "machine")):
-        if chosen.any():
-            whom: About = "type" if of_whom == "type" else "machine"
-            parts.append(model.predict(rows[chosen], about=whom, strict=False))
-    answers = pd.concat(parts).loc[rows.index]
-    result = pooled(answers, place, len(cells)).set_axis(cells.index)
-    silent = np.flatnonzero(result["seconds_p50"].isna().to_numpy(dtype=bool))
-    if strict and len(silent):
-        model.predict(types.on_boxes(cells.iloc[silent[:1]]), strict=True)  # raises, and says why
-    return result
-
-
-def pooled(answers: pd.DataFrame, place: np.ndarray[Any, Any], count: int) -> pd.DataFrame:
-    """Rows of ``Model.predict`` of several boxes as one row a type; (count,) rows.
-
-    ``place`` (n,) says to which row each answer belongs. Of each row's answers those with the
-    nearest basis count; their times are averaged in logarithms with weights 1 / width², width
-    being that of the 90 % interval, ends like middles: what no box exceeds, the type does not.
-    Parts have the mean shares. The measured median is the median of the boxes' medians.
-    """
-    names = [f"{part}_s" for part in PARTS]
-    seconds = answers[list(_TIMES)].to_numpy(dtype=float)
-    rank = answers["basis"].map(_RANKS).fillna(9).to_numpy(dtype=float)
-    known = np.isfinite(seconds).all(axis=1)
-    best = np.full(count, np.inf)
-    np.minimum.at(best, place[known], rank[known])
-    kept = known & (rank <= best[place])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(seconds)
-        width = np.maximum(logs[:, 2] - logs[:, 0], _LEAST_WIDTH)
-        weight = np.where(kept, width**-2.0, 0.0)
-        total = np.bincount(place, weight, count)
-        shares = answers[names].to_numpy(dtype=float) / seconds[:, 1:2]
-
-        def mean(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-            """Weighted mean of the kept rows, (count,)."""
-            weighted = weight * np.where(kept, values, 0.0)
-            found: np.ndarray[Any, Any] = np.bincount(place, weighted, count) / total
-            return found
-
-        low, middle, high = (np.exp(mean(logs[:, column])) for column in range(3))
-        parts = np.stack([mean(shares[:, column]) * middle for column in range(len(PARTS))], 1)
-    median = _median(answers["measured_median_s"].to_numpy(dtype=float), place, count)
-    first = np.full(count, -1)
-    order = np.lexsort((-weight, ~kept))[::-1]
-    first[place[order]] = order  # the last one written: of the kept rows that with most weight
-    basis = answers["basis"].to_numpy(dtype=object)[first]
-    frame = {
-        "seconds_p5": np.fmin(low, median),
-        "seconds_p50": middle,
-        "seconds_p95": np.fmax(high, median),
-        **{name: parts[:, column] for column, name in enumerate(names)},
-        "bound": np.array(PARTS, dtype=object)[np.nan_to_num(parts).argmax(axis=1)],
-        "basis": np.where(np.isfinite(median) & np.isfinite(middle), "measured", basis),
-        "measured_median_s": median,
-        "measured_n": _sum(answers["measured_n"], place, count),
-        "n_fit": _sum(answers["n_fit"].where(kept, 0), place, count),
-        "boxes": np.bincount(place, kept, count).astype("int64"),
-    }
-    return pd.DataFrame(frame)
-
-
-def _sum(values: pd.Series[Any], place: np.ndarray[Any, Any], count: int) -> Any:
-    return np.bincount(place, values.to_numpy(dtype=float), count).astype("int64")
-
-
-def _median(values: np.ndarray[Any, Any], place: np.ndarray[Any, Any], count: int) -> Any:
-    """Median of the finite values of each row, (count,); of an even number the middle by ratio."""
-    logs = pd.Series(np.log(values), dtype=float)
-    return np.exp(logs.groupby(place).median().reindex(range(count)).to_numpy(dtype=float))
 
 
 PLACE = ("machine_id", "device", "backend", "threads")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,10 +11,13 @@ import numpy as np
 import pandas as pd
 
 from collector.errors import EstimateError, SelectionError
+from collector.jobs import Job
 from estimator.answer import PREDICTION_COLUMNS, About
 from estimator.cells.questions import check_forms, used_threads
 from estimator.fitting.fitted import Fitted, group_table
 from estimator.fitting.solver import one_blas_thread
+from estimator.jobs.estimate import Device, JobEstimate
+from estimator.model.jobs import predict_job
 from estimator.others.bounds import bounded, least_seconds
 from estimator.others.choice import with_donors
 from estimator.others.donors import Donors
@@ -25,6 +29,7 @@ from estimator.others.unanswered import require_known
 
 _FORM = ["workload", "case", "dtype", "backend", "device"]
 _QUESTION = ("machine_id", "workload", "case", "params", "dtype", "backend", "device")
+_ROOM = {"cuda": "gpu_memory_bytes", "cpu": "memory_bytes"}
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,22 @@ class Model(Fitted):
             answer = about_type(self.spread, answer, table)
         return bounded(answer, least_seconds(targets, table)).set_axis(cells.index)
 
+    def predict_job(
+        self,
+        job: Job,
+        machines: Sequence[str] | None = None,
+        backend: str = "torch",
+        device: Device | None = None,
+    ) -> list[JobEstimate]:
+        """One step of a job on each machine: seconds, what bounds it, memory, what is covered.
+
+        ``machines`` are types, boxes, or names of data/hardware.csv or data/instances.csv (None:
+        all types); of each its GPU answers, or its CPU where it has none or ``device`` says so.
+        A machine that cannot do the job has a ``reason``. Raises SelectionError for a library that
+        is not the job's, or a name that is nobody's.
+        """
+        return predict_job(self, job, machines, backend, device)
+
     @cached_property
     def donors(self) -> Donors:
         """The machines that answer for others."""
@@ -106,6 +127,15 @@ class Model(Fitted):
         Raises SelectionError, which lists the machines.
         """
         return find_machine(self.labels, name)
+
+    def room_bytes(self, machine: str, device: str) -> float:
+        """Memory of a measured machine's device, or of a GPU by its data sheet; NaN: not known."""
+        rows = self.machines[self.machines["machine_id"] == machine]
+        if not rows.empty:
+            return float(pd.to_numeric(rows[_ROOM[device]], errors="coerce").iloc[0])
+        spec = self.donors.target(machine).gpu if device == "cuda" else None
+        known = None if spec is None else spec.memory_gib
+        return np.nan if known is None else known * 2.0**30
 
     @cached_property
     def groups(self) -> pd.DataFrame:

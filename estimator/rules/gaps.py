@@ -18,7 +18,7 @@ from estimator.arrays import Array
 from estimator.catalogue.sheet_rates import sheet_rates
 from estimator.cells.defaults import DATA_PLACE, MATH_MODE, cpu_mode
 from estimator.dataset.tables import CELL_COLUMNS
-from estimator.decide.places import ask
+from estimator.model.ask import ask
 from estimator.rules.report import CLAIMS, GAPS
 from estimator.rules.rules_of_thumb import (
     CLAIMED_SPEEDUPS,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from collector.errors import SelectionError
 from estimator.cells.defaults import fastest_first
 from estimator.dataset.measurements import empty_machines
-from estimator.decide.places import ask, pooled
+from estimator.model.ask import ask, pooled
 from estimator.others.machine_types import MachineTypes
 
 PARTS = ("launch_s", "compute_s", "memory_s", "transfer_s")

@@ -1,0 +1,152 @@
+"""What a job's estimates say, in plain text: the same in every command and on every page.
+
+Text of a job's file was checked when it was read: it is printable, and of one line.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import fields
+
+from collector.jobs import Job
+from estimator.decide.breakeven import Speedup
+from estimator.decide.words import verdict_line
+from estimator.jobs.estimate import JobEstimate, TopOperation
+from estimator.text import WIDTH, basis_words, duration, plural, shortened, text_table
+
+GIB = 2.0**30
+_DEVICES = {"cuda": "GPU", "cpu": "CPU"}
+_MOST_KINDS = 6
+_PARTS = {"device": "the device", "host": "the host", "copies": "copies"}
+
+
+def asked_job(job: Job, what: str = "one step") -> str:
+    """``asked: one step of train.py (training, 8 samples, 8,192 tokens a step)``."""
+    counts = [
+        f"{count:,} {name} a step"
+        for count, name in ((job.samples_per_step, "samples"), (job.tokens_per_step, "tokens"))
+        if count
+    ]
+    facts = ", ".join(["training" if job.training else "inference", *counts])
+    return _wrapped(f"asked: {what} of {job.name or 'a job'} ({facts}), with {job.library}")
+
+
+def coverage_line(estimate: JobEstimate) -> str:
+    """What share of the estimated time is in operations that are measured; names the rest."""
+    share = estimate.covered_share
+    text = f"covered: {share:.0%} of the estimated time is in operations that are measured"
+    if estimate.uncovered:
+        text += f"; answered by what is near: {_kinds(estimate.uncovered)}"
+    if estimate.unknown:
+        text += f"; known to nobody: {_kinds(estimate.unknown)}"
+    return _wrapped(text)
+
+
+def _kinds(shares: Sequence[tuple[str, float]]) -> str:
+    shown = [f"{kind} {_percent(share)}" for kind, share in shares[:_MOST_KINDS]]
+    rest = shares[_MOST_KINDS:]
+    if rest:
+        left = sum(share for _, share in rest)
+        shown.append(f"{plural(len(rest), 'other kind')} {_percent(left)}")
+    return ", ".join(shown)
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.01 else f"{share:.1%}" if share >= 0.001 else "< 0.1%"
+
+
+def estimate_lines(estimate: JobEstimate) -> list[str]:
+    """One machine: time, rates, what bounds it, memory, basis; or why there is no answer."""
+    name = place_name(estimate)
+    if not estimate.answered:
+        return [_wrapped(f"{name}: no estimate: {estimate.reason}")]
+    low, middle, high = (
+        duration(getattr(estimate, f"pipelined_seconds_{end}")) for end in ("p5", "p50", "p95")
+    )
+    return [
+        _wrapped(f"{name}:"),
+        _wrapped(
+            f"{middle} a step of many in a row (90 % interval {low} to {high}); waited for: "
+            f"{duration(estimate.seconds_p50)}{_rates(estimate)}"
+        ),
+        _wrapped(_bound(estimate)),
+        _wrapped(memory_line(estimate)),
+        _wrapped(f"basis: {basis_words(estimate.basis).long}"),
+        *(_wrapped(f"note: {note}") for note in estimate.notes),
+    ]
+
+
+def _bound(estimate: JobEstimate) -> str:
+    """The parts of a step; on a CPU one follows the other."""
+    if estimate.device == "cpu":
+        return (
+            f"parts: computing {duration(estimate.device_s)}, calls {duration(estimate.host_s)}, "
+            "one after the other"
+        )
+    return (
+        f"bound by {_PARTS[estimate.bound]}: kernels {duration(estimate.device_s)}, host "
+        f"{duration(estimate.host_s)}, copies {duration(estimate.copy_s)}; idle: device "
+        f"{estimate.device_idle_share:.0%}, host {estimate.host_idle_share:.0%}"
+    )
+
+
+def place_name(estimate: JobEstimate) -> str:
+    """``NVIDIA H200, Intel Xeon 16 cores (GPU)``."""
+    return f"{estimate.label} ({_DEVICES[estimate.device]})"
+
+
+def _rates(estimate: JobEstimate) -> str:
+    rates = ((estimate.samples_per_s, "samples/s"), (estimate.tokens_per_s, "tokens/s"))
+    return "".join(f"; {_three(rate)} {name}" for rate, name in rates if math.isfinite(rate))
+
+
+def _three(value: float) -> str:
+    """Three digits, thousands with commas."""
+    return f"{value:,.0f}" if value >= 100.0 else f"{value:.3g}"
+
+
+def memory_line(estimate: JobEstimate) -> str:
+    """What the job needs of the device's memory, of what, and whether there is room."""
+    parts = [
+        f"{part.name.removesuffix('_bytes')} {_gib(getattr(estimate.memory, part.name))}"
+        for part in fields(estimate.memory)
+        if getattr(estimate.memory, part.name)
+    ]
+    parts += [f"allocator {_gib(estimate.allocator_bytes)}"] if estimate.allocator_bytes else []
+    parts.append(f"driver and libraries {_gib(estimate.context_bytes)}")
+    room = f"{_gib(estimate.room_bytes)} GiB there"
+    verdict = {True: f"fits, {room}", False: f"does not fit, {room}", None: "room not known"}
+    return (
+        f"memory: {_gib(estimate.needed_bytes)} GiB ({', '.join(parts)}): {verdict[estimate.fits]}"
+    )
+
+
+def _gib(count: float) -> str:
+    return f"{count / GIB:.3g}"
+
+
+def top_lines(top: Sequence[TopOperation]) -> list[str]:
+    """The operations that take most, with what bounds each."""
+    header = ("operation", "calls", "device", "host", "bound by")
+    rows = [
+        (
+            shortened(f"{one.kind} {one.operands} ({one.stage})", 62),
+            f"{one.calls:,}",
+            duration(one.device_s) if one.device_s else "-",
+            duration(one.host_s) if one.host_s else "-",
+            one.bound,
+        )
+        for one in top
+    ]
+    return text_table(header, rows).splitlines() if rows else []
+
+
+def job_verdict(ratio: Speedup) -> str:
+    """Whether the GPU pays, a step of many in a row."""
+    return _wrapped(verdict_line(ratio))
+
+
+def _wrapped(text: str) -> str:
+    return "\n".join(textwrap.wrap(text, WIDTH, subsequent_indent="  "))

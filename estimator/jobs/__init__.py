@@ -1,0 +1,1 @@
+"""From a job's operations to cells, and from their times to the job's."""

@@ -1,0 +1,155 @@
+"""A job on machines by name: which device of each, its host, its memory; asked in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from collector.errors import BreakevenError, EstimateError, SelectionError
+from collector.jobs import Job
+from estimator.answer import PREDICTION_COLUMNS
+from estimator.catalogue.instance_families import cpu_hardware
+from estimator.catalogue.instances import shipped_instances
+from estimator.catalogue.names import instance_named
+from estimator.jobs import host
+from estimator.jobs.estimate import Device, JobEstimate, Place, estimate_job
+from estimator.model.ask import ask
+from estimator.others.unanswered import why_unanswered
+
+if TYPE_CHECKING:
+    from estimator.model.model import Model
+
+_FORM = ["workload", "case", "dtype", "backend", "device"]
+
+
+def predict_job(
+    model: Model,
+    job: Job,
+    machines: Sequence[str] | None = None,
+    backend: str = "torch",
+    device: Device | None = None,
+) -> list[JobEstimate]:
+    """``Model.predict_job``."""
+    names = sorted(model.types.types) if machines is None else list(machines)
+    check_library(job, backend)
+    return estimate_on(model, job, places(model, names, device, backend))
+
+
+def check_library(job: Job, backend: str) -> None:
+    """Raises SelectionError for a library that the job is not written in."""
+    if backend != job.library:
+        raise SelectionError(
+            f"--backend {' '.join(backend.split())[:40]}: the job is a program for {job.library}, "
+            "and its operations are no other library's; leave it out"
+        )
+
+
+def estimate_on(model: Model, job: Job, wanted: Sequence[Place]) -> list[JobEstimate]:
+    """The job on places, in their order."""
+
+    def predict(cells: pd.DataFrame) -> pd.DataFrame:
+        return _ask_each(model, cells)
+
+    def why(cell: Mapping[str, Any]) -> str:
+        return _why(model, cell)
+
+    return estimate_job(job, wanted, predict, why)
+
+
+def places(
+    model: Model, names: Sequence[str], device: Device | None = None, backend: str = "torch"
+) -> list[Place]:
+    """The GPU of each machine, or its CPU where it has none or ``device`` asks for it.
+
+    ``names``: machine types, boxes, or names of data/hardware.csv or data/instances.csv.
+    """
+    hosts = {name: host_of(model, name) for name in names}
+    speeds = host_speeds(model, sorted({one for one in hosts.values() if one}))
+    found = []
+    for name in names:
+        box = model.types.boxes_of(name, device or "")[0]
+        facts = model.donors.target(box)
+        chosen: Device = device or ("cuda" if facts.has("cuda") else "cpu")
+        place = Place(
+            name,
+            model.types.label(name) if name in model.types.of_box else facts_label(model, name),
+            chosen,
+            backend,
+            *speeds.get(hosts[name], (1.0, host.UNKNOWN_SIGMA)),
+            model.room_bytes(model.types.boxes_of(name, chosen)[0], chosen),
+        )
+        if not facts.has(chosen):
+            what = {"cuda": "GPU", "cpu": "CPU"}[chosen]
+            place = replace(place, reason=f"{place.label}: it has no {what} that is known")
+        found.append(place)
+    return found
+
+
+def facts_label(model: Model, name: str) -> str:
+    """A type's name for people, or what the catalogue calls a name."""
+    return model.types.label(name) if name in model.types.types else model.donors.target(name).label
+
+
+def host_of(model: Model, name: str) -> str:
+    """Whom to ask about the host of a machine; "" where nothing is known of it."""
+    if name in model.types.types or name in model.types.of_box:
+        return name
+    facts = model.donors.target(name)
+    if facts.has("cpu"):
+        return name
+    item = instance_named(name, shipped_instances())
+    return "" if item is None else cpu_hardware(item.provider, item.instance)
+
+
+def host_speeds(model: Model, names: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """name -> how many times as long its host takes as the reference's, and its deviation."""
+    if not names:
+        return {}
+    rows: Any = [
+        {
+            **{"machine_id": name, "device": "cpu", "backend": "torch", "threads": 1},
+            **{"mode": "hot", "math_mode": "ieee"},
+            **host.CHAIN,
+        }
+        for name in names
+    ]
+    answer = _ask_each(model, pd.DataFrame(rows))
+    found = {}
+    for name, row in zip(names, answer.to_dict("records"), strict=True):
+        seconds = float(row["seconds_p50"])
+        if np.isfinite(seconds):
+            lent = str(row["basis"]) == "from_specs"
+            found[name] = (
+                seconds / host.REFERENCE_S,
+                host.NAMED_SIGMA if lent else host.MEASURED_SIGMA,
+            )
+    return found
+
+
+def _ask_each(model: Model, cells: pd.DataFrame) -> pd.DataFrame:
+    """``ask``, but a row of NaN for a cell that the model cannot or will not answer."""
+    try:
+        return ask(model, cells, strict=False)
+    except (EstimateError, SelectionError):
+        pass  # one form that a library does not have refuses the whole table
+    parts = []
+    for _, form in cells.groupby([*_FORM, "machine_id"], sort=False):
+        try:
+            parts.append(ask(model, form, strict=False))
+        except (EstimateError, SelectionError):
+            continue
+    empty = pd.DataFrame(index=cells.index, columns=list(PREDICTION_COLUMNS), dtype=float)
+    return pd.concat(parts).reindex(cells.index) if parts else empty
+
+
+def _why(model: Model, cell: Mapping[str, Any]) -> str:
+    """Why nothing answers a cell, in one line."""
+    box = model.types.boxes_of(str(cell["machine_id"]), str(cell["device"]))[0]
+    try:
+        return why_unanswered(model.donors, {**cell, "machine_id": box, "threads": None})
+    except BreakevenError as error:
+        return str(error)
