@@ -283,11 +283,13 @@ class _Reporting(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: Any = None) -> Any:
         if not any(name == one or name.startswith(f"{one}.") for one in self._names):
             return None
-        if name in self._names:
-            self._note(f"{name}: what it would report is left out")
+        if sys._getframe(1).f_code.co_filename.endswith("util.py"):
+            return None  # asked whether it is installed, not for the module
         return importlib.machinery.ModuleSpec(name, self, is_package=True)
 
     def create_module(self, spec: Any) -> ModuleType:
         return _Silent(spec.name)
 
-    def exec_module(self, module: ModuleType) -> None: ...
+    def exec_module(self, module: ModuleType) -> None:
+        if module.__name__ in self._names:
+            self._note(f"{module.__name__}: what it would report is left out")

@@ -247,8 +247,7 @@ def _install_cuda(waits: Callable[[], None]) -> None:
         for name in answers:
             if name in vars(module):
                 setattr(module, name, answers[name])
-    for name, dtype in _LEGACY.items():
-        setattr(cuda, name, _legacy(dtype))
+    _install_legacy(cuda)
     torch.Event = Event  # type: ignore[misc, assignment]
     torch.Stream = Stream  # type: ignore[misc, assignment]
     torch.version.cuda = torch.version.cuda or "13.0"
@@ -272,15 +271,34 @@ _LEGACY = {
 }
 
 
-def _legacy(dtype: torch.dtype) -> Callable[..., Any]:
-    def make(*args: Any) -> Any:
+def _install_legacy(cuda: Any) -> None:
+    """``torch.cuda.FloatTensor`` and its like: constructors, and names for ``Tensor.type``."""
+    plain = torch.Tensor.type
+    dtypes: dict[Any, torch.dtype] = {}
+    for name, dtype in _LEGACY.items():
+        made = type(name, (), {"__new__": _constructor(dtype), "dtype": dtype})
+        dtypes[made] = dtypes[f"torch.cuda.{name}"] = dtype
+        setattr(cuda, name, made)
+    names = {dtype: name for name, dtype in dtypes.items() if isinstance(name, str)}
+
+    def typed(self: Any, dtype: Any = None, non_blocking: bool = False, **_: Any) -> Any:
+        if dtype is None and self.is_cuda:
+            return names[self.dtype]
+        if isinstance(dtype, type | str) and dtype in dtypes:
+            return self.to(torch.device("cuda", 0), dtypes[dtype], non_blocking=non_blocking)
+        return plain(self) if dtype is None else plain(self, dtype, non_blocking)
+
+    torch.Tensor.type = typed  # type: ignore[method-assign, assignment]
+
+
+def _constructor(dtype: torch.dtype) -> Callable[..., Any]:
+    def make(cls: Any, *args: Any) -> Any:
         device = torch.device("cuda", 0)
-        if not args or all(isinstance(one, int) for one in args):
+        if all(isinstance(one, int) for one in args):
             return torch.empty(args or (0,), dtype=dtype, device=device)
-        given = args[0]
-        if isinstance(given, torch.Size):
-            return torch.empty(given, dtype=dtype, device=device)
-        return torch.as_tensor(given).to(dtype).to(device)
+        if isinstance(args[0], torch.Size):
+            return torch.empty(args[0], dtype=dtype, device=device)
+        return torch.as_tensor(args[0]).to(dtype).to(device)
 
     return make
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils._pytree import tree_map_only
 
 from estimator.trace.recorder import Recorder
 
@@ -261,3 +262,13 @@ def _files(recorder: Recorder) -> None:
     builtins.open = opened  # type: ignore[assignment]
     io.open = opened  # type: ignore[assignment]
     torch.save = lambda *_, **__: None
+    load = torch.load
+
+    def loaded(file: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Read on the CPU, then moved where the program wants it."""
+        found = load(file, "cpu", *args, **kwargs)
+        if isinstance(map_location, str | torch.device) and "cuda" in str(map_location):
+            return tree_map_only(torch.Tensor, lambda one: one.to(map_location), found)
+        return found
+
+    torch.load = loaded
