@@ -29,7 +29,7 @@ from estimator.answer import NORMAL_95
 from estimator.cells.defaults import WELL_KNOWN
 from estimator.jobs import host
 from estimator.jobs.schedule import Calls, Step, scenarios, schedule
-from estimator.jobs.stand_ins import Answered, answered_by
+from estimator.jobs.stand_ins import Answered, answered_by, counted
 from estimator.text import BASIS
 
 Array = np.ndarray[Any, Any]
@@ -146,51 +146,75 @@ class JobEstimate:
         return not self.reason
 
 
-Predict = Callable[[pd.DataFrame], pd.DataFrame]
-Why = Callable[[Mapping[str, Any]], str]
+@dataclass(frozen=True)
+class Ask:
+    """The functions that answer, each of cells as ``Model.predict`` has them.
+
+    ``predict`` gives NaN where it cannot; ``why`` says of such a cell what is missing; ``covered``
+    (n,) whether a measured cell is near.
+    """
+
+    predict: Callable[[pd.DataFrame], pd.DataFrame]
+    why: Callable[[Mapping[str, Any]], str]
+    covered: Callable[[pd.DataFrame], Array]
 
 
-def estimate_job(
-    job: Job, places: Sequence[Place], predict: Predict, why: Why
-) -> list[JobEstimate]:
+def estimate_job(job: Job, places: Sequence[Place], ask: Ask) -> list[JobEstimate]:
     """The job's step on each place, in their order.
 
-    ``predict`` answers cells as ``Model.predict`` does, with NaN where it cannot; ``why`` says of
-    such a cell what is missing.
+    An operation whose cells a place cannot answer is answered by its counted work there.
     """
     asked = {device: _Asked(job, device) for device in {place.device for place in places}}
-    tables: dict[tuple[str, str, str], pd.DataFrame] = {}
-    for place in places:
-        if not place.reason and place.asked not in tables:
-            cells = asked[place.device].cells
-            tables[place.asked] = cells.assign(machine_id=place.machine_id, backend=place.backend)
-    answers = _answered(tables, predict)
+    distinct = {place.asked: place for place in places if not place.reason}
+    work = {key: asked[place.device] for key, place in distinct.items()}
+    answers = _answers(work, distinct, ask)
+    silent = {key: work[key].silent(answer) for key, answer in answers.items()}
+    again = {key: work[key].by_work(away) for key, away in silent.items() if len(away)}
+    work |= again
+    answers |= _answers(again, distinct, ask)
+    near = _near(work, distinct, ask)
     found = []
     for place in places:
-        answer = answers.get(place.asked)
-        if place.reason or answer is None:
+        if place.reason:
             found.append(_refused(place, place.reason, job))
             continue
-        silent = np.flatnonzero(answer["seconds_p50"].isna().to_numpy(dtype=bool))
-        if len(silent):
-            cell: Any = tables[place.asked].iloc[int(silent[0])].to_dict()
-            found.append(_refused(place, why(cell), job))
+        here, answer = work[place.asked], answers[place.asked]
+        cells = np.flatnonzero(answer["seconds_p50"].isna().to_numpy(dtype=bool))
+        if len(cells):
+            found.append(_refused(place, ask.why(here.questions(place, int(cells[0]))), job))
         else:
-            found.append(_estimate(job, place, asked[place.device], answer))
+            found.append(_estimate(job, place, here, answer, near[place.asked]))
     return found
 
 
-def _answered(
-    tables: Mapping[tuple[str, str, str], pd.DataFrame], predict: Predict
-) -> dict[tuple[str, str, str], pd.DataFrame]:
-    """The answers to each table, asked as one: a call costs more than a row."""
-    together = pd.concat(tables.values(), ignore_index=True) if tables else pd.DataFrame()
-    answers = predict(together) if len(together) else pd.DataFrame(columns=[*_ENDS, *_WORDS])
-    ends = np.cumsum([len(table) for table in tables.values()]).tolist()
+_Key = tuple[str, str, str]
+
+
+def _answers(
+    work: Mapping[_Key, _Asked], places: Mapping[_Key, Place], ask: Ask
+) -> dict[_Key, pd.DataFrame]:
+    """The answers to the cells of each place, asked as one: a call costs more than a row."""
+    tables = [of.table(places[key]) for key, of in work.items()]
+    together = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    found = ask.predict(together) if len(together) else pd.DataFrame(columns=[*_ENDS, *_WORDS])
+    return _split(work, found)
+
+
+def _near(work: Mapping[_Key, _Asked], places: Mapping[_Key, Place], ask: Ask) -> dict[_Key, Array]:
+    """Of each place's cells whether a measured one is near: the same on every machine."""
+    found: dict[tuple[int, str], Array] = {}
+    for key, of in work.items():
+        if (id(of), places[key].backend) not in found:
+            table = of.table(places[key])
+            flags = ask.covered(table) if len(table) else np.zeros(0, dtype=bool)
+            found[id(of), places[key].backend] = flags
+    return {key: found[id(of), places[key].backend] for key, of in work.items()}
+
+
+def _split(work: Mapping[_Key, _Asked], table: pd.DataFrame) -> dict[_Key, pd.DataFrame]:
+    ends = np.cumsum([len(of.cells) for of in work.values()]).tolist()
     starts = [0, *ends][:-1]
-    return {
-        key: answers.iloc[start:end] for key, start, end in zip(tables, starts, ends, strict=True)
-    }
+    return {key: table.iloc[start:end] for key, start, end in zip(work, starts, ends, strict=True)}
 
 
 def _refused(place: Place, reason: str, job: Job) -> JobEstimate:
@@ -207,25 +231,46 @@ class _Asked:
     ``operations`` are all different ones; ``sequence`` (n,) says which each call of the step is.
     """
 
-    def __init__(self, job: Job, device: Device) -> None:
-        self.device = device
+    def __init__(self, job: Job, device: Device, by_work: frozenset[int] = frozenset()) -> None:
+        self.device, self._job = device, job
         index: dict[Operation, int] = {}
         of_job = [index.setdefault(one, len(index)) for one in job.operations]
         self.operations = tuple(index)
         self._of_job = np.array(of_job, dtype=int)
         self.sequence = self.calls_of(job.step.sequence)
-        self.answers = [self._answer(one) for one in self.operations]
+        self.answers = [self._answer(one, at in by_work) for at, one in enumerate(self.operations)]
 
     def calls_of(self, sequence: Sequence[int]) -> Array:
         """The calls of a phase, as indices into ``operations``."""
         calls: Array = self._of_job[np.array(sequence, dtype=int)]
         return calls
 
-    def _answer(self, operation: Operation) -> Answered:
+    def silent(self, answers: pd.DataFrame) -> frozenset[int]:
+        """The operations with a cell that has no answer."""
+        of, cell, _ = self.parts
+        missing = answers["seconds_p50"].isna().to_numpy(dtype=bool)[cell]
+        return frozenset(of[missing].tolist())
+
+    def by_work(self, operations: frozenset[int]) -> _Asked:
+        """The same with some operations answered by their counted work."""
+        return _Asked(self._job, self.device, operations)
+
+    def table(self, place: Place) -> pd.DataFrame:
+        """The cells as questions to a place."""
+        return self.cells.assign(machine_id=place.machine_id, backend=place.backend)
+
+    def questions(self, place: Place, at: int) -> dict[str, Any]:
+        """One cell as a question to a place."""
+        return {str(name): value for name, value in self.table(place).iloc[at].items()}
+
+    def _answer(self, operation: Operation, by_work: bool) -> Answered:
         moves_nothing = self.device == "cpu" and operation.kind in _COPIES
         if operation.kind == SYNCHRONIZE or operation.device == "cpu" or moves_nothing:
             return Answered((), True, True, "")
-        return answered_by(operation if self.device == "cuda" else _on_cpu(operation))
+        here = operation if self.device == "cuda" else _on_cpu(operation)
+        if by_work and operation.kind not in _COPIES:
+            return Answered(counted(here), False, True, "its counted work")
+        return answered_by(here)
 
     @cached_property
     def counts(self) -> Array:
@@ -337,7 +382,9 @@ def _times(asked: _Asked, answers: pd.DataFrame) -> _Times:
     return _Times(low, middle, np.nan_to_num(sigma), shared, basis, bound, family)
 
 
-def _estimate(job: Job, place: Place, asked: _Asked, answers: pd.DataFrame) -> JobEstimate:
+def _estimate(
+    job: Job, place: Place, asked: _Asked, answers: pd.DataFrame, near: Array
+) -> JobEstimate:
     times = _times(asked, answers)
     operations = asked.operations
     copies = np.array([one.kind in _COPIES for one in operations], dtype=bool)
@@ -348,7 +395,7 @@ def _estimate(job: Job, place: Place, asked: _Asked, answers: pd.DataFrame) -> J
     beside = np.array([_beside(one) for one in operations], dtype=bool)
     floor = float((asked.counts * times.low)[~beside].sum())
     waited, pipelined = _intervals(calls, step, place, times, spent, copies, floor)
-    covered, uncovered, unknown = _coverage(asked, times, spent)
+    covered, uncovered, unknown = _coverage(asked, near, spent)
     before = sum(
         phase.count
         * schedule(
@@ -487,23 +534,21 @@ def _weakest(basis: Sequence[str], spent: Array) -> str:
 Shares = tuple[tuple[str, float], ...]
 
 
-def _coverage(asked: _Asked, times: _Times, spent: Array) -> tuple[float, Shares, Shares]:
+def _coverage(asked: _Asked, near: Array, spent: Array) -> tuple[float, Shares, Shares]:
     """Share of the device's time in operations that are measured; the other kinds; the unknown."""
     total = float(spent.sum())
     if not total > 0.0:
         return 1.0, (), ()
     shares = spent / total
-    covered = [
-        answer.exact and basis in WELL_KNOWN
-        for answer, basis in zip(asked.answers, times.basis, strict=True)
-    ]
+    of, cell, _ = asked.parts
+    away = np.bincount(of, ~near[cell], len(spent)) > 0.0
+    away |= np.array([not answer.exact for answer in asked.answers], dtype=bool)
     unknown = [not answer.known for answer in asked.answers]
-    away = [not one for one in covered]
-    share = 1.0 - float(shares[np.array(away, dtype=bool)].sum())
+    share = max(0.0, 1.0 - float(shares[away].sum()))
     return share, _by_kind(asked, shares, away), _by_kind(asked, shares, unknown)
 
 
-def _by_kind(asked: _Asked, shares: Array, chosen: Sequence[bool]) -> Shares:
+def _by_kind(asked: _Asked, shares: Array, chosen: Sequence[bool] | Array) -> Shares:
     kinds: dict[str, float] = {}
     for one, share, here in zip(asked.operations, shares, chosen, strict=True):
         if here and share > 0.0:

@@ -29,7 +29,7 @@ class Calls:
 
     ``dispatch_s``: seconds of the host to ask for it. ``device_s``: of the device to do it, 0
     where nothing is launched. ``copies``: it moves data between host and device. ``apart``: on a
-    stream of its own, beside the kernels. ``waits``: the host goes on when the device is done.
+    stream of its own, beside the kernels. ``waits``: the host goes on when the queue is done.
     ``one_clock``: the host computes too, one thing after the other.
     """
 
@@ -144,10 +144,7 @@ class _Clocks:
         asked = self.host[:, None] + np.cumsum(dispatch, axis=1)
         queue = _done(self.queue, asked, queued)
         apart = _done(self.beside, asked, beside) if beside.any() else self.beside
-        host = asked[:, -1]
-        if waits:
-            host = np.maximum(host, queue)
-            host = np.maximum(host, apart) if beside[:, -1].any() else host
+        host = np.maximum(asked[:, -1], queue) if waits else asked[:, -1]
         return _Clocks(host, queue, apart)
 
 

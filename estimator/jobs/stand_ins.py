@@ -82,7 +82,7 @@ def answered_by(operation: Operation) -> Answered:
         cells = way(operation)
         if cells:
             return Answered(cells, False, True, words)
-    return Answered(_counted(operation), False, nearest is not None, "its counted work")
+    return Answered(counted(operation), False, nearest is not None, "its counted work")
 
 
 # -- cells with given work -------------------------------------------------------------------
@@ -150,7 +150,7 @@ def _multiplying(
     return _cell(operation, "matmul", "skinny", dtype, m=m, n=n, k=k)
 
 
-def _counted(operation: Operation) -> Cells:
+def counted(operation: Operation) -> Cells:
     """By its bytes, or, where it has far more FLOP than that, as a product of as many."""
     count = _bytes(operation)
     if operation.flop > _PRODUCT_INTENSITY * count:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from estimator.catalogue.instance_families import cpu_hardware
 from estimator.catalogue.instances import shipped_instances
 from estimator.catalogue.names import instance_named
 from estimator.jobs import host
-from estimator.jobs.estimate import Device, JobEstimate, Place, estimate_job
+from estimator.jobs.coverage import covered
+from estimator.jobs.estimate import Ask, Device, JobEstimate, Place, estimate_job
 from estimator.model.ask import ask
 from estimator.others.unanswered import why_unanswered
 
@@ -51,13 +53,12 @@ def check_library(job: Job, backend: str) -> None:
 def estimate_on(model: Model, job: Job, wanted: Sequence[Place]) -> list[JobEstimate]:
     """The job on places, in their order."""
 
-    def predict(cells: pd.DataFrame) -> pd.DataFrame:
-        return _ask_each(model, cells)
-
-    def why(cell: Mapping[str, Any]) -> str:
-        return _why(model, cell)
-
-    return estimate_job(job, wanted, predict, why)
+    ask_model = Ask(
+        predict=partial(_ask_each, model),
+        why=partial(_why, model),
+        covered=partial(covered, measured=model.measured),
+    )
+    return estimate_job(job, wanted, ask_model)
 
 
 def places(

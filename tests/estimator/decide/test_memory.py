@@ -12,6 +12,7 @@ from collector.errors import EstimateError, SelectionError
 from collector.workloads import JobMemory
 from estimator.catalogue.hardware import match_gpu
 from estimator.decide.memory import GIB, Memory, check_memory, judge, memory_of
+from estimator.model.model import Model
 
 
 def target(name):
@@ -30,6 +31,7 @@ class OneMachine:
         }
     )
     donors = SimpleNamespace(target=target)
+    room_bytes = Model.room_bytes
 
     def label(self, machine):
         return {"box": "a box"}.get(machine, machine)
