@@ -26,6 +26,7 @@ from torch.utils._pytree import tree_map_only
 from collector.jobs import COPY_TO_CPU, COPY_TO_GPU, SYNCHRONIZE, Operation, Stage, Tensor
 from estimator.trace import work
 from estimator.trace.ledger import Ledger
+from estimator.trace.shapes import Shapes
 from estimator.trace.values import Values
 
 aten = torch.ops.aten
@@ -57,6 +58,7 @@ class Recorder(TorchDispatchMode):
         super().__init__()
         self.fake = FakeTensorMode(allow_non_fake_inputs=True, allow_fallback_kernels=False)
         self.where = where
+        self.shapes = Shapes(self.fake)
         self.values = Values()
         self.ledger = Ledger()
         self.optimizing = 0  # > 0: inside an optimizer's step
@@ -155,9 +157,9 @@ class Recorder(TorchDispatchMode):
     ) -> Any:
         """An operation of the CPU on tensors that have no values (weights before they move)."""
         try:
-            return self._run(func, args, kwargs)
+            return self.shapes.run(func, args, kwargs, tensors)
         except (DataDependentOutputException, DynamicOutputShapeException):
-            return self.values.stand_in(func, args, kwargs, self._run)
+            return self.values.stand_in(func, args, kwargs, self.shapes.anew)
 
     def _on_gpu(
         self, func: Any, args: Any, kwargs: Any, tensors: list[torch.Tensor]
@@ -171,10 +173,10 @@ class Recorder(TorchDispatchMode):
             out = self.values.shaped_like(known, self.fake)
         else:
             try:
-                out = self._run(func, args, kwargs)
+                out = self.shapes.run(func, args, kwargs, tensors)
             except (DataDependentOutputException, DynamicOutputShapeException):
                 waits = True
-                out = self.values.stand_in(func, args, kwargs, self._run)
+                out = self.values.stand_in(func, args, kwargs, self.shapes.anew)
                 self.note(
                     f"{self.where()}: {name}: how many there are depends on values; all were taken"
                 )
@@ -186,10 +188,6 @@ class Recorder(TorchDispatchMode):
         if waits:
             self.wait()
         return out
-
-    def _run(self, func: Any, args: Any, kwargs: Any) -> Any:
-        with self.fake:
-            return func(*args, **kwargs)
 
     def _copy(self, func: Any, args: Any, kwargs: Any) -> Any:
         """``to`` and ``copy_``: within a device, or across the border."""
@@ -209,7 +207,7 @@ class Recorder(TorchDispatchMode):
                 return self._on_gpu(func, args, kwargs, [source, *([target] if target is not None else [])])
             if target is not None and not isinstance(target, FakeTensor):
                 return target  # values that are not there: the real ones stay
-            return self._run(func, args, kwargs)
+            return self.shapes.anew(func, args, kwargs)
         if to_gpu:
             out = self._arrive(func, args, kwargs, source, target)
             initial = isinstance(source, FakeTensor)
