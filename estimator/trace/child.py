@@ -103,9 +103,7 @@ def where() -> str:
 
 
 def _is_users(name: str) -> bool:
-    return not (
-        name.startswith(("<", _OURS, *_LIBRARIES)) or "site-packages" in name or not name
-    )
+    return not (name.startswith(("<", _OURS, *_LIBRARIES)) or "site-packages" in name or not name)
 
 
 def _stop_at(limit_s: float, answer: Any) -> None:

@@ -79,9 +79,7 @@ def _attention(original: Callable[..., Any]) -> Callable[..., Any]:
             key, value = (one.repeat_interleave(times, -3) for one in (key, value))
         if plain and query.dtype != torch.float64 and backends.mem_efficient_sdp_enabled():
             bias = _bias(attn_mask, query, key)
-            grad = torch.is_grad_enabled() and any(
-                one.requires_grad for one in (query, key, value)
-            )
+            grad = torch.is_grad_enabled() and any(one.requires_grad for one in (query, key, value))
             return aten._scaled_dot_product_efficient_attention(
                 query, key, value, bias, grad, dropout_p, is_causal, scale=scale
             )[0]
@@ -97,7 +95,9 @@ def _bias(mask: Any, query: Any, key: Any) -> Any:
     if mask is None:
         return None
     if mask.dtype == torch.bool:
-        mask = torch.zeros_like(mask, dtype=query.dtype).masked_fill_(mask.logical_not(), -torch.inf)
+        mask = torch.zeros_like(mask, dtype=query.dtype).masked_fill_(
+            mask.logical_not(), -torch.inf
+        )
     shape = (query.shape[0], query.shape[1], query.shape[2], key.shape[2])
     return mask.to(query.dtype).expand(shape)
 

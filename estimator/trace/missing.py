@@ -152,9 +152,7 @@ def _stand_in(
         def data(self) -> Any:
             import numpy as np
 
-            images = np.random.default_rng(0).integers(
-                0, 256, (self.count, *size), dtype=np.uint8
-            )
+            images = np.random.default_rng(0).integers(0, 256, (self.count, *size), dtype=np.uint8)
             return torch.from_numpy(images) if len(size) == 2 else images
 
         def __len__(self) -> int:
@@ -272,6 +270,9 @@ class _Nothing:
 
     def __format__(self, spec: str) -> str:
         return ""
+
+    def __fspath__(self) -> str:
+        return "nothing"
 
 
 class _Reporting(importlib.abc.MetaPathFinder, importlib.abc.Loader):

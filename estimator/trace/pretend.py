@@ -232,7 +232,11 @@ def _install_cuda(waits: Callable[[], None]) -> None:
     nothing = (
         *("set_device", "set_stream", "empty_cache", "ipc_collect", "manual_seed"),
         *("manual_seed_all", "seed", "seed_all", "set_rng_state", "set_rng_state_all"),
-        *("reset_peak_memory_stats", "reset_max_memory_allocated", "reset_accumulated_memory_stats"),
+        *(
+            "reset_peak_memory_stats",
+            "reset_max_memory_allocated",
+            "reset_accumulated_memory_stats",
+        ),
         *("reset_max_memory_cached", "set_per_process_memory_fraction", "_sleep"),
     )
     zero = (

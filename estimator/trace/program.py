@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from estimator.trace.recorder import Recorder
 
@@ -261,11 +261,24 @@ def _files(recorder: Recorder) -> None:
 
     builtins.open = opened  # type: ignore[assignment]
     io.open = opened  # type: ignore[assignment]
-    torch.save = lambda *_, **__: None
+    save = torch.save
+
+    def saved(content: Any, file: Any, *args: Any, **kwargs: Any) -> None:
+        """Data is kept for the program to read again; weights have no values to keep."""
+        if isinstance(file, str | os.PathLike) and not any(
+            isinstance(one, FakeTensor) for one in tree_leaves(content)
+        ):
+            path = os.path.abspath(os.fsdecode(file))
+            kept = moved.setdefault(path, str(folder / f"{len(moved)}-{os.path.basename(path)}"))
+            save(content, kept, *args, **kwargs)
+
+    torch.save = saved
     load = torch.load
 
     def loaded(file: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Read on the CPU, then moved where the program wants it."""
+        if isinstance(file, str | os.PathLike):
+            file = moved.get(os.path.abspath(os.fsdecode(file)), file)
         found = load(file, "cpu", *args, **kwargs)
         if isinstance(map_location, str | torch.device) and "cuda" in str(map_location):
             return tree_map_only(torch.Tensor, lambda one: one.to(map_location), found)

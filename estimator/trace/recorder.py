@@ -11,6 +11,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -99,12 +100,15 @@ class Recorder(TorchDispatchMode):
 
     # the mode
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is torch.ops.prim.device.default:
             return args[0].device if isinstance(args[0], FakeTensor) else func(*args)
+        if _is_composite(func):  # inference_mode hands these over whole
+            with self:
+                out = func.decompose(*args, **kwargs)
+            if out is not NotImplemented:
+                return out
         tensors: list[torch.Tensor] = []
         _collect(args, tensors)
         if kwargs:
@@ -161,12 +165,12 @@ class Recorder(TorchDispatchMode):
         except (DataDependentOutputException, DynamicOutputShapeException):
             return self.values.stand_in(func, args, kwargs, self.shapes.anew)
 
-    def _on_gpu(
-        self, func: Any, args: Any, kwargs: Any, tensors: list[torch.Tensor]
-    ) -> Any:
+    def _on_gpu(self, func: Any, args: Any, kwargs: Any, tensors: list[torch.Tensor]) -> Any:
         name = _name(func)
-        known = self.values.compute(func, args, kwargs, tensors)
+        if any(tensor.layout != torch.strided for tensor in tensors):
+            return self._sparse(func, name, args, kwargs, tensors)
         waits = name in _COUNTED or _masked(name, args)
+        known = self.values.compute(func, args, kwargs, tensors, waits)
         if name == "_local_scalar_dense":
             out = self.values.scalar(args[0])
         elif waits and known is not None:
@@ -175,11 +179,12 @@ class Recorder(TorchDispatchMode):
             try:
                 out = self.shapes.run(func, args, kwargs, tensors)
             except (DataDependentOutputException, DynamicOutputShapeException):
-                waits = True
                 out = self.values.stand_in(func, args, kwargs, self.shapes.anew)
-                self.note(
-                    f"{self.where()}: {name}: how many there are depends on values; all were taken"
-                )
+                waits = name != "_pack_padded_sequence"  # whose lengths are the host's
+                if waits:
+                    self.note(
+                        f"{self.where()}: {name}: how many there are depends on values; all were taken"
+                    )
         if name == "_local_scalar_dense":
             self._border(COPY_TO_CPU, args[0], None, non_blocking=False, pinned=False)
             return out
@@ -187,6 +192,40 @@ class Recorder(TorchDispatchMode):
         self._note_call(func, name, args, kwargs, tensors, out)
         if waits:
             self.wait()
+        return out
+
+    def _sparse(
+        self, func: Any, name: str, args: Any, kwargs: Any, tensors: list[torch.Tensor]
+    ) -> Any:
+        """An operation with a sparse operand: of products torch knows no shapes."""
+        count = max(getattr(tensor, "_nonzeros", 0) for tensor in tensors)
+        if name not in ("mm", "addmm", "_sparse_mm", "_sparse_addmm"):
+            out = self.shapes.anew(func, args, kwargs)
+            for made in out if isinstance(out, list | tuple) else (out,):
+                if isinstance(made, FakeTensor) and made.layout != torch.strided:
+                    made._nonzeros = count
+            return out
+        left, right = args[-2:]
+        with self.fake:
+            out = torch.empty(
+                (left.shape[0], right.shape[1]), dtype=right.dtype, device=right.device
+            )
+        self.ledger.add(out)
+        self.device_calls += 1
+        values = Tensor((count,), work.element_type(left.dtype))
+        results = out.numel()
+        self._append(
+            Operation(
+                "_sparse_mm",
+                (values, _described(right)),
+                (_described(out),),
+                (("nonzeros", count),),
+                stage=self.stage,
+                flop=2.0 * count * right.shape[1],
+                bytes_read=float(count * (left.element_size() + 16) + work.tensor_bytes(right)),
+                bytes_written=float(results * out.element_size()),
+            )
+        )
         return out
 
     def _copy(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -204,17 +243,31 @@ class Recorder(TorchDispatchMode):
         )
         if from_gpu == to_gpu:
             if from_gpu:
-                return self._on_gpu(func, args, kwargs, [source, *([target] if target is not None else [])])
+                return self._on_gpu(
+                    func, args, kwargs, [source, *([target] if target is not None else [])]
+                )
             if target is not None and not isinstance(target, FakeTensor):
                 return target  # values that are not there: the real ones stay
             return self.shapes.anew(func, args, kwargs)
         if to_gpu:
             out = self._arrive(func, args, kwargs, source, target)
+            if out.layout != torch.strided:
+                for part in (source._indices(), source._values()):
+                    self._border(COPY_TO_GPU, part, part, non_blocking, pinned=False)
+                return out
             initial = isinstance(source, FakeTensor)
-            self._border(COPY_TO_GPU, source, out, non_blocking, pinned=not initial and self.is_pinned(source))
+            self._border(
+                COPY_TO_GPU,
+                source,
+                out,
+                non_blocking,
+                pinned=not initial and self.is_pinned(source),
+            )
             return out
         out = self.values.fetched(source, kwargs.get("dtype")) if target is None else target
-        pinned = target is not None and not isinstance(target, FakeTensor) and self.is_pinned(target)
+        pinned = (
+            target is not None and not isinstance(target, FakeTensor) and self.is_pinned(target)
+        )
         self._border(COPY_TO_CPU, source, out, non_blocking, pinned=pinned)
         return out
 
@@ -225,6 +278,8 @@ class Recorder(TorchDispatchMode):
         with self.fake:
             if isinstance(source, FakeTensor):
                 out = func(*args, **kwargs)
+            elif source.layout == torch.sparse_coo:
+                return self._arrive_sparse(source)
             else:
                 meta = torch.empty_strided(
                     source.shape, source.stride(), dtype=source.dtype, device="meta"
@@ -232,6 +287,18 @@ class Recorder(TorchDispatchMode):
                 out = func(meta, *args[1:], **{**kwargs, "device": torch.device("cuda", 0)})
         self.values.remember(out, source)
         self.ledger.add(out)
+        return out
+
+    def _arrive_sparse(self, source: torch.Tensor) -> Any:
+        gpu = torch.device("cuda", 0)
+        parts = (source._indices(), source._values())
+        indices, values = (torch.empty(part.shape, dtype=part.dtype, device=gpu) for part in parts)
+        self.ledger.add(indices)
+        self.ledger.add(values)
+        out: Any = torch.sparse_coo_tensor(
+            indices, values, source.shape, device=gpu, is_coalesced=source.is_coalesced()
+        )
+        out._nonzeros = source._nnz()
         return out
 
     def _border(self, kind: str, source: Any, out: Any, non_blocking: bool, pinned: bool) -> None:
@@ -258,7 +325,13 @@ class Recorder(TorchDispatchMode):
     # notes
 
     def _note_call(
-        self, func: Any, name: str, args: Any, kwargs: Any, tensors: Sequence[torch.Tensor], out: Any
+        self,
+        func: Any,
+        name: str,
+        args: Any,
+        kwargs: Any,
+        tensors: Sequence[torch.Tensor],
+        out: Any,
     ) -> None:
         outputs: list[torch.Tensor] = []
         _collect((out,), outputs)
@@ -317,6 +390,13 @@ def _collect(values: Any, found: list[torch.Tensor]) -> None:
             found.append(value)
         elif isinstance(value, list | tuple):
             _collect(value, found)
+
+
+@cache
+def _is_composite(func: Any) -> bool:
+    """Whether an operator is defined by others, so that only those count."""
+    key = torch._C.DispatchKey.CompositeImplicitAutograd
+    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key))
 
 
 def _is_gpu(tensor: torch.Tensor) -> bool:

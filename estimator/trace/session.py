@@ -65,7 +65,9 @@ class Session:
     def ended(self) -> NoReturn:
         """The program ended before the step that counts: what it did is one step, or nothing."""
         if self.recorder.device_calls and self.window.done == 0:
-            self.recorder.note("the whole program was taken as one step: it has no steps of its own")
+            self.recorder.note(
+                "the whole program was taken as one step: it has no steps of its own"
+            )
             self.finish()
         if self.recorder.device_calls:
             wanted = self._request["steps"] + self._request["skip"]

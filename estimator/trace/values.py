@@ -22,6 +22,8 @@ aten = torch.ops.aten
 
 _MOST_WHOLE = 2**17  # elements of tensors of whole numbers and truths that are computed along
 _MOST_FLOATS = 2**12
+#: elements of a tensor from the host that are kept to count what a mask or a search finds in it
+_MOST_KEPT = 2**23
 #: of one line of the program: so often a loop's condition holds
 _MOST_ROUNDS = 3
 
@@ -38,7 +40,9 @@ class Values:
 
     def remember(self, fake: Any, real: Any) -> None:
         """A tensor of the host came to the device."""
-        if not isinstance(real, FakeTensor) and _small(real):
+        if fake.layout != torch.strided:
+            return
+        if not isinstance(real, FakeTensor) and real.numel() <= _MOST_KEPT:
             with torch.utils._python_dispatch._disable_current_modes():
                 copied = real.detach().clone().to(fake.dtype)
             fake._known = copied
@@ -54,12 +58,16 @@ class Values:
         else:
             _forget(target)
 
-    def compute(self, func: Any, args: Any, kwargs: Any, tensors: Sequence[torch.Tensor]) -> Any:
-        """The real result of an operation, None where its operands are not known.
+    def compute(
+        self, func: Any, args: Any, kwargs: Any, tensors: Sequence[torch.Tensor], counts: bool
+    ) -> Any:
+        """The real result of an operation, None where its operands are not known or too large.
 
-        One that writes into its operand writes into the known values as well.
+        One that writes into its operand writes into the known values as well. ``counts``: how
+        large the result is depends on values.
         """
-        if torch.Tag.nondeterministic_seeded in func.tags or func in (aten._to_copy.default,) and not tensors:
+        counts = counts or func.is_view
+        if torch.Tag.nondeterministic_seeded in func.tags:
             return self._unknown(func, args)
         if not tensors and not _small_factory(args):
             return None
@@ -68,10 +76,9 @@ class Values:
                 known = _known(tensor)
                 if known is None:
                     return self._unknown(func, args)
-            elif not _small(tensor):
+                tensor = known
+            if not (counts or _small(tensor)):
                 return self._unknown(func, args)
-        if sum(t.numel() for t in tensors) > _MOST_WHOLE:
-            return self._unknown(func, args)
         real_args, real_kwargs = tree_map_only(FakeTensor, _known, (tuple(args), dict(kwargs)))
         if real_kwargs.get("device") is not None:
             real_kwargs["device"] = torch.device("cpu")
@@ -113,7 +120,17 @@ class Values:
                 result._known = None
             previous = getattr(tensors[0], "_made_by", "") if tensors else ""
             # what only gathers truths, or moves them, answers as what made them
-            passes = name in ("any", "sum", "max", "amax", "view", "_to_copy", "detach", "stack", "clone")
+            passes = name in (
+                "any",
+                "sum",
+                "max",
+                "amax",
+                "view",
+                "_to_copy",
+                "detach",
+                "stack",
+                "clone",
+            )
             result._made_by = previous if passes and previous else name
 
     def fetched(self, source: Any, dtype: Any) -> torch.Tensor:
@@ -156,7 +173,11 @@ class Values:
         name = str(func._schema.name.split("::")[1])
         first = args[0]
         if name in ("nonzero", "nonzero_numpy"):
-            found = run(aten.new_empty.default, (first, [first.numel(), first.dim()]), {"dtype": torch.int64})
+            found = run(
+                aten.new_empty.default,
+                (first, [first.numel(), first.dim()]),
+                {"dtype": torch.int64},
+            )
             return found
         if name == "masked_select":
             return run(aten.new_empty.default, (first, [first.numel()]), {})
@@ -169,11 +190,17 @@ class Values:
             else:
                 shape = [count]
             made = run(aten.new_empty.default, (first, shape), {})
-            inverse = run(aten.new_empty.default, (first, list(first.shape) if name != "unique_dim" else [count]), whole)
+            inverse = run(
+                aten.new_empty.default,
+                (first, list(first.shape) if name != "unique_dim" else [count]),
+                whole,
+            )
             counts = run(aten.new_empty.default, (first, [count]), whole)
             return (made, inverse) if name == "_unique" else (made, inverse, counts)
         if name == "index":
-            masked = [one for one in args[1] if isinstance(one, torch.Tensor) and one.dtype == torch.bool]
+            masked = [
+                one for one in args[1] if isinstance(one, torch.Tensor) and one.dtype == torch.bool
+            ]
             count = max(one.numel() for one in masked)
             dims = sum(one.dim() for one in masked)
             where = next(i for i, one in enumerate(args[1]) if one is not None)
@@ -184,6 +211,11 @@ class Values:
         if name == "bincount":
             least = int(kwargs.get("minlength", args[2] if len(args) > 2 else 0))
             return run(aten.new_empty.default, (first, [max(least, 1)]), {"dtype": torch.int64})
+        if name == "_pack_padded_sequence":
+            lengths = args[1]
+            sizes = (lengths[None, :] > torch.arange(int(lengths.max()))[:, None]).sum(1)
+            shape = [int(lengths.sum()), *first.shape[2:]]
+            return run(aten.new_empty.default, (first, shape), {}), sizes
         if name == "equal":
             return self._truth("all")
         if name == "_local_scalar_dense":
@@ -223,7 +255,9 @@ def _forget(tensor: Any) -> None:
 def _small(tensor: Any) -> bool:
     if tensor.layout != torch.strided:
         return False
-    most = _MOST_FLOATS if tensor.dtype.is_floating_point or tensor.dtype.is_complex else _MOST_WHOLE
+    most = (
+        _MOST_FLOATS if tensor.dtype.is_floating_point or tensor.dtype.is_complex else _MOST_WHOLE
+    )
     return bool(tensor.numel() <= most)
 
 
