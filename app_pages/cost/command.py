@@ -10,6 +10,7 @@ from app_pages.cost.rental_form import Rental
 from app_pages.cost.tables import CPUS, GPUS, Filters
 from app_pages.cost.words import ALL
 from app_pages.job.form import Job
+from collector.jobs import Job as Program
 from estimator.cost.options import command_options
 
 
@@ -22,11 +23,23 @@ class View:
     change: str
 
 
-def command_line(job: Job, rental: Rental, offer: Offer, view: View, data: str) -> str:
-    """``python -m estimator cost`` with every option that differs from its default."""
-    parts = [f"python -m estimator cost {job.command_arguments()}", f"--mode {job.gpu_mode}"]
-    if job.math_mode != "ieee":
-        parts.append(f"--math-mode {job.math_mode}")
+def of_operation(job: Job) -> str:
+    """The part of the command line that names an operation."""
+    math_mode = f" --math-mode {job.math_mode}" if job.math_mode != "ieee" else ""
+    return f"{job.command_arguments()} --mode {job.gpu_mode}{math_mode}"
+
+
+def of_program(job: Program) -> str:
+    """The part of the command line that names a job's file, as far as the page knows it."""
+    return f"--job {shlex.quote(f'{job.name}.json')}"
+
+
+def command_line(what: str, rental: Rental, offer: Offer, view: View, data: str) -> str:
+    """``python -m estimator cost`` with every option that differs from its default.
+
+    ``what``: that of ``of_operation`` or ``of_program``.
+    """
+    parts = [f"python -m estimator cost {what}"]
     parts += command_options(rental.job, rental.options)
     parts += {"spot": ["--spot"], "cheaper": ["--spot-allowed"]}.get(rental.market, [])
     parts += _choice(view.filters)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -26,11 +26,15 @@ from app_pages.cost.tables import Filters, Looked, looked_at, of_filters
 from app_pages.frame import shared, widgets
 from app_pages.frame.text import escape
 from app_pages.job.form import Job, job_form
+from app_pages.job.program import estimates, plain, show_asked, uploaded_program
 from collector.errors import BreakevenError
+from collector.jobs import Job as Program
 from estimator.catalogue.instances import Instance
 from estimator.catalogue.rental_terms import all_rental_terms
 from estimator.cost.instance_costs import instance_costs
+from estimator.cost.job_timings import job_timings
 from estimator.cost.ownership import measured_energy, with_energy
+from estimator.cost.program import unit_price_lines, with_unit_prices
 from estimator.cost.table import fastest
 from estimator.cost.timings import instance_timings
 
@@ -100,12 +104,32 @@ def priced_table(
     return made, table
 
 
+@st.cache_data(max_entries=16, max_size="16MiB", show_spinner="Timing the job on each instance")
+def program_timings(
+    fingerprint: str,
+    stamp: int,
+    program: Program,
+    _model: Any,
+    _instances: tuple[Instance, ...],
+) -> pd.DataFrame:
+    """Seconds of one step of a visitor's own job on each instance."""
+    found: pd.DataFrame = _model.apply(job_timings, _instances, program)
+    return found
+
+
 def time_and_price(
-    source: shared.Source, model: Any, question: Question, offer: Offer, rental: Rental
+    source: shared.Source,
+    model: Any,
+    question: Question | Program,
+    offer: Offer,
+    rental: Rental,
 ) -> tuple[Priced, pd.DataFrame]:
     """The table of costs and what it was made from; a message instead, and the page ends there."""
 
     def ask() -> pd.DataFrame:
+        if isinstance(question, Program):
+            stamp = _what_is_timed(offer.timed)
+            return program_timings(source.fingerprint, stamp, question, model, offer.timed)
         rented = tuple(one for one in offer.timed if one.provider != "own")
         mine = tuple(one for one in offer.timed if one.provider == "own")
         parts = [
@@ -155,6 +179,33 @@ def question_of(job: Job) -> Question:
     )
 
 
+@dataclass(frozen=True)
+class Work:
+    """What is priced: a question of the estimator, in words, and as a command line names it."""
+
+    question: Question | Program
+    asked: str
+    command: str
+
+
+def operation_form(source: shared.Source) -> Work:
+    """The form of an operation."""
+    job = job_form(shared.measured_groups(source))
+    return Work(question_of(job), job.asked, cost_command.of_operation(job))
+
+
+def of_program(program: Program) -> Work:
+    """A visitor's own job."""
+    return Work(program, f"a step of {program.name}", cost_command.of_program(program))
+
+
+def show_coverage(source: shared.Source, program: Program, model: Any) -> None:
+    """What share of the job is covered, on the fastest machine that was measured."""
+    known = [one for one in estimates(source.fingerprint, program, None, model) if one.answered]
+    if known:
+        show_asked(program, known[0])
+
+
 def page() -> None:
     """The forms of a job and of how it is rented, then what it costs on each instance."""
     source = shared.open_dataset()
@@ -166,14 +217,15 @@ def page() -> None:
     shared.provenance(source, "times are estimated, prices are dated in the table")
     answer_box = st.container()
     with st.container(border=True):
-        job = job_form(shared.measured_groups(source))
+        program = uploaded_program()
+        work = operation_form(source) if program is None else of_program(program)
         rental_box, offer_box = st.container(), st.container()
         with offer_box:
             offer = offer_form(source.machines)
         with rental_box:
             rental = rental_form(provider_list(offer.instances))
     model = shared.open_model(source)
-    question = question_of(job)
+    question = work.question
     made, table = time_and_price(source, model, question, offer, rental)
     filters = filter_form(offer.instances, rental.provider)
     looked = looked_at_once(made.key, filters, table, offer.instances)
@@ -183,7 +235,12 @@ def page() -> None:
         show_excluded(looked.excluded)
         return
     with answer_box:
-        first = show_answer(looked.priced, rental.options, rental.job.jobs, job.asked)
+        if isinstance(question, Program):
+            show_coverage(source, question, model)
+        first = show_answer(looked.priced, rental.options, rental.job.jobs, work.asked)
+        if isinstance(question, Program):
+            units = with_unit_prices(looked.priced, question, rental.job)
+            st.caption(plain(" ".join(unit_price_lines(units))))
     show_front(looked, rental.options, [*provider_list(offer.instances), "own"])
     baseline = show_table(looked)
     show_excluded(looked.excluded)
@@ -195,9 +252,11 @@ def page() -> None:
     of_rows = made.timings["key"].isin(set(looked.priced["key"]))
     change = show_sensitivity(replace(made, key=looked.key, timings=made.timings[of_rows]))
     by_key = {one.key: one for one in offer.instances}
-    show_rented_twice(source.fingerprint, model, first, by_key[first["key"]], dict(question))
+    if not isinstance(question, Program):
+        instance = by_key[first["key"]]
+        show_rented_twice(source.fingerprint, model, first, instance, dict(question))
     view = cost_command.View(filters, baseline, change)
     widgets.command(
-        cost_command.command_line(job, rental, offer, view, shared.data_argument(source)),
+        cost_command.command_line(work.command, rental, offer, view, shared.data_argument(source)),
         cost_command.note(offer),
     )

@@ -11,11 +11,13 @@ import streamlit as st
 
 from app_pages.estimate import verdict
 from app_pages.estimate.places import show_parts, show_places, show_refused, top_places
+from app_pages.estimate.program import show_program
 from app_pages.frame import shared, widgets
 from app_pages.frame.text import escape
 from app_pages.job.form import Job, job_form
 from app_pages.job.pair_form import Settings, settings_form
 from app_pages.job.places import answers, with_names
+from app_pages.job.program import uploaded_program
 from collector.errors import BreakevenError
 from collector.workloads import get_workload
 from estimator.cells.defaults import MATH_MODE, other_place
@@ -168,6 +170,12 @@ def page() -> None:
     shared.header("Estimate", "How long does it take on each machine, and does a GPU pay?", METHOD)
     shared.provenance(source, "estimates come from a model fitted to these measurements")
     waiting = st.container()  # in sight from the start: below the forms nobody sees that it works
+    program = uploaded_program()
+    if program is not None:
+        with waiting:
+            model = shared.open_model(source)
+        show_program(source, program, model)
+        return
     job = job_form(shared.measured_groups(source))
     top = st.container()
     settings = settings_form(job, source.names)

@@ -103,7 +103,7 @@ def test_the_cost_of_so_many_steps_and_of_the_job_s_units(run, job_file):
     code, out, _ = run("cost", "--job", job_file, "--steps", "1e6")
     assert code == 0
     assert out.startswith("covered: ")
-    assert "1000000 steps of train.py" in out
+    assert "1,000,000 steps of train.py" in out
     assert "an epoch" in out
     assert "a million tokens" in out
     rows = json.loads(run("cost", "--job", job_file, "--steps", "1e6", "--json")[1])["rows"]

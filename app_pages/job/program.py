@@ -1,0 +1,73 @@
+"""A job of the visitor's own, as a file that ``trace`` wrote: read, never stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from app_pages.frame.text import escape
+from collector.errors import BreakevenError
+from collector.jobs import Job, parse_job
+from estimator.catalogue.csv_files import shown
+from estimator.decide import job_words
+from estimator.decide.jobs import answered_first
+from estimator.jobs.estimate import JobEstimate
+from estimator.model.jobs import predict_job
+
+#: The limit of .streamlit/config.toml for any upload.
+MAX_JOB_MIB = 16
+_HELP = (
+    "What `python -m estimator trace -o job.json -- SCRIPT.py` wrote on your machine. It answers "
+    "in place of the form, for this visit only; it is not stored."
+)
+
+
+def uploaded_program() -> Job | None:
+    """The expander with the file; None without one, or with one that is refused."""
+    given = _uploaded()
+    if given is None:
+        return None
+    try:
+        return _read(given[1], given[0])
+    except BreakevenError as error:
+        st.error(f"The job is not used: {escape(error)}")
+        return None
+
+
+def _uploaded() -> tuple[str, bytes] | None:
+    """The file's name and content."""
+    with st.expander("A job of your own, in place of this form"):
+        file = st.file_uploader(
+            "Job file", type="json", key="job_file", max_upload_size=MAX_JOB_MIB, help=_HELP
+        )
+    return None if file is None else (file.name, file.getvalue())
+
+
+@st.cache_data(max_entries=4, show_spinner="Reading the job", scope="session")
+def _read(data: bytes, name: str) -> Job:
+    return read_program(data, name)
+
+
+def read_program(data: bytes, name: str) -> Job:
+    """The job in a file. Raises JobError, one line that begins with the file's name."""
+    return parse_job(data, shown(name, 80))
+
+
+@st.cache_data(max_entries=16, max_size="16MiB", show_spinner="Estimating the job")
+def estimates(fingerprint: str, job: Job, device: str | None, _model: Any) -> list[JobEstimate]:
+    """The job on every machine type (None: on the GPU of each that has one), the fastest first."""
+    return answered_first(_model.apply(predict_job, job, device=device))
+
+
+def show_asked(job: Job, best: JobEstimate) -> None:
+    """What share of the estimate is covered, and what was asked."""
+    st.markdown(plain(job_words.coverage_line(best)))
+    st.caption(plain(job_words.asked_job(job)))
+    for note in job.notes:
+        st.caption(escape(note))
+
+
+def plain(text: str) -> str:
+    """Wrapped words of a terminal, for Markdown."""
+    return escape(" ".join(text.split()))
