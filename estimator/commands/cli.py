@@ -10,7 +10,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from collector.errors import BreakevenError, SelectionError
-from estimator.commands import catalogue, cost, fit, health, pays, predict, probes, rules, trace, validate
+from estimator.commands import (
+    catalogue,
+    cost,
+    fit,
+    health,
+    pays,
+    predict,
+    probes,
+    rules,
+    trace,
+    validate,
+)
 
 _PROGRAM = "breakeven"  # as the package installs it
 _INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended

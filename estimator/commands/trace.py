@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+import contextlib
+import math
+import sys
+from collections import Counter
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 from collector.errors import SelectionError
+from collector.jobs import COPY_TO_CPU, COPY_TO_GPU
 
 if TYPE_CHECKING:
+    from collector.jobs import Job
     from estimator.commands import Subparsers
+
+GIB = 2.0**30
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -31,6 +40,12 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "--limit", type=float, default=600.0, metavar="SECONDS", help="give up after (600)"
     )
+    parser.add_argument(
+        "--fit-in",
+        metavar="GPU",
+        help="find the largest batch that fits a GPU of data/hardware.csv, or so many GiB: the "
+        "script's arguments say {batch} where it goes, as --batch-size={batch}",
+    )
     parser.add_argument("--show-output", action="store_true", help="of the program")
     parser.set_defaults(command=trace)
 
@@ -44,22 +59,90 @@ def trace(arguments: argparse.Namespace) -> None:
         raise SelectionError("name a script: trace -- train.py, or a function: trace model.py:step")
     if arguments.steps < 1 or arguments.skip < 0 or not arguments.limit > 0:
         raise SelectionError("--steps of at least 1, --skip of at least 0, --limit above 0")
-    target, *rest = arguments.target
-    traced = run(
-        target,
-        rest,
-        steps=arguments.steps,
-        skip=arguments.skip,
-        limit_s=arguments.limit,
-        show_output=arguments.show_output,
-    )
+    if arguments.fit_in is not None:
+        _largest(arguments)
+        return
+    traced = run(**_options(arguments))
     write_job(traced.job, arguments.output)
-    job = traced.job
-    step = job.operations_of(job.step)
+    print(_summary(traced.job, f"traced in {traced.seconds:.1f} s"))
+    _next(arguments.output)
+
+
+def _options(arguments: argparse.Namespace, batch: int | None = None) -> dict[str, Any]:
+    from estimator.trace.largest import BATCH
+
+    target, *rest = arguments.target
+    return {
+        "target": target,
+        "arguments": [one if batch is None else one.replace(BATCH, str(batch)) for one in rest],
+        "steps": arguments.steps,
+        "skip": arguments.skip,
+        "limit_s": arguments.limit,
+        "show_output": arguments.show_output,
+    }
+
+
+def _largest(arguments: argparse.Namespace) -> None:
+    from collector.jobs import write_job
+    from estimator.jobs.estimate import needed_bytes
+    from estimator.trace.largest import BATCH, largest_batch
+    from estimator.trace.run import trace as run
+
+    if not any(BATCH in one for one in arguments.target):
+        raise SelectionError(f"--fit-in: write {BATCH} in the script's arguments: --batch={BATCH}")
+    name, room_bytes = _room(arguments.fit_in)
+
+    def traced(batch: int) -> Job:
+        print(f"tracing a batch of {batch}", file=sys.stderr)
+        return run(**_options(arguments, batch)).job
+
+    found = largest_batch(traced, lambda job: needed_bytes(job, "cuda"), room_bytes)
+    write_job(found.job, arguments.output)
     print(
-        f"{arguments.output}: one step of {job.name}: {sum(one.launches for one in step):,} kernels, "
-        f"{sum(one.flop for one in step):.3g} FLOP, {job.memory.peak_bytes / 2**30:.2f} GiB at its "
-        f"peak, {job.parameters:,} parameters; traced in {traced.seconds:.1f} s"
+        f"largest batch in {name}: {found.batch} (needs {found.needed_bytes / GIB:.2f} of "
+        f"{room_bytes / GIB:.2f} GiB; {found.batch + 1} needs {found.next_needed_bytes / GIB:.2f})"
     )
-    for note in job.notes:
-        print(f"note: {note}")
+    print(_summary(found.job, "traced at it and at one above"))
+    _next(arguments.output)
+
+
+def _room(text: str) -> tuple[str, float]:
+    """Name and bytes of a GPU of the catalogue, or of so many GiB."""
+    from estimator.catalogue.hardware import match_gpu
+
+    with contextlib.suppress(ValueError):
+        gib = float(text.lower().removesuffix("gib").removesuffix("gb"))
+        if gib > 0 and math.isfinite(gib):
+            return f"{gib:g} GiB", gib * GIB
+    gpu = match_gpu(text)
+    if gpu is None or gpu.memory_gib is None:
+        raise SelectionError(f"--fit-in {text}: no GPU of data/hardware.csv, and no GiB such as 24")
+    return gpu.name, gpu.memory_gib * GIB
+
+
+def _summary(job: Job, how: str) -> str:
+    """What one step of the job is, in a line each."""
+    step = job.operations_of(job.step)
+    copies = sum(one.kind in (COPY_TO_GPU, COPY_TO_CPU) for one in step)
+    parts = {part.name.removesuffix("_bytes"): getattr(job.memory, part.name) / GIB
+             for part in fields(job.memory)}  # fmt: skip
+    waits = Counter(one.line for one in step if one.line)
+    lines = [
+        f"one step of {job.name}: {sum(one.launches for one in step):,} kernels, "
+        f"{sum(one.flop for one in step):.3g} FLOP, {copies} copies, {len(step):,} calls; {how}",
+        f"its model has {job.parameters:,} parameters; a step is {job.samples_per_step:,} samples"
+        + (f", {job.tokens_per_step:,} tokens" if job.tokens_per_step else ""),
+        f"memory at its peak: {job.memory.peak_bytes / GIB:.2f} GiB ("
+        + ", ".join(f"{name} {gib:.2f}" for name, gib in parts.items() if gib >= 0.005)
+        + ")",
+    ]
+    if waits:
+        lines.append("the host waits at " + ", ".join(
+            f"{line} ({count}x)" if count > 1 else line for line, count in waits.most_common(5)
+        ))  # fmt: skip
+    lines += [f"note: {note}" for note in job.notes]
+    return "\n".join(lines)
+
+
+def _next(output: str) -> None:
+    print(f"written to {output}; ask: predict --job {output}, cost --job {output} --steps N")

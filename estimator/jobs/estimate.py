@@ -585,18 +585,24 @@ def operands_text(operation: Operation) -> str:
     return f"{operation.dtype} {', '.join(shapes)}{more}" if tensors else ""
 
 
+def _allocator_bytes(job: Job, device: Device) -> float:
+    return ALLOCATOR_SHARE * float(job.memory.peak_bytes) if device == "cuda" else 0.0
+
+
+def needed_bytes(job: Job, device: Device) -> float:
+    """What the job takes of a device's memory, with the allocator and the libraries."""
+    return job.memory.peak_bytes + _allocator_bytes(job, device) + RUNTIME_BYTES[device]
+
+
 def _memory(job: Job, place: Place) -> dict[str, Any]:
-    """What the job takes of a device's memory, with the allocator and the libraries, and room."""
-    peak = float(job.memory.peak_bytes)
-    allocator = ALLOCATOR_SHARE * peak if place.device == "cuda" else 0.0
-    context = RUNTIME_BYTES[place.device]
-    needed = peak + allocator + context
+    """What the job takes of a device's memory, and whether there is room."""
+    needed = needed_bytes(job, place.device)
     known = isfinite(place.room_bytes)
     return {
         "memory": job.memory,
-        "peak_bytes": peak,
-        "allocator_bytes": allocator,
-        "context_bytes": context,
+        "peak_bytes": float(job.memory.peak_bytes),
+        "allocator_bytes": _allocator_bytes(job, place.device),
+        "context_bytes": RUNTIME_BYTES[place.device],
         "needed_bytes": needed,
         "room_bytes": place.room_bytes,
         "fits": needed <= place.room_bytes if known else None,

@@ -37,7 +37,7 @@ def main(request_path: str) -> NoReturn:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             os.write(descriptor, json.dumps(entries).encode())
             os.close(descriptor)
-            os.replace(temporary, result)
+            temporary.replace(result)
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()
@@ -62,7 +62,7 @@ def main(request_path: str) -> NoReturn:
                      "its third step")  # fmt: skip
     except KeyboardInterrupt:
         answer(error="interrupted")
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - whatever a user's program raises is told
         answer(error=_explained(error, request["name"]), trace=traceback.format_exc()[-4000:])
     answer(error=f"{request['name']}: nothing to trace")
 
@@ -97,7 +97,7 @@ def where() -> str:
     while frame is not None:
         name = frame.f_code.co_filename
         if _is_users(name):
-            return f"{os.path.basename(name)}:{frame.f_lineno}"
+            return f"{Path(name).name}:{frame.f_lineno}"
         frame = frame.f_back
     return ""
 
@@ -124,7 +124,7 @@ def _explained(error: BaseException, name: str) -> str:
     place = name
     for frame, line in traceback.walk_tb(error.__traceback__):
         if _is_users(frame.f_code.co_filename):
-            place = f"{os.path.basename(frame.f_code.co_filename)}:{line}"
+            place = f"{Path(frame.f_code.co_filename).name}:{line}"
     text = " ".join(str(error).split())[:240]
     kind = type(error).__name__
     if isinstance(error, JobError):

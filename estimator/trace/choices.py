@@ -1,4 +1,4 @@
-"""What torch chooses on a GPU and not on a CPU: attention and recurrent kernels, list optimizers."""
+"""What torch chooses on a GPU and not on a CPU: attention, recurrent kernels, list optimizers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.nn import functional
 from torch.optim import optimizer as optimizers
 from torch.utils import _foreach_utils
 
@@ -21,7 +21,7 @@ def install(note: Callable[[str], None]) -> None:
     """Have torch choose as on a GPU wherever its tensors are on the pretended one."""
     for module in (optimizers, _foreach_utils):
         module._foreach_supported_types.append(FakeTensor)
-    F.scaled_dot_product_attention = _attention(F.scaled_dot_product_attention)
+    functional.scaled_dot_product_attention = _attention(functional.scaled_dot_product_attention)
     for name, mode in _RECURRENT.items():
         setattr(torch._VF, name, _recurrent(getattr(torch._VF, name), mode))
     torch.backends.mha.set_fastpath_enabled(False)
@@ -68,7 +68,9 @@ def _attention(original: Callable[..., Any]) -> Callable[..., Any]:
         ):  # fmt: skip
             padded = -heads % 8
             if padded:
-                query, key, value = (F.pad(one, (0, padded)) for one in (query, key, value))
+                query, key, value = (
+                    functional.pad(one, (0, padded)) for one in (query, key, value)
+                )
                 scale = heads**-0.5 if scale is None else scale
             out = aten._scaled_dot_product_flash_attention(
                 query, key, value, dropout_p, is_causal, False, scale=scale
@@ -110,10 +112,10 @@ def _recurrent(original: Callable[..., Any], mode: int) -> Callable[..., Any]:
             return original(*args)
         packed = isinstance(args[1], torch.Tensor) and args[1].dtype == torch.int64
         if packed:
-            data, sizes, hidden, weights, biases, layers, dropout, train, both = args
+            data, sizes, hidden, weights, _, layers, dropout, train, both = args
             first, batch_sizes = False, [int(one) for one in sizes.tolist()]
         else:
-            data, hidden, weights, biases, layers, dropout, train, both, first = args
+            data, hidden, weights, _, layers, dropout, train, both, first = args
             batch_sizes = []
         state = hidden if isinstance(hidden, tuple | list) else (hidden, None)
         directions = 2 if both else 1

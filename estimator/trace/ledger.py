@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import torch
@@ -50,12 +51,12 @@ class Ledger:
         size = storage.nbytes()
         backward = torch._C._current_graph_task_id() != -1
         held = self._held[key] = _Held(-(-size // _BLOCK) * _BLOCK, backward)
-        self._references[key] = weakref.ref(storage, lambda _, key=key: self._drop(key))
+        self._references[key] = weakref.ref(storage, partial(self._drop, key))
         self.bytes += held.bytes
         if self.bytes > self.peak_bytes:
             self.peak_bytes, self._at_peak = self.bytes, True
 
-    def _drop(self, key: int) -> None:
+    def _drop(self, key: int, _: object) -> None:
         if self._at_peak:
             self._peak, self._at_peak = list(self._held.values()), False
         held = self._held.pop(key, None)

@@ -6,6 +6,7 @@ torchvision and timm); each replacement is noted in the job.
 
 from __future__ import annotations
 
+import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -21,9 +22,35 @@ Note = Callable[[str], None]
 
 #: modules that only report, draw or read options: without them a program computes the same
 _REPORTING = frozenset(
-    """wandb tensorboard tensorboardX mlflow comet_ml neptune visdom clearml swanlab aim
-    matplotlib seaborn tqdm progressbar rich colorama termcolor tabulate torchsummary torchinfo
-    thop torchviz livelossplot nvitop pynvml GPUtil psutil""".split()
+    {
+        "wandb",
+        "tensorboard",
+        "tensorboardX",
+        "mlflow",
+        "comet_ml",
+        "neptune",
+        "visdom",
+        "clearml",
+        "swanlab",
+        "aim",
+        "matplotlib",
+        "seaborn",
+        "tqdm",
+        "progressbar",
+        "rich",
+        "colorama",
+        "termcolor",
+        "tabulate",
+        "torchsummary",
+        "torchinfo",
+        "thop",
+        "torchviz",
+        "livelossplot",
+        "nvitop",
+        "pynvml",
+        "GPUtil",
+        "psutil",
+    }
 )
 
 #: dataset of torchvision -> (images of training, of test, size, classes)
@@ -54,7 +81,10 @@ class _Weights(dict[str, Any]):
 def install(note: Note) -> None:
     """Put stand-ins where the program will look."""
     _weights(note)
-    after = {"torchvision.datasets": _datasets, "timm": _timm}
+    after: dict[str, Callable[[ModuleType, Note], None]] = {
+        "torchvision.datasets": _datasets,
+        "timm": _timm,
+    }
     sys.meta_path.insert(0, _Watcher({"torchvision": _operators}, after, note))
     sys.meta_path.insert(0, _Reporting(note, frozenset(("torch.utils.tensorboard", "wandb"))))
     sys.meta_path.append(_Reporting(note, _REPORTING))
@@ -72,7 +102,7 @@ def _weights(note: Note) -> None:
         note(f"weights: {url.rsplit('/', 1)[-1][:60]} was not downloaded; random ones stand in")
         return _Weights()
 
-    nn.Module.load_state_dict = load_state_dict  # type: ignore[method-assign, assignment]
+    nn.Module.load_state_dict = load_state_dict
     import torch.hub
 
     torch.hub.load_state_dict_from_url = load_state_dict_from_url
@@ -105,7 +135,7 @@ _kept: list[Any] = []
 
 
 def _timm(module: ModuleType, note: Note) -> None:
-    import timm.models._builder as builder
+    builder: Any = importlib.import_module("timm.models._builder")
 
     def load_pretrained(model: Any, *_: Any, **__: Any) -> None:
         note("weights: timm's pretrained ones were not downloaded; random ones stand in")
@@ -114,16 +144,13 @@ def _timm(module: ModuleType, note: Note) -> None:
 
 
 def _datasets(module: ModuleType, note: Note) -> None:
-    import torchvision
-
-    model_weights = sys.modules.get("torchvision.models._api")
+    model_weights: Any = sys.modules.get("torchvision.models._api")
     if model_weights is not None:
         model_weights.load_state_dict_from_url = torch.hub.load_state_dict_from_url
     for name, (train, test, size, classes) in _DATASETS.items():
         if hasattr(module, name):
             setattr(module, name, _stand_in(getattr(module, name), name, train, test, size,
                                             classes, note))  # fmt: skip
-    del torchvision
 
 
 def _stand_in(
@@ -221,7 +248,8 @@ class _Watcher(importlib.abc.MetaPathFinder):
             execute(module)
             change(module, self._note)
 
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        loader: Any = spec.loader
+        loader.exec_module = exec_module
         return spec
 
 
@@ -256,7 +284,7 @@ class _Nothing:
         return iter(self._items)
 
     def __len__(self) -> int:
-        return len(self._items)  # type: ignore[arg-type]
+        return len(self._items)
 
     def __getitem__(self, key: Any) -> Any:
         return _Nothing()

@@ -69,12 +69,7 @@ def _install_guard() -> None:
             f"trace does not know torch {torch.__version__}: install torch 2.11 to 2.13"
         ) from None
     if not registry[int(kinds.CUDA)]:
-
-        class Guard(base):  # type: ignore[misc, valid-type]
-            def type_(self) -> Any:
-                return kinds.CUDA
-
-        guard = Guard()
+        guard = type("Guard", (base,), {"type_": lambda self: kinds.CUDA})()
         _kept.append(guard)
         register(guard)
         registry[int(kinds.CUDA)] = registry[int(kinds.PrivateUse1)]
@@ -252,8 +247,8 @@ def _install_cuda(waits: Callable[[], None]) -> None:
             if name in vars(module):
                 setattr(module, name, answers[name])
     _install_legacy(cuda)
-    torch.Event = Event  # type: ignore[misc, assignment]
-    torch.Stream = Stream  # type: ignore[misc, assignment]
+    torch.Event = Event
+    torch.Stream = Stream
     torch.version.cuda = torch.version.cuda or "13.0"
     torch.backends.cuda.is_built = lambda: True
     torch.backends.cudnn.is_available = lambda: True
@@ -292,7 +287,7 @@ def _install_legacy(cuda: Any) -> None:
             return self.to(torch.device("cuda", 0), dtypes[dtype], non_blocking=non_blocking)
         return plain(self) if dtype is None else plain(self, dtype, non_blocking)
 
-    torch.Tensor.type = typed  # type: ignore[method-assign, assignment]
+    torch.Tensor.type = typed
 
 
 def _constructor(dtype: torch.dtype) -> Callable[..., Any]:

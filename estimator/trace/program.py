@@ -42,7 +42,7 @@ def _modules(recorder: Recorder) -> None:
                 data = torch.empty_strided(data.shape, data.stride(), dtype=data.dtype)
         return make(cls, data, requires_grad)
 
-    nn.Parameter.__new__ = staticmethod(new_parameter)  # type: ignore[method-assign, assignment]
+    nn.Parameter.__new__ = staticmethod(new_parameter)
 
     def apply(self: Any, fn: Callable[[Any], Any], recurse: bool = True) -> Any:
         if recurse:
@@ -63,7 +63,7 @@ def _modules(recorder: Recorder) -> None:
                 self._buffers[name] = fn(buffer)
         return self
 
-    nn.Module._apply = apply  # type: ignore[method-assign, assignment]
+    nn.Module._apply = apply
 
 
 def _moved(parameter: Any, moved: Any) -> Any:
@@ -128,15 +128,10 @@ def _tensors(recorder: Recorder) -> None:
 
 
 def _generators() -> None:
-    plain = torch.Generator
-
-    class Generator(plain):  # type: ignore[misc, valid-type]
-        """A generator of the pretended device is one of the CPU."""
-
-        def __new__(cls, device: Any = "cpu") -> Any:
-            return plain.__new__(cls, device="cpu")
-
-    torch.Generator = Generator  # type: ignore[misc]
+    """A generator of the pretended device is one of the CPU."""
+    plain: Any = torch.Generator
+    make = {"__new__": lambda cls, device="cpu": plain.__new__(cls, device="cpu")}
+    torch.Generator = type("Generator", (plain,), make)
 
 
 class Loaders:
@@ -167,10 +162,11 @@ def _loaders(recorder: Recorder) -> None:
     def iterated(self: Any) -> Iterator[Any]:
         with contextlib.suppress(TypeError):
             Loaders.length = len(self)
-        return iterate(self)
+        batches: Iterator[Any] = iterate(self)
+        return batches
 
-    data.DataLoader.__init__ = initialise  # type: ignore[method-assign]
-    data.DataLoader.__iter__ = iterated  # type: ignore[method-assign, assignment]
+    data.DataLoader.__init__ = initialise
+    data.DataLoader.__iter__ = iterated
 
 
 def _compilers(recorder: Recorder) -> None:
@@ -181,7 +177,7 @@ def _compilers(recorder: Recorder) -> None:
         return (lambda function: function) if model is None else model
 
     torch.compile = compiled
-    nn.Module.compile = lambda self, *_, **__: compiled(self) and None  # type: ignore[method-assign]
+    nn.Module.compile = lambda self, *_, **__: compiled(self) and None
     jit: Any = torch.jit
     jit.script = lambda obj=None, *_, **__: obj
     jit.script_if_tracing = lambda function: function
@@ -237,7 +233,7 @@ def _several_gpus(recorder: Recorder) -> None:
     def spawn(function: Any, args: Any = (), nprocs: int = 1, *_: Any, **__: Any) -> None:
         function(0, *args)
 
-    processes.spawn = spawn  # type: ignore[assignment]
+    processes.spawn = spawn
 
 
 def _files(recorder: Recorder) -> None:
@@ -248,19 +244,19 @@ def _files(recorder: Recorder) -> None:
 
     def opened(file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
         if isinstance(file, str | os.PathLike) and not str(file).startswith("/dev/"):
-            path = os.path.abspath(os.fsdecode(file))
+            path = _absolute(file)
             if any(letter in mode for letter in "wax+"):
                 kept = moved.get(path)
                 if kept is None:
-                    kept = moved[path] = str(folder / f"{len(moved)}-{os.path.basename(path)}")
-                    if "w" not in mode and "x" not in mode and os.path.exists(path):
+                    kept = moved[path] = str(folder / f"{len(moved)}-{Path(path).name}")
+                    if "w" not in mode and "x" not in mode and Path(path).exists():
                         Path(kept).write_bytes(Path(path).read_bytes())
                 return plain(kept, mode, *args, **kwargs)
             file = moved.get(path, file)
         return plain(file, mode, *args, **kwargs)
 
-    builtins.open = opened  # type: ignore[assignment]
-    io.open = opened  # type: ignore[assignment]
+    builtins.open = opened
+    io.open = opened
     save = torch.save
 
     def saved(content: Any, file: Any, *args: Any, **kwargs: Any) -> None:
@@ -268,8 +264,8 @@ def _files(recorder: Recorder) -> None:
         if isinstance(file, str | os.PathLike) and not any(
             isinstance(one, FakeTensor) for one in tree_leaves(content)
         ):
-            path = os.path.abspath(os.fsdecode(file))
-            kept = moved.setdefault(path, str(folder / f"{len(moved)}-{os.path.basename(path)}"))
+            path = _absolute(file)
+            kept = moved.setdefault(path, str(folder / f"{len(moved)}-{Path(path).name}"))
             save(content, kept, *args, **kwargs)
 
     torch.save = saved
@@ -278,10 +274,14 @@ def _files(recorder: Recorder) -> None:
     def loaded(file: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Read on the CPU, then moved where the program wants it."""
         if isinstance(file, str | os.PathLike):
-            file = moved.get(os.path.abspath(os.fsdecode(file)), file)
+            file = moved.get(_absolute(file), file)
         found = load(file, "cpu", *args, **kwargs)
         if isinstance(map_location, str | torch.device) and "cuda" in str(map_location):
             return tree_map_only(torch.Tensor, lambda one: one.to(map_location), found)
         return found
 
     torch.load = loaded
+
+
+def _absolute(file: Any) -> str:
+    return str(Path(os.fsdecode(file)).absolute())

@@ -8,7 +8,6 @@ FakeTensorMode, counts copies at the border and the host's waiting, and notes ea
 from __future__ import annotations
 
 import sys
-import threading
 import weakref
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -22,7 +21,6 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
 )
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
 
 from collector.jobs import COPY_TO_CPU, COPY_TO_GPU, SYNCHRONIZE, Operation, Stage, Tensor
 from estimator.trace import work
@@ -44,8 +42,16 @@ _COPIES = (aten._to_copy.default, aten.copy_.default)
 
 #: operators that make the host wait for the number of their results
 _COUNTED = frozenset(
-    """nonzero masked_select _unique _unique2 unique_dim unique_consecutive bincount
-    nonzero_numpy""".split()
+    {
+        "nonzero",
+        "masked_select",
+        "_unique",
+        "_unique2",
+        "unique_dim",
+        "unique_consecutive",
+        "bincount",
+        "nonzero_numpy",
+    }
 )
 
 _MOST_LISTED = 16  # of numbers in an attribute
@@ -183,7 +189,7 @@ class Recorder(TorchDispatchMode):
                 waits = name != "_pack_padded_sequence"  # whose lengths are the host's
                 if waits:
                     self.note(
-                        f"{self.where()}: {name}: how many there are depends on values; all were taken"
+                        f"{self.where()}: how many {name} finds depends on values; all were taken"
                     )
         if name == "_local_scalar_dense":
             self._border(COPY_TO_CPU, args[0], None, non_blocking=False, pinned=False)
@@ -471,7 +477,7 @@ def _described(tensor: torch.Tensor) -> Tensor:
 
 def _attributes(func: Any, args: Any, kwargs: Any) -> tuple[tuple[str, Any], ...]:
     """The arguments that are numbers, words or short lists of numbers, by name."""
-    found = []
+    found: list[tuple[str, Any]] = []
     for index, argument in enumerate(func._schema.arguments):
         value = args[index] if index < len(args) else kwargs.get(argument.name)
         if isinstance(value, bool | int | float):

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import os
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
-
-import torch
 
 from collector import __version__
 from collector.errors import JobError

@@ -173,12 +173,11 @@ class Values:
         name = str(func._schema.name.split("::")[1])
         first = args[0]
         if name in ("nonzero", "nonzero_numpy"):
-            found = run(
+            return run(
                 aten.new_empty.default,
                 (first, [first.numel(), first.dim()]),
                 {"dtype": torch.int64},
             )
-            return found
         if name == "masked_select":
             return run(aten.new_empty.default, (first, [first.numel()]), {})
         if name in ("_unique2", "unique_consecutive", "_unique", "unique_dim"):

@@ -48,7 +48,7 @@ class Window:
             construct(optimizer, *args, **kwargs)
             self.optimizers.add(optimizer)
 
-        torch.optim.Optimizer.__init__ = initialise  # type: ignore[method-assign]
+        torch.optim.Optimizer.__init__ = initialise
 
         def backward(*args: Any, **kwargs: Any) -> None:
             original(*args, **kwargs)

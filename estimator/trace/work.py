@@ -18,10 +18,30 @@ _ELEMENT_TYPES = {dtype: str(dtype).removeprefix("torch.") for dtype in vars(tor
 
 #: Operators that return a tensor of the same storage, or an empty one: no kernel runs.
 FREE = frozenset(
-    """_unsafe_view lift_fresh lift alias detach empty empty_like empty_strided new_empty
-    new_empty_strided empty_permuted resize_ set_ _reshape_alias _nested_view_from_buffer
-    _has_same_storage_numel record_stream _record_function_enter_new _record_function_exit
-    _assert_async _assert_tensor_metadata is_same_size""".split()
+    {
+        "_unsafe_view",
+        "lift_fresh",
+        "lift",
+        "alias",
+        "detach",
+        "empty",
+        "empty_like",
+        "empty_strided",
+        "new_empty",
+        "new_empty_strided",
+        "empty_permuted",
+        "resize_",
+        "set_",
+        "_reshape_alias",
+        "_nested_view_from_buffer",
+        "_has_same_storage_numel",
+        "record_stream",
+        "_record_function_enter_new",
+        "_record_function_exit",
+        "_assert_async",
+        "_assert_tensor_metadata",
+        "is_same_size",
+    }
 )
 
 #: kernels of a call, where it is not one: as counted by torch.profiler on an H200 (torch 2.11)
@@ -46,7 +66,7 @@ def touched(tensor: torch.Tensor) -> int:
 
 
 def tensor_bytes(tensor: torch.Tensor) -> int:
-    return touched(tensor) * tensor.element_size()
+    return touched(tensor) * int(tensor.element_size())
 
 
 def flop(func: Any, kind: str, args: Sequence[Any], kwargs: dict[str, Any], out: Any) -> float:
@@ -69,7 +89,7 @@ def _convolution_backward(args: Sequence[Any]) -> float:
     transposed, mask = args[7], args[10]
     across = args[1] if transposed else grad
     each = 2.0 * across.numel() * math.prod(weight.shape[1:])
-    return each * (bool(mask[0]) + bool(mask[1]))
+    return float(each * (bool(mask[0]) + bool(mask[1])))
 
 
 def kernels(kind: str, args: Sequence[Any], out: Any, view: bool) -> int:
@@ -98,4 +118,4 @@ def _list_kernels(args: Sequence[Any]) -> int:
     tensors = lists[0]
     chunks = sum(-(-t.numel() // _CHUNK) for t in tensors)
     held = _LIST_TENSORS[min(len(lists), 5)]
-    return max(-(-len(tensors) // held), -(-chunks // _LIST_CHUNKS))
+    return int(max(-(-len(tensors) // held), -(-chunks // _LIST_CHUNKS)))
