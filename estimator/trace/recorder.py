@@ -24,6 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from collector.jobs import COPY_TO_CPU, COPY_TO_GPU, SYNCHRONIZE, Operation, Stage, Tensor
 from estimator.trace import work
+from estimator.trace.counted import COUNTED
 from estimator.trace.ledger import Ledger
 from estimator.trace.shapes import Shapes
 from estimator.trace.values import Values
@@ -39,20 +40,6 @@ _CONVOLUTIONS = frozenset(("convolution", "convolution_backward", "_cudnn_rnn",
 
 #: Operators that move what they get between devices, and no more.
 _COPIES = (aten._to_copy.default, aten.copy_.default)
-
-#: operators that make the host wait for the number of their results
-_COUNTED = frozenset(
-    {
-        "nonzero",
-        "masked_select",
-        "_unique",
-        "_unique2",
-        "unique_dim",
-        "unique_consecutive",
-        "bincount",
-        "nonzero_numpy",
-    }
-)
 
 _MOST_LISTED = 16  # of numbers in an attribute
 _MOST_FRAMES = 24  # between a tensor and the constructor that asks for it
@@ -169,13 +156,13 @@ class Recorder(TorchDispatchMode):
         try:
             return self.shapes.run(func, args, kwargs, tensors)
         except (DataDependentOutputException, DynamicOutputShapeException):
-            return self.values.stand_in(func, args, kwargs, self.shapes.anew)
+            return self.values.stand_in(_name(func), args, kwargs, self.fake).tensors
 
     def _on_gpu(self, func: Any, args: Any, kwargs: Any, tensors: list[torch.Tensor]) -> Any:
         name = _name(func)
         if any(tensor.layout != torch.strided for tensor in tensors):
             return self._sparse(func, name, args, kwargs, tensors)
-        waits = name in _COUNTED or _masked(name, args)
+        waits = name in COUNTED or _masked(name, args)
         known = self.values.compute(func, args, kwargs, tensors, waits)
         if name == "_local_scalar_dense":
             out = self.values.scalar(args[0])
@@ -185,9 +172,10 @@ class Recorder(TorchDispatchMode):
             try:
                 out = self.shapes.run(func, args, kwargs, tensors)
             except (DataDependentOutputException, DynamicOutputShapeException):
-                out = self.values.stand_in(func, args, kwargs, self.shapes.anew)
-                waits = name != "_pack_padded_sequence"  # whose lengths are the host's
-                if waits:
+                found = self.values.stand_in(name, args, kwargs, self.fake)
+                out = found.tensors
+                waits = waits or name == "equal"
+                if found.guessed:
                     self.note(
                         f"{self.where()}: how many {name} finds depends on values; all were taken"
                     )

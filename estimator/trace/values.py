@@ -11,23 +11,22 @@ from __future__ import annotations
 import linecache
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._pytree import tree_map_only
 
+from estimator.trace.counted import Asked, Result, counted
+
 aten = torch.ops.aten
 
-_MOST_WHOLE = 2**17  # elements of tensors of whole numbers and truths that are computed along
-_MOST_FLOATS = 2**12
+_MOST_COMPUTED = 2**19  # elements of tensors that are computed along
 #: elements of a tensor from the host that are kept to count what a mask or a search finds in it
 _MOST_KEPT = 2**23
 #: of one line of the program: so often a loop's condition holds
 _MOST_ROUNDS = 3
-
-_FALSE = frozenset(("isnan", "isinf", "isposinf", "isneginf", "ne", "logical_not", "is_nonzero"))
 
 
 class Values:
@@ -168,60 +167,18 @@ class Values:
             return text.startswith("if not ")
         return made_by in ("all", "isfinite", "logical_and")
 
-    def stand_in(self, func: Any, args: Any, kwargs: Any, run: Callable[..., Any]) -> Any:
-        """A result of as many elements as there can be, where values decide how many."""
-        name = str(func._schema.name.split("::")[1])
-        first = args[0]
-        if name in ("nonzero", "nonzero_numpy"):
-            return run(
-                aten.new_empty.default,
-                (first, [first.numel(), first.dim()]),
-                {"dtype": torch.int64},
-            )
-        if name == "masked_select":
-            return run(aten.new_empty.default, (first, [first.numel()]), {})
-        if name in ("_unique2", "unique_consecutive", "_unique", "unique_dim"):
-            count = first.numel() if name != "unique_dim" else first.shape[args[1]]
-            whole = {"dtype": torch.int64}
-            shape = list(first.shape)
-            if name == "unique_dim":
-                shape[args[1]] = count
-            else:
-                shape = [count]
-            made = run(aten.new_empty.default, (first, shape), {})
-            inverse = run(
-                aten.new_empty.default,
-                (first, list(first.shape) if name != "unique_dim" else [count]),
-                whole,
-            )
-            counts = run(aten.new_empty.default, (first, [count]), whole)
-            return (made, inverse) if name == "_unique" else (made, inverse, counts)
-        if name == "index":
-            masked = [
-                one for one in args[1] if isinstance(one, torch.Tensor) and one.dtype == torch.bool
-            ]
-            count = max(one.numel() for one in masked)
-            dims = sum(one.dim() for one in masked)
-            where = next(i for i, one in enumerate(args[1]) if one is not None)
-            shape = [*first.shape[:where], count, *first.shape[where + dims :]]
-            return run(aten.new_empty.default, (first, shape), {})
-        if name == "repeat_interleave":
-            return run(aten.new_empty.default, (first, [first.numel()]), {"dtype": torch.int64})
-        if name == "bincount":
-            least = int(kwargs.get("minlength", args[2] if len(args) > 2 else 0))
-            return run(aten.new_empty.default, (first, [max(least, 1)]), {"dtype": torch.int64})
-        if name == "_pack_padded_sequence":
-            lengths = args[1]
-            sizes = (lengths[None, :] > torch.arange(int(lengths.max()))[:, None]).sum(1)
-            shape = [int(lengths.sum()), *first.shape[2:]]
-            return run(aten.new_empty.default, (first, shape), {}), sizes
+    def stand_in(self, name: str, args: Any, kwargs: Any, mode: FakeTensorMode) -> Result:
+        """A result that depends on values."""
         if name == "equal":
-            return self._truth("all")
+            return Result(self._truth("all"))
         if name == "_local_scalar_dense":
-            return self.scalar(first)
-        if name == "histc":
-            return run(aten.new_empty.default, (first, [args[1] if len(args) > 1 else 100]), {})
-        raise NotImplementedError(f"{name}: its result depends on values that are not there")
+            return Result(self.scalar(args[0]))
+
+        def make(like: Any, shape: list[int], dtype: Any = None) -> Any:
+            with mode:
+                return torch.empty(shape, dtype=dtype or like.dtype, device=like.device)
+
+        return counted(name, Asked(tuple(args), dict(kwargs), make, _known))
 
     def shaped_like(self, known: Any, mode: FakeTensorMode) -> Any:
         """Tensors without values of the shapes of real ones, on the device."""
@@ -254,10 +211,7 @@ def _forget(tensor: Any) -> None:
 def _small(tensor: Any) -> bool:
     if tensor.layout != torch.strided:
         return False
-    most = (
-        _MOST_FLOATS if tensor.dtype.is_floating_point or tensor.dtype.is_complex else _MOST_WHOLE
-    )
-    return bool(tensor.numel() <= most)
+    return bool(tensor.numel() <= _MOST_COMPUTED)
 
 
 def _small_factory(args: Any) -> bool:
@@ -270,7 +224,7 @@ def _small_factory(args: Any) -> bool:
                 count *= size
         elif isinstance(value, int | float):
             count = max(count, int(abs(value)) if abs(value) < 2**60 else 2**60)
-    return count <= _MOST_FLOATS
+    return count <= _MOST_COMPUTED
 
 
 def _asking() -> tuple[str, int]:

@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
-from torch.nn.modules import module as modules
 from torch.optim import optimizer as optimizers
 
 from estimator.trace.recorder import Recorder
@@ -40,8 +39,7 @@ class Window:
     def install(self) -> None:
         optimizers.register_optimizer_step_pre_hook(self._before_optimizer)
         optimizers.register_optimizer_step_post_hook(self._after_optimizer)
-        modules.register_module_forward_pre_hook(self._before_module)
-        modules.register_module_forward_hook(self._after_module, always_call=True)
+        self._wrap_calls()
         construct, original = torch.optim.Optimizer.__init__, torch.autograd.backward
 
         def initialise(optimizer: Any, *args: Any, **kwargs: Any) -> None:
@@ -94,18 +92,25 @@ class Window:
 
     # what a step works on
 
-    def _before_module(self, module: Any, args: Any) -> None:
-        self._depth += 1
-        if self._depth == 1:
-            self.models.add(module)
-            self._count(module, args)
+    def _wrap_calls(self) -> None:
+        """Note what the outermost modules are called with."""
+        call = torch.nn.Module.__call__
 
-    def _after_module(self, module: Any, args: Any, output: Any) -> None:
-        self._depth -= 1
+        def called(module: Any, *args: Any, **kwargs: Any) -> Any:
+            self._depth += 1
+            try:
+                if self._depth == 1:
+                    self.models.add(module)
+                    self._count(module, (*args, *kwargs.values()))
+                return call(module, *args, **kwargs)
+            finally:
+                self._depth -= 1
 
-    def _count(self, module: Any, args: Any) -> None:
+        torch.nn.Module.__call__ = called
+
+    def _count(self, module: Any, given: tuple[Any, ...]) -> None:
         """Samples: the first dimension of the first operand; tokens: whole numbers in rows."""
-        first = next((one for one in args if isinstance(one, torch.Tensor) and one.dim()), None)
+        first = next((one for one in given if isinstance(one, torch.Tensor) and one.dim()), None)
         if first is None:
             return
         key = id(module)
