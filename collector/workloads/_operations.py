@@ -187,10 +187,10 @@ def _groups(x: Tensor, w: Tensor) -> int:
 def _spatial(operation: Operation, name: str, sides: int, default: int) -> tuple[int, ...]:
     value = operation.attribute(name, default)
     if isinstance(value, tuple) and len(value) == sides:
-        return tuple(map(int, value))
+        return tuple(max(default, int(one)) for one in value)
     if isinstance(value, tuple) and len(value) == 1:
         value = value[0]
-    return (int(value) if isinstance(value, (int, float)) else default,) * sides
+    return (max(default, int(value)) if isinstance(value, (int, float)) else default,) * sides
 
 
 @dataclass(frozen=True)

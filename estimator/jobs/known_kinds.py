@@ -32,7 +32,7 @@ _thnn_fused_lstm_cell_impl _thnn_fused_gru_cell _weight_norm_interface _fused_rm
 """
 
 _FILLS = """
-zeros ones full empty zero fill zeros_like ones_like full_like new_zeros new_ones new_full arange
+zeros ones full zero fill zeros_like ones_like full_like new_zeros new_ones new_full arange
 linspace logspace eye scalar_tensor tril_indices triu_indices one_hot
 """
 
@@ -41,7 +41,7 @@ clone copy _to_copy to contiguous cat stack constant_pad_nd reflection_pad1d ref
 reflection_pad3d replication_pad1d replication_pad2d replication_pad3d roll flip repeat
 repeat_interleave pixel_shuffle pixel_unshuffle channel_shuffle im2col col2im slice_scatter
 select_scatter diagonal_scatter as_strided_scatter masked_scatter index_fill split_with_sizes_copy
-_reshape_copy lift_fresh_copy diag_embed tile meshgrid unfold_copy narrow_copy _local_scalar_dense
+_reshape_copy lift_fresh_copy diag_embed tile meshgrid unfold_copy narrow_copy
 block_diag rot90 permute_copy view_copy expand_copy slice_copy alias_copy
 """
 
@@ -57,6 +57,15 @@ _softmax_backward_data _log_softmax_backward_data _masked_softmax_backward _thnn
 _thnn_fused_gru_cell _weight_norm_interface cumsum cumprod cummax cummin logcumsumexp _cdist_forward
 cross linalg_cross affine_grid_generator nonzero isin bucketize
 """
+
+_NOTHING = """
+empty empty_like empty_strided new_empty new_empty_strided _unsafe_view unsafe_split
+unsafe_split_with_sizes unsafe_chunk transpose t squeeze unsqueeze detach alias resize set
+_local_scalar_dense _linalg_check_errors lift_fresh
+"""
+
+#: Kinds that start nothing on a device: memory that is set aside, other views of it, host reads.
+NOTHING_KINDS = frozenset(_NOTHING.split())
 
 #: Kinds that read and write what they are given, in order or nearly so.
 MEMORY_KINDS = frozenset(

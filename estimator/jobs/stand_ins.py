@@ -10,7 +10,15 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from collector.jobs import COPY_TO_CPU, COPY_TO_GPU, ITEM_BYTES, SYNCHRONIZE, Operation, Tensor
+from collector.jobs import (
+    COPY_TO_CPU,
+    COPY_TO_GPU,
+    ITEM_BYTES,
+    SYNCHRONIZE,
+    Operation,
+    Tensor,
+    Value,
+)
 from collector.workloads import (
     ATTENTION_BACKWARD_KINDS,
     ATTENTION_KINDS,
@@ -27,7 +35,13 @@ from collector.workloads import (
     product_sizes,
     recognised,
 )
-from estimator.jobs.known_kinds import MEMORY_KINDS, MEMORY_PREFIXES, PASSES, SUM_KINDS
+from estimator.jobs.known_kinds import (
+    MEMORY_KINDS,
+    MEMORY_PREFIXES,
+    NOTHING_KINDS,
+    PASSES,
+    SUM_KINDS,
+)
 
 Cells = tuple[tuple[Measured, float], ...]
 
@@ -50,7 +64,11 @@ def answered_by(operation: Operation) -> Answered:
     """The cells of an operation; none for views, waiting, and what has no elements."""
     kind = plain_kind(operation.kind)
     copies = kind in (COPY_TO_GPU, COPY_TO_CPU)
-    if kind == SYNCHRONIZE or not (copies or (operation.launches and _bytes(operation))):
+    if (
+        kind == SYNCHRONIZE
+        or kind in NOTHING_KINDS
+        or not (copies or (operation.launches and _bytes(operation)))
+    ):
         return Answered((), True, True, "nothing on the device")
     found = recognised(operation)
     if found is not None:
@@ -200,7 +218,7 @@ def _convolution(operation: Operation) -> Cells:
     Each gradient takes as many FLOP as the forward pass.
     """
     layer = convolution_sizes(operation)
-    if layer is None:
+    if layer is None or not layer.flop:
         return ()
     gradients = sum(layer.gradients[:2])
     passes = float(gradients) if layer.gradients else 1.0
@@ -272,7 +290,7 @@ def _of_bias(operation: Operation) -> Cells:
     if operation.device == "cpu" or plain_kind(operation.kind) not in CONVOLUTION_KINDS:
         return ()
     layer = convolution_sizes(operation)
-    if layer is None:
+    if layer is None or not layer.flop:
         return ()
     if layer.bias and operation.outputs:
         return _one_launch(operation, 2 * operation.outputs[0].bytes)
@@ -340,15 +358,22 @@ def _sums(operation: Operation) -> Cells:
     return _sum(operation, operation.inputs[0], operation.outputs[0].count)
 
 
+def _side(x: Tensor, dim: Value | None) -> int:
+    """Elements along a dimension; all where it names none."""
+    sides = len(x.shape)
+    if isinstance(dim, int) and -sides <= dim < sides:
+        return x.shape[dim]
+    return x.count
+
+
 def _rows(operation: Operation) -> Cells:
     """Softmax and layer norm of element types or layouts that the family lacks."""
     if not operation.inputs or not operation.inputs[0].shape:
         return ()
     x = operation.inputs[0]
     case = "layer_norm" if "norm" in operation.kind else "softmax"
-    dim = operation.attribute("dim", -1)
     given = operation.attribute("normalized_shape", ())
-    cols = x.shape[int(dim) if isinstance(dim, int) else -1]
+    cols = _side(x, operation.attribute("dim", -1))
     if isinstance(given, tuple) and given:
         cols = int(math.prod(given))
     dtype = _type(operation, "reduction", x.dtype)
@@ -410,8 +435,7 @@ def _ordered(operation: Operation) -> Cells:
     """A sort of as many keys: along the dimension, or of all."""
     tensors = operation.inputs or operation.outputs
     x = tensors[0]
-    dim = operation.attribute("dim", -1)
-    cols = x.shape[int(dim)] if x.shape and isinstance(dim, int) else x.count
+    cols = _side(x, operation.attribute("dim", -1))
     dtype = _type(operation, "sort", x.dtype)
     if x.count == cols:
         return ((_cell(operation, "sort", "sort", dtype, n=cols), 1.0),)
@@ -431,7 +455,7 @@ def _transformed(operation: Operation) -> Cells:
     dtype = "complex128" if double else "complex64"
     cells: Cells = ()
     for dim in dims if isinstance(dims, tuple) else (-1,):
-        n = x.shape[int(dim)] if x.shape else 1
+        n = _side(x, dim)
         batch = x.count / max(n, 1)
         cell = _cell(operation, "fft", "batched_1d", dtype, batch=batch, n=n)
         cells += ((cell, 0.5 if real else 1.0),)
@@ -491,7 +515,13 @@ def _ways() -> Mapping[str, _Way]:
         (
             frozenset(
                 {"embedding_dense_backward", "index_add", "scatter_add", "scatter_reduce"}
-                | {"_embedding_bag_dense_backward", "bincount", "histc", "index_reduce"}
+                | {
+                    "_embedding_bag_dense_backward",
+                    "_embedding_bag_backward",
+                    "bincount",
+                    "histc",
+                    "index_reduce",
+                }
                 | {"_unsafe_masked_index_put_accumulate"}
             ),
             _added,

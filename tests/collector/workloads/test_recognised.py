@@ -262,7 +262,14 @@ def test_a_pass_does_not_matter_where_the_operation_is_the_same():
 def test_no_operation_breaks_a_family():
     """Nothing at all, scalars and empty ones, for each kind that a family asks to see."""
     kinds = {kind for family in FAMILIES.values() for kind in family.recognised_kinds}
-    shapes = [(), ((),), ((0,), (0,)), ((3,), (), (3,)), ((2, 3), (3,), (1,), (0,))]
+    shapes = [
+        (),
+        ((),),
+        ((0,), (0,)),
+        ((3,), (), (3,)),
+        ((2, 3), (3,), (1,), (0,)),
+        ((0,) * 4,) * 4,
+    ]
     for kind in kinds:
         for operands in shapes:
             tensors = tuple(Tensor(shape, "float32") for shape in operands)

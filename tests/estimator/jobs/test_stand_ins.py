@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from collector.jobs import ITEM_BYTES, SYNCHRONIZE, Operation, Tensor
@@ -227,6 +227,7 @@ def test_the_nearest_kind_answers(call, workload, case):
         Operation(SYNCHRONIZE, line="train.py:12"),
         Operation("add", (Tensor((0, 4), "float32"),), (Tensor((0, 4), "float32"),)),
         Operation("empty"),
+        Operation("empty_like", outputs=(Tensor((4, 4), "float32"),)),
     ],
 )
 def test_what_starts_nothing_has_no_cells(operation):
@@ -269,6 +270,12 @@ attributes = st.fixed_dictionaries(
 )
 
 
+NOTHING = Tensor((0, 0, 0, 0), "float16")
+
+
+@example(Operation("convolution", (NOTHING, NOTHING, Tensor((), "float16")), (NOTHING,)))
+@example(Operation("convolution_backward", (NOTHING,) * 3, (), (("stride", (0, 0)),), flop=1e9))
+@example(Operation("sort", (Tensor((4, 4), "bool"),), (), (("dim", 7),)))
 @given(
     operation=st.builds(
         Operation,
