@@ -25,23 +25,18 @@ _HELP = (
 
 def uploaded_program() -> Job | None:
     """The expander with the file; None without one, or with one that is refused."""
-    given = _uploaded()
-    if given is None:
-        return None
-    try:
-        return _read(given[1], given[0])
-    except BreakevenError as error:
-        st.error(f"The job is not used: {escape(error)}")
-        return None
-
-
-def _uploaded() -> tuple[str, bytes] | None:
-    """The file's name and content."""
     with st.expander("A job of your own, in place of this form"):
         file = st.file_uploader(
             "Job file", type="json", key="job_file", max_upload_size=MAX_JOB_MIB, help=_HELP
         )
-    return None if file is None else (file.name, file.getvalue())
+    if file is None:
+        _read.clear()  # of this session; who removes a file means it
+        return None
+    try:
+        return _read(file.getvalue(), file.name)
+    except BreakevenError as error:
+        st.error(f"The job is not used: {escape(error)}")
+        return None
 
 
 @st.cache_data(max_entries=4, show_spinner="Reading the job", scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 
 from estimator.answer import PARTS, About
 from estimator.cells.defaults import WELL_KNOWN
+from estimator.cells.questions import operation
 from estimator.others.machine_types import KEYS
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def ask(
         return model.predict(cells, strict=strict).assign(boxes=0)
     types = model.types
     keys = cells[list(KEYS)].astype(str)
-    spoken = [types.boxes_of(*key) for key in keys.itertuples(index=False, name=None)]
+    spoken = _able(model, cells, [types.boxes_of(*key) for key in keys.itertuples(index=False)])
     place = np.repeat(np.arange(len(cells)), [len(boxes) for boxes in spoken])
     boxes = [box for of_row in spoken for box in of_row]
     rows = cells.iloc[place].assign(machine_id=boxes).reset_index(drop=True)
@@ -54,6 +56,33 @@ def ask(
     if strict and len(silent):
         model.predict(types.on_boxes(cells.iloc[silent[:1]]), strict=True)  # raises, and says why
     return result
+
+
+def _able(
+    model: Model, cells: pd.DataFrame, spoken: Sequence[tuple[str, ...]]
+) -> list[tuple[str, ...]]:
+    """Of the boxes that speak for each cell those that measured its operation.
+
+    The others would answer from other operations or through other machines: ``pooled`` takes none
+    of that where it has better, and it takes long to work out. Where no box measured the operation
+    the one with most cells of the family speaks, as the others know no more.
+    """
+    if all(len(boxes) == 1 for boxes in spoken):
+        return list(spoken)
+    names = ["machine_id", "device", "backend", "workload", "operation", "dtype", "math_mode"]
+    groups = model.fit.group.index[names].drop_duplicates()
+    plain = groups["operation"].str.partition(" ")[0]  # without its class of shapes
+    measured = set(groups.assign(operation=plain).itertuples(index=False, name=None))
+    math_modes = cells["math_mode"] if "math_mode" in cells else ["ieee"] * len(cells)
+    columns = [cells[name] for name in ("device", "backend", "workload", "case", "dtype")]
+    found = []
+    for boxes, device, backend, workload, case, dtype, math_mode in zip(
+        spoken, *columns, math_modes, strict=True
+    ):
+        form = (device, backend, workload, operation(workload, case, backend), dtype, math_mode)
+        able = tuple(box for box in boxes if (box, *form) in measured)
+        found.append(able or boxes[:1])
+    return found
 
 
 def pooled(answers: pd.DataFrame, place: np.ndarray[Any, Any], count: int) -> pd.DataFrame:

@@ -546,7 +546,7 @@ GOOD = "mycloud,big-1,here-1,16,128,H100-SXM,1,80,2.5,1.0,2026-01-02,offer 17,"
 
 def upload(app: AppTest, text: str | bytes, name: str = "prices.csv") -> AppTest:
     data = text if isinstance(text, bytes) else text.encode()
-    return app.get("file_uploader")[0].upload(name, data).run()
+    return app.get("file_uploader")[-1].upload(name, data).run()
 
 
 def test_an_uploaded_catalogue_is_priced_instead(open_page: OpenPage) -> None:

@@ -19,7 +19,7 @@ from tests.pages.made_up_runs import RACK, write_run
 
 
 def upload(app: AppTest, name: str, data: bytes) -> AppTest:
-    return app.get("file_uploader")[0].upload(name, data).run()
+    return app.get("file_uploader")[-1].upload(name, data).run()
 
 
 def counted(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> list[str]:
@@ -60,7 +60,7 @@ def test_file_is_forgotten_when_it_is_removed(
     assert not app.exception
     assert not app.error
     assert asked == [name]
-    app.get("file_uploader")[0].set_value([]).run()
+    app.get("file_uploader")[-1].set_value([]).run()
     assert asked == [name]
     app = upload(app, name, data)
     assert asked == [name] * 2

@@ -59,12 +59,12 @@ def written(app: AppTest) -> str:
 
 
 @pytest.fixture
-def open_with_job(open_page: OpenPage, every_family: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A page on which the file was uploaded."""
-    monkeypatch.setattr(program, "_uploaded", lambda: ("job.json", job_text(JOB).encode()))
+def open_with_job(open_page: OpenPage, every_family: Path) -> Any:
+    """A page on which a file was uploaded."""
 
-    def open_one(page: str) -> AppTest:
-        return open_page(page, every_family)
+    def open_one(page: str, content: bytes = job_text(JOB).encode()) -> AppTest:
+        app = open_page(page, every_family)
+        return app.get("file_uploader")[0].upload("job.json", content).run()
 
     return open_one
 
@@ -88,3 +88,11 @@ def test_cost_prices_a_job_on_each_instance(open_with_job: Any) -> None:
     assert "of the estimated time is in operations that are measured" in text
     assert "a million tokens" in text
     assert any("Cost per job" in frame.value for frame in app.dataframe)
+
+
+@pytest.mark.parametrize("page", ["estimate", "cost"])
+def test_a_file_that_is_no_job_is_refused_and_the_form_stays(open_with_job: Any, page: str) -> None:
+    app = open_with_job(page, b"{}")
+    assert not app.exception
+    assert "job.json: no job file" in written(app)
+    assert len(app.selectbox)
