@@ -84,7 +84,9 @@ class Operation:
 
     ``flop``, ``bytes_read`` and ``bytes_written`` are of one call; ``launches`` its kernels (0: a
     view, which only costs the host), ``dispatches`` the calls of the library that the host makes
-    for it. ``line`` says where in the user's program the host waits ("train.py:54").
+    for it, and ``python_points`` the program's Python since the call before, in points of the loop
+    of the family python_loop (mean of the step's calls). ``line`` says where in the user's program
+    the host waits ("train.py:54").
     """
 
     kind: str
@@ -100,6 +102,7 @@ class Operation:
     bytes_written: float = 0.0
     launches: int = 1
     dispatches: int = 1
+    python_points: float = 0.0
     line: str = ""
 
     @property
@@ -354,6 +357,7 @@ class _Reader:
             bytes_written=self.amount(given.get("bytes_written", 0.0), f"{where} bytes_written"),
             launches=self.whole(given.get("launches", 1), f"{where} launches"),
             dispatches=self.whole(given.get("dispatches", 1), f"{where} dispatches"),
+            python_points=self.amount(given.get("python_points", 0.0), f"{where} python_points"),
         )
 
     def tensor(self, data: Any, where: str) -> Tensor:

@@ -154,7 +154,7 @@ class PythonLoop(Workload):
 
     def build(self, backend: Backend, case: str, params: Params, dtype: str) -> Function:
         if backend.name == "python":
-            return _count_in_python
+            return count_in_python
         if backend.name == "numba":
             return _numba_count(backend)
         count_nonzero = backend.module.count_nonzero
@@ -187,7 +187,7 @@ def _modes(backend: str, device: str, index: int) -> tuple[str, ...]:
     return ("hot", "resident", "end_to_end") if index % 2 else ("hot",)
 
 
-def _count_in_python(x: list[float], y: list[float]) -> int:
+def count_in_python(x: list[float], y: list[float]) -> int:
     inside = 0
     for a, b in zip(x, y, strict=True):
         if a * a + b * b <= 1.0:

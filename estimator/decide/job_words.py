@@ -115,6 +115,8 @@ def memory_line(estimate: JobEstimate) -> str:
         if getattr(estimate.memory, part.name)
     ]
     parts += [f"allocator {_gib(estimate.allocator_bytes)}"] if estimate.allocator_bytes else []
+    if estimate.workspace_bytes:
+        parts.append(f"cuBLAS {_gib(estimate.workspace_bytes)}")
     parts.append(f"driver and libraries {_gib(estimate.context_bytes)}")
     room = f"{_gib(estimate.room_bytes)} GiB there"
     verdict = {True: f"fits, {room}", False: f"does not fit, {room}", None: "room not known"}

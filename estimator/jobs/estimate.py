@@ -24,7 +24,7 @@ from collector.jobs import (
     Operation,
     Tensor,
 )
-from collector.workloads import RUNTIME_BYTES
+from collector.workloads import PRODUCT_KINDS, RUNTIME_BYTES
 from estimator.answer import NORMAL_95
 from estimator.cells.defaults import WELL_KNOWN
 from estimator.jobs import host
@@ -40,6 +40,8 @@ NEAREST_KIND = "nearest_kind"
 
 #: What the allocator holds beyond the blocks in use at the peak: a stated choice.
 ALLOCATOR_SHARE = 0.05
+#: of a cuBLAS handle on Hopper (torch: at::cuda::getChosenWorkspaceSize); 8 MiB on other GPUs
+WORKSPACE_BYTES = 32 * 2.0**20
 
 #: Deviations in logarithms, stated choices: of the nearest kind's time from a kind's own; and of
 #: kernels in a job from the same in a loop of themselves (caches, clocks, power).
@@ -135,6 +137,7 @@ class JobEstimate:
     room_bytes: float = nan
     fits: bool | None = None
     memory: JobMemory = field(default_factory=JobMemory)
+    workspace_bytes: float = 0.0
     allocator_bytes: float = 0.0
     context_bytes: float = 0.0
     top: tuple[TopOperation, ...] = ()
@@ -585,13 +588,25 @@ def operands_text(operation: Operation) -> str:
     return f"{operation.dtype} {', '.join(shapes)}{more}" if tensors else ""
 
 
-def _allocator_bytes(job: Job, device: Device) -> float:
-    return ALLOCATOR_SHARE * float(job.memory.peak_bytes) if device == "cuda" else 0.0
+def workspace_bytes(job: Job) -> float:
+    """What cuBLAS holds for its products: a handle's workspace for each thread that asks for some,
+    the program's own and the one of the backward pass."""
+    threads = {one.stage == "backward" for one in job.operations if one.kind in PRODUCT_KINDS}
+    return WORKSPACE_BYTES * len(threads)
+
+
+def peak_bytes(job: Job, device: Device) -> float:
+    """Most that torch's allocator has in use, as ``torch.cuda.max_memory_allocated`` says."""
+    return job.memory.peak_bytes + (workspace_bytes(job) if device == "cuda" else 0.0)
 
 
 def needed_bytes(job: Job, device: Device) -> float:
     """What the job takes of a device's memory, with the allocator and the libraries."""
-    return job.memory.peak_bytes + _allocator_bytes(job, device) + RUNTIME_BYTES[device]
+    return peak_bytes(job, device) + _allocator_bytes(job, device) + RUNTIME_BYTES[device]
+
+
+def _allocator_bytes(job: Job, device: Device) -> float:
+    return ALLOCATOR_SHARE * peak_bytes(job, device) if device == "cuda" else 0.0
 
 
 def _memory(job: Job, place: Place) -> dict[str, Any]:
@@ -600,7 +615,8 @@ def _memory(job: Job, place: Place) -> dict[str, Any]:
     known = isfinite(place.room_bytes)
     return {
         "memory": job.memory,
-        "peak_bytes": float(job.memory.peak_bytes),
+        "peak_bytes": peak_bytes(job, place.device),
+        "workspace_bytes": workspace_bytes(job) if place.device == "cuda" else 0.0,
         "allocator_bytes": _allocator_bytes(job, place.device),
         "context_bytes": RUNTIME_BYTES[place.device],
         "needed_bytes": needed,

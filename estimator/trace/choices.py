@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from torch.utils import _foreach_utils
 aten = torch.ops.aten
 
 _RECURRENT = {"rnn_relu": 0, "rnn_tanh": 1, "lstm": 2, "gru": 3}  # cuDNN's numbers of modes
+#: numbers that a recurrent cell keeps of each step and unit, by cuDNN's number of its mode
+_KEPT_NUMBERS = {0: 2, 1: 2, 2: 6, 3: 5}
 _MOST_HEAD = 256  # elements of a head that flash attention takes
 
 
@@ -154,12 +157,24 @@ def _register_missing() -> None:
             [torch.empty_like(one) for one in weights],
         )  # fmt: skip
 
+    known = torch._meta_registrations._cudnn_rnn
+
+    def cudnn_rnn(data: Any, *args: Any) -> Any:
+        """As torch has it, with what cuDNN keeps for the way back: gates, cells and states."""
+        out = known(data, *args)
+        mode, size, layers, train, both = (args[at] for at in (5, 6, 8, 11, 12))
+        steps = math.prod(data.shape[:-1])
+        numbers = steps * layers * (2 if both else 1) * size * _KEPT_NUMBERS[mode] if train else 0
+        reserve = data.new_empty(numbers * data.element_size(), dtype=torch.uint8)
+        return (*out[:3], reserve, out[4])
+
     library = torch.library.Library("aten", "IMPL", "Meta")
     _kept.append(library)
-    try:
-        library.impl("_cudnn_rnn_backward", cudnn_rnn_backward)
-    except RuntimeError:
-        return  # torch has one now
+    for name, function in (
+        ("_cudnn_rnn", cudnn_rnn),
+        ("_cudnn_rnn_backward", cudnn_rnn_backward),
+    ):
+        library.impl(name, function, allow_override=True)
 
 
 _kept: list[Any] = []

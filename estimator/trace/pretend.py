@@ -105,13 +105,22 @@ def _accelerator() -> str:
 
 
 class Stream:
-    """A stream of the pretended device; work on it is taken as work on the only one."""
+    """A stream of the pretended device; 0 is the one that work goes to by itself."""
+
+    _made = 0
+    _current: list[Stream] = []  # the innermost last
 
     def __init__(self, device: Any = None, priority: int = 0, **_: Any) -> None:
         self.device = torch.device("cuda", 0)
         self.priority = priority
-        self.cuda_stream = self.stream_id = 0
+        self.cuda_stream = self.stream_id = Stream._made
+        Stream._made += 1
         self.device_index, self.device_type = 0, 1
+
+    @classmethod
+    def current(cls, device: Any = None) -> Stream:
+        """The stream that work goes to."""
+        return cls._current[-1] if cls._current else _default_stream
 
     def wait_stream(self, stream: Any) -> None: ...
 
@@ -130,9 +139,24 @@ class Stream:
         return False
 
     def __enter__(self) -> Stream:
+        Stream._current.append(self)
         return self
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, *_: object) -> None:
+        Stream._current.pop()
+
+
+_default_stream = Stream()
+
+
+@contextlib.contextmanager
+def _streamed(stream: Any) -> Iterator[None]:
+    """``with torch.cuda.stream(stream):``, of None nothing."""
+    if stream is None:
+        yield
+        return
+    with stream:
+        yield
 
 
 class Event:
@@ -166,14 +190,8 @@ def _zero(*_: Any, **__: Any) -> int:
     return 0
 
 
-@contextlib.contextmanager
-def _anything(*_: Any, **__: Any) -> Iterator[None]:
-    yield
-
-
 def _install_cuda(waits: Callable[[], None]) -> None:
     cuda: Any = torch.cuda
-    stream = Stream()
     properties = _Properties(
         name=NAME,
         major=CAPABILITY[0],
@@ -210,9 +228,9 @@ def _install_cuda(waits: Callable[[], None]) -> None:
         "is_current_stream_capturing": lambda: False,
         "Stream": Stream,
         "Event": Event,
-        "stream": _anything,
-        "current_stream": lambda device=None: stream,
-        "default_stream": lambda device=None: stream,
+        "stream": _streamed,
+        "current_stream": Stream.current,
+        "default_stream": lambda device=None: _default_stream,
         "synchronize": synchronize,
         "mem_get_info": lambda device=None: (TOTAL_BYTES, TOTAL_BYTES),
         "memory_stats": lambda device=None: {},

@@ -152,6 +152,7 @@ def _loaders(recorder: Recorder) -> None:
         if len(args) > len(names):
             construct(self, *args[:5], 0, *args[6:], **kwargs)
             return
+        self._asked_workers = given.get("num_workers")
         if given.get("num_workers"):
             recorder.note("loader: its workers are taken to keep up with the device")
         for name in ("num_workers", "prefetch_factor", "persistent_workers", "timeout"):
@@ -163,10 +164,21 @@ def _loaders(recorder: Recorder) -> None:
         with contextlib.suppress(TypeError):
             Loaders.length = len(self)
         batches: Iterator[Any] = iterate(self)
-        return batches
+        return _beside(batches, recorder) if getattr(self, "_asked_workers", 0) else batches
 
     data.DataLoader.__init__ = initialise
     data.DataLoader.__iter__ = iterated
+
+
+def _beside(batches: Iterator[Any], recorder: Recorder) -> Iterator[Any]:
+    """Batches whose making takes none of the host's time: workers make them."""
+    while True:
+        with recorder.python.aside():
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+        yield batch
 
 
 def _compilers(recorder: Recorder) -> None:
@@ -208,7 +220,12 @@ def _several_gpus(recorder: Recorder) -> None:
         """One GPU's share."""
 
     class DistributedDataParallel(_Replica):
-        """One rank."""
+        """One rank, with the buckets in which gradients are sent."""
+
+        def __init__(self, module: Any, *args: Any, **kwargs: Any) -> None:
+            super().__init__(module)
+            if not kwargs.get("gradient_as_bucket_view"):
+                self._buckets = [torch.empty_like(one) for one in module.parameters()]
 
     for module in (nn, parallel, parallel.data_parallel, parallel.distributed):
         if hasattr(module, "DataParallel"):

@@ -26,6 +26,8 @@ from collector.jobs import COPY_TO_CPU, COPY_TO_GPU, SYNCHRONIZE, Operation, Sta
 from estimator.trace import work
 from estimator.trace.counted import COUNTED
 from estimator.trace.ledger import Ledger
+from estimator.trace.pretend import Stream
+from estimator.trace.python_clock import PythonClock
 from estimator.trace.shapes import Shapes
 from estimator.trace.values import Values
 
@@ -54,6 +56,7 @@ class Recorder(TorchDispatchMode):
         self.where = where
         self.shapes = Shapes(self.fake)
         self.values = Values()
+        self.python = PythonClock()
         self.ledger = Ledger()
         self.optimizing = 0  # > 0: inside an optimizer's step
         self.operations: list[Operation] = []
@@ -75,6 +78,7 @@ class Recorder(TorchDispatchMode):
         """Forget what was noted: the step that counts begins."""
         self.operations.clear()
         self.sequence.clear()
+        self.python.begin()
         self._numbers.clear()
         self.ledger.begin()
 
@@ -94,9 +98,15 @@ class Recorder(TorchDispatchMode):
     # the mode
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
         if func is torch.ops.prim.device.default:
             return args[0].device if isinstance(args[0], FakeTensor) else func(*args)
+        self.python.enter()
+        try:
+            return self._dispatched(func, args, kwargs or {})
+        finally:
+            self.python.leave()
+
+    def _dispatched(self, func: Any, args: Any, kwargs: Any) -> Any:
         if _is_composite(func):  # inference_mode hands these over whole
             with self:
                 out = func.decompose(*args, **kwargs)
@@ -269,11 +279,11 @@ class Recorder(TorchDispatchMode):
         if target is not None:
             self.values.overwrite(target, source)
             return target
+        if source.layout == torch.sparse_coo and not isinstance(source, FakeTensor):
+            return self._arrive_sparse(source)
         with self.fake:
             if isinstance(source, FakeTensor):
                 out = func(*args, **kwargs)
-            elif source.layout == torch.sparse_coo:
-                return self._arrive_sparse(source)
             else:
                 meta = torch.empty_strided(
                     source.shape, source.stride(), dtype=source.dtype, device="meta"
@@ -286,13 +296,17 @@ class Recorder(TorchDispatchMode):
     def _arrive_sparse(self, source: torch.Tensor) -> Any:
         gpu = torch.device("cuda", 0)
         parts = (source._indices(), source._values())
-        indices, values = (torch.empty(part.shape, dtype=part.dtype, device=gpu) for part in parts)
+        count, coalesced = source._nnz(), source.is_coalesced()
+        with self.fake:
+            indices, values = (
+                torch.empty(part.shape, dtype=part.dtype, device=gpu) for part in parts
+            )
+            out: Any = torch.sparse_coo_tensor(
+                indices, values, source.shape, device=gpu, is_coalesced=coalesced
+            )
         self.ledger.add(indices)
         self.ledger.add(values)
-        out: Any = torch.sparse_coo_tensor(
-            indices, values, source.shape, device=gpu, is_coalesced=source.is_coalesced()
-        )
-        out._nonzeros = source._nnz()
+        out._nonzeros = count
         return out
 
     def _border(self, kind: str, source: Any, out: Any, non_blocking: bool, pinned: bool) -> None:
@@ -301,12 +315,14 @@ class Recorder(TorchDispatchMode):
         if count == 0:
             return
         described = Tensor(tuple(gpu.shape), work.element_type(gpu.dtype))
+        number = Stream.current().stream_id
+        stream = (("stream", number),) if number else ()
         self._append(
             Operation(
                 kind,
                 (described,),
                 (described,),
-                (("non_blocking", non_blocking), ("pinned", pinned)),
+                (("non_blocking", non_blocking), ("pinned", pinned), *stream),
                 stage=self.stage,
                 bytes_read=float(count),
                 bytes_written=float(count),
@@ -369,6 +385,7 @@ class Recorder(TorchDispatchMode):
                 )
             )
         self.sequence.append(number)
+        self.python.called(number)
 
     def _append(self, operation: Operation) -> None:
         number = self._numbers.get(operation)
@@ -376,6 +393,7 @@ class Recorder(TorchDispatchMode):
             number = self._numbers[operation] = len(self.operations)
             self.operations.append(operation)
         self.sequence.append(number)
+        self.python.called(number)
 
 
 def _collect(values: Any, found: list[torch.Tensor]) -> None:

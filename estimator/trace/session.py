@@ -5,7 +5,10 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NoReturn
+
+import torch
 
 from collector import __version__
 from collector.errors import JobError
@@ -90,7 +93,14 @@ class Session:
     def job(self) -> Job:
         window, recorder = self.window, self.recorder
         sequence = tuple(recorder.sequence)
-        operations = tuple(recorder.operations)
+        listed = tuple(recorder.operations)
+        with recorder, torch.no_grad():
+            small = torch.zeros(1, device="cuda")
+            points = recorder.python.points(lambda: small.add(1))
+        operations = tuple(
+            replace(one, python_points=round(points.get(number, 0.0), 1))
+            for number, one in enumerate(listed)
+        )
         per_epoch = program.Loaders.length
         return Job(
             name=self._request["name"],
