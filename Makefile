@@ -37,7 +37,7 @@ lint: install-dev
 	$(BIN)/lint-imports --no-logo
 
 types: install-dev
-	$(BIN)/mypy collector estimator charts app_pages dashboard.py benchmarks
+	$(BIN)/mypy collector estimator charts app_pages breakeven.py dashboard.py benchmarks
 
 format: install-dev ## rewrite the code in the house's format
 	$(BIN)/ruff check --fix .

@@ -1,3 +1,3 @@
 """Measures standardized CPU and GPU workloads on one machine into Parquet."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

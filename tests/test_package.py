@@ -54,6 +54,12 @@ def test_its_scripts_are_the_two_commands(installed):
         assert "COMMAND" in answer.stdout
 
 
+def test_a_program_may_mark_its_steps(installed):
+    """The mark does nothing where nobody traces."""
+    code = "import breakeven\nwith breakeven.step():\n    print('stepped')"
+    assert run(installed, "-c", code).stdout == "stepped\n"
+
+
 def test_it_answers_from_the_runs_and_data_sheets_that_ship_in_it(installed):
     code = (
         "from estimator import load, match_gpu\n"

@@ -49,8 +49,8 @@ def test_what_the_programs_own_data_decides_is_right(traced: Tracer) -> None:
             labels = torch.tensor([0, 2, 5, 5]).cuda()
             classes = int(labels.max().item()) + 1
             assert classes == 6
-            chosen = weight[labels == 5]
-            assert chosen.shape == (0, 4) or True
+            chosen = weight[labels.new_tensor([0, 1, 0, 0, 0, 1]).bool()]
+            assert chosen.shape == (2, 4)
             table = torch.zeros(classes, 3, device="cuda")
             found = table[labels][labels != 5]
             assert found.shape == (2, 3), found.shape
@@ -62,10 +62,9 @@ def test_what_the_programs_own_data_decides_is_right(traced: Tracer) -> None:
                 score = score - 1
             packed = pack_padded_sequence(torch.randn(5, 2, 3, device="cuda"), torch.tensor([5, 2]))
             assert packed.data.shape == (7, 3)
-    """.replace("labels == 5]\n            assert chosen.shape == (0, 4) or True",
-                "labels.new_tensor([0, 1, 0, 0, 0, 1]).bool()]\n            assert chosen.shape == (2, 4)"),
+    """,
         function="step",
-    )  # fmt: skip
+    )
     assert not job.training
     assert not any("depends on values" in note for note in job.notes)
 
@@ -120,7 +119,8 @@ def test_a_sparse_product_counts_its_nonzeros(traced: Tracer) -> None:
     job = traced(
         """
         import torch
-        graph = torch.sparse_coo_tensor(torch.arange(100).repeat(2, 1), torch.ones(100), (100, 100)).cuda()
+        places = torch.arange(100).repeat(2, 1)
+        graph = torch.sparse_coo_tensor(places, torch.ones(100), (100, 100)).cuda()
 
         def step():
             return torch.spmm(graph, torch.randn(100, 16, device="cuda"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -80,9 +79,8 @@ def test_only_what_goes_to_the_gpu_is_the_gpus_work(vision: Job) -> None:
 
 def test_the_host_waits_where_the_program_reads_a_value(vision: Job) -> None:
     """The scaler's overflow, the check and the loss: no other line waits."""
-    waits = Counter(
-        one.line for one in vision.operations_of(vision.step) if one.kind in (COPY_TO_CPU, SYNCHRONIZE)
-    )  # fmt: skip
+    waiting = (COPY_TO_CPU, SYNCHRONIZE)
+    waits = {one.line for one in vision.operations_of(vision.step) if one.kind in waiting}
     lines = _VISION.splitlines()
     said = {lines[int(line.rpartition(":")[2]) - 1].strip() for line in waits}
     assert said == {
@@ -97,7 +95,8 @@ def test_kernels_are_those_of_a_gpu(vision: Job) -> None:
     """Autocast with the GPU's list, optimizers over lists of tensors, batch norm as one call."""
     convolution = next(one for one in vision.operations if one.kind == "convolution")
     assert convolution.dtype == "float16"
-    assert next(one for one in vision.operations if one.kind == "_log_softmax").dtype == "float32"
+    loss = next(one for one in vision.operations if one.kind == "nll_loss_forward")
+    assert loss.dtype == "float32"
     assert calls(vision, "_foreach_addcdiv_", stage="optimizer") == 1
     assert calls(vision, "_amp_foreach_non_finite_check_and_unscale_") == 1
     assert calls(vision, "native_batch_norm") == calls(vision, "native_batch_norm_backward") == 1
@@ -118,12 +117,12 @@ def test_work_is_that_of_torchs_own_counter(vision: Job) -> None:
 
 
 def test_memory_is_told_by_what_it_is_for(vision: Job) -> None:
-    """Five parameters and three buffers of the model, twice with the average, in blocks of 512."""
+    """Five parameters of the model, in blocks of 512; two moments of each."""
     numbers = (432, 16, 16, 160, 10)
     blocks = [-(-4 * count // 512) * 512 for count in numbers]
-    assert vision.parameters == 2 * sum(numbers)
+    assert vision.parameters == sum(numbers)
     assert vision.memory.optimizer_bytes == 2 * sum(blocks)
-    assert vision.memory.parameters_bytes >= 2 * sum(blocks)
+    assert vision.memory.parameters_bytes >= sum(blocks)
     assert vision.memory.inputs_bytes + vision.memory.activations_bytes > 64 * 16 * 32 * 32 * 2
 
 
