@@ -13,7 +13,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,32 +24,41 @@ _ROUNDS = 7
 _CALLS = 400
 
 
+class _Gap(NamedTuple):
+    """CPU seconds between two calls; calls on the CPU and questions for a device among them."""
+
+    seconds: float
+    calls: int
+    asked: int
+
+
 class PythonClock:
-    """Sums, for each operation, the time between the call before it and its own."""
+    """Keeps, for each operation, the time between the call before it and its own."""
 
     def __init__(self) -> None:
         self._main = threading.main_thread().ident
         self._left = time.thread_time()
         self._gap = 0.0
-        self._depth = 0
-        self._unseen = 0  # calls on the CPU since the last one that was noted
-        self.gaps: defaultdict[int, list[tuple[float, int]]] = defaultdict(list)
+        self._depth = self._calls = 0
+        #: questions for a tensor's device, which only a trace answers in Python
+        self.asked = 0
+        self._gaps: defaultdict[int, list[_Gap]] = defaultdict(list)
 
     def begin(self) -> None:
         """The step that counts begins."""
-        self.gaps.clear()
-        self._gap, self._unseen = 0.0, 0
+        self._gaps.clear()
+        self._gap, self._calls, self.asked = 0.0, 0, 0
         self._left = time.thread_time()
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
         """What is done meanwhile is none of the host's work."""
         self._gap += time.thread_time() - self._left
-        kept = self._gap, self._unseen
+        kept = self._gap, self._calls, self.asked
         try:
             yield
         finally:
-            self._gap, self._unseen = kept
+            self._gap, self._calls, self.asked = kept
             self._left = time.thread_time()
 
     def enter(self) -> None:
@@ -59,7 +68,7 @@ class PythonClock:
         self._depth += 1
         if self._depth == 1:
             self._gap += time.thread_time() - self._left
-            self._unseen += 1
+            self._calls += 1
 
     def leave(self) -> None:
         """A call ends."""
@@ -70,28 +79,34 @@ class PythonClock:
 
     def called(self, number: int) -> None:
         """The operation of this number was noted."""
-        if threading.get_ident() != self._main:
-            return
-        self.gaps[number].append((self._gap, self._unseen))
-        self._gap, self._unseen = 0.0, 0
+        if threading.get_ident() == self._main:
+            self._gaps[number].append(_Gap(self._gap, self._calls, self.asked))
+            self._gap, self._calls, self.asked = 0.0, 0, 0
 
-    def points(self, call: Callable[[], Any]) -> dict[int, float]:
+    def points(self, call: Callable[[], Any], ask: Callable[[], Any]) -> dict[int, float]:
         """Of each operation the mean Python before it, in points of the reference loop.
 
-        ``call`` makes a call of torch that nothing lies between.
+        ``call`` makes a call of torch that nothing lies between, ``ask`` only asks for devices.
         """
-        gaps = dict(self.gaps)
-        self.gaps = defaultdict(list)
+        gaps, self._gaps = self._gaps, defaultdict(list)
+        start = time.thread_time()
+        self.asked = 0
+        for _ in range(_CALLS):
+            ask()
+        asking_s = (time.thread_time() - start) / max(self.asked, 1)
+        self.begin()
         for _ in range(_CALLS):
             call()
-        bare = statistics.median(gap for listed in self.gaps.values() for gap, _ in listed)
+        bare_s = statistics.median(
+            gap.seconds - asking_s * gap.asked for listed in self._gaps.values() for gap in listed
+        )
         point_s = _point_seconds()
-        return {
-            number: max(
-                0.0, statistics.fmean(gap - bare * unseen for gap, unseen in listed) / point_s
-            )
-            for number, listed in gaps.items()
-        }
+
+        def mean(listed: list[_Gap]) -> float:
+            seconds = (gap.seconds - bare_s * gap.calls - asking_s * gap.asked for gap in listed)
+            return max(0.0, statistics.fmean(seconds) / point_s)
+
+        return {number: mean(listed) for number, listed in gaps.items()}
 
 
 def _point_seconds() -> float:

@@ -99,6 +99,7 @@ class Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.prim.device.default:
+            self.python.asked += 1
             return args[0].device if isinstance(args[0], FakeTensor) else func(*args)
         self.python.enter()
         try:

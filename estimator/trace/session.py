@@ -96,7 +96,7 @@ class Session:
         listed = tuple(recorder.operations)
         with recorder, torch.no_grad():
             small = torch.zeros(1, device="cuda")
-            points = recorder.python.points(lambda: small.add(1))
+            points = recorder.python.points(lambda: small.add(1), lambda: small.to("cuda"))
         operations = tuple(
             replace(one, python_points=round(points.get(number, 0.0), 1))
             for number, one in enumerate(listed)
