@@ -43,7 +43,19 @@ def main(request_path: str) -> NoReturn:
             sys.stderr.flush()
         os._exit(0)
 
-    _stop_at(request["limit_s"], answer)
+    tracing: Any = None
+
+    def give_up() -> None:
+        place = where() or "before its first line"
+        advice = "mark the step with 'with breakeven.step():'"
+        if request["function"] is not None and not getattr(tracing, "called", False):
+            advice = f"it is still being imported: trace -- {request['name']}"
+        answer(error=f"after {request['limit_s']:g} s it was still running, at {place}: raise "
+                     f"--limit, or {advice}")  # fmt: skip
+
+    timer = threading.Timer(request["limit_s"], give_up)
+    timer.daemon = True
+    timer.start()
     try:
         from estimator.trace import session
 
@@ -104,19 +116,6 @@ def where() -> str:
 
 def _is_users(name: str) -> bool:
     return not (name.startswith(("<", _OURS, *_LIBRARIES)) or "site-packages" in name or not name)
-
-
-def _stop_at(limit_s: float, answer: Any) -> None:
-    """Give up at the limit, and say where the program was."""
-
-    def give_up() -> None:
-        place = where() or "before its first line"
-        answer(error=f"after {limit_s:g} s it was still running, at {place}: raise --limit, or "
-                     "mark the step with 'with breakeven.step():'")  # fmt: skip
-
-    timer = threading.Timer(limit_s, give_up)
-    timer.daemon = True
-    timer.start()
 
 
 def _explained(error: BaseException, name: str) -> str:

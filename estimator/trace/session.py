@@ -30,7 +30,14 @@ class Session:
         self._request = request
         self._answer = answer
         self.recorder = Recorder(where)
-        self.window = Window(self.recorder, request["steps"], request["skip"], self.finish)
+        self.called = False  # the function that was asked for
+        self.window = Window(
+            self.recorder,
+            request["steps"],
+            request["skip"],
+            self.finish,
+            marked=request["function"] is not None,
+        )
         pretend.install(self.recorder.wait)
         choices.install(self.recorder.note)
         program.install(self.recorder)
@@ -57,6 +64,7 @@ class Session:
                 f"{name}:{function} needs {', '.join(needed)}: write a function without arguments "
                 "that calls it"
             )
+        self.called = True
         for _ in range(self._request["skip"] + self._request["steps"]):
             self.window.mark_begin()
             called()

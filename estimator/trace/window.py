@@ -17,17 +17,22 @@ class Window:
     """Counts steps and calls ``finish`` at the end of the one that counts.
 
     A step ends where the first optimizer that steps has stepped; without any, where ``backward``
-    has returned; and at the marks of ``breakeven.step()`` wherever the program has those.
+    has returned; and at marks alone (``breakeven.step()``, calls of a function) where there are any.
     """
 
     def __init__(
-        self, recorder: Recorder, steps: int, skip: int, finish: Callable[[], NoReturn]
+        self,
+        recorder: Recorder,
+        steps: int,
+        skip: int,
+        finish: Callable[[], NoReturn],
+        marked: bool = False,
     ) -> None:
         self._recorder = recorder
         self._last = skip + steps
         self._finish = finish
         self._optimizer: Any = None
-        self._marked = False
+        self._marked = marked
         self.done = 0
         self.optimizers: weakref.WeakSet[Any] = weakref.WeakSet()
         self.models: weakref.WeakSet[Any] = weakref.WeakSet()

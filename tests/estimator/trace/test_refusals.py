@@ -42,6 +42,19 @@ def test_an_endless_program_is_stopped_and_its_line_named(traced: Tracer) -> Non
         traced("import time\nwhile True:\n    time.sleep(0.01)\n", limit_s=6.0)
 
 
+def test_a_file_that_trains_when_it_is_imported_is_no_function(traced: Tracer) -> None:
+    endless = """
+        import torch
+        optimizer = torch.optim.SGD([torch.zeros(4, device="cuda", requires_grad=True)], lr=0.1)
+        def predict():
+            return torch.zeros(2, device="cuda") + 1
+        while True:
+            optimizer.step()
+    """
+    with pytest.raises(JobError, match=r"still being imported: trace -- program\.py"):
+        traced(endless, function="predict", limit_s=8.0)
+
+
 def test_a_program_of_too_few_steps_says_how_many_it_has(traced: Tracer) -> None:
     with pytest.raises(JobError, match="ended after 1 of 3 steps: ask for fewer with --steps 1"):
         traced("""
