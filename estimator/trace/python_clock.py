@@ -77,6 +77,16 @@ class PythonClock:
             if self._depth == 0:
                 self._left = time.thread_time()
 
+    @contextlib.contextmanager
+    def working(self) -> Iterator[None]:
+        """An operation on the CPU: it is the host's work, like the program's Python."""
+        start = time.thread_time()
+        try:
+            yield
+        finally:
+            if threading.get_ident() == self._main:
+                self._gap += time.thread_time() - start
+
     def called(self, number: int) -> None:
         """The operation of this number was noted."""
         if threading.get_ident() == self._main:

@@ -136,18 +136,18 @@ class Recorder(TorchDispatchMode):
     def _on_cpu(self, func: Any, args: Any, kwargs: Any, tensors: list[torch.Tensor]) -> Any:
         """A real operation on real tensors."""
         name = _name(func)
-        if kwargs.get("pin_memory"):
+        if not tensors and _asked_count(args) >= _LARGE and _in_constructor():
+            return self.shapes.anew(func, args, kwargs)
+        if name == "is_pinned":
+            return self.is_pinned(args[0])
+        with self.python.working():
+            if name in ("_pin_memory", "pin_memory"):
+                return self.pin(args[0])
+            if not kwargs.get("pin_memory"):
+                return func(*args, **kwargs)
             out = func(*args, **{**kwargs, "pin_memory": False})
             self._pinned.add(out.untyped_storage())
             return out
-        if not tensors and _asked_count(args) >= _LARGE and _in_constructor():
-            with self.fake:
-                return func(*args, **kwargs)
-        if name == "is_pinned":
-            return self.is_pinned(args[0])
-        if name in ("_pin_memory", "pin_memory"):
-            return self.pin(args[0])
-        return func(*args, **kwargs)
 
     def pin(self, tensor: torch.Tensor) -> torch.Tensor:
         """As ``Tensor.pin_memory``: a copy that the device may fetch by itself."""

@@ -17,7 +17,7 @@ class Window:
     """Counts steps and calls ``finish`` at the end of the one that counts.
 
     A step ends where the first optimizer that steps has stepped; without any, where ``backward``
-    has returned; and at marks alone (``breakeven.step()``, calls of a function) where there are any.
+    has returned; at marks alone (``breakeven.step()``, calls of a function) where there are any.
     """
 
     def __init__(
