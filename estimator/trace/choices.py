@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -12,106 +13,37 @@ from torch.nn import functional
 from torch.optim import optimizer as optimizers
 from torch.utils import _foreach_utils
 
+from estimator.trace.attention import attention_on_gpu
+from estimator.trace.shapes import is_on_gpu
+
 aten = torch.ops.aten
 
 _RECURRENT = {"rnn_relu": 0, "rnn_tanh": 1, "lstm": 2, "gru": 3}  # cuDNN's numbers of modes
 #: numbers that a recurrent cell keeps of each step and unit, by cuDNN's number of its mode
 _KEPT_NUMBERS = {0: 2, 1: 2, 2: 6, 3: 5}
-_MOST_HEAD = 256  # elements of a head that flash attention takes
 
 
-def install(note: Callable[[str], None]) -> None:
-    """Have torch choose as on a GPU wherever its tensors are on the pretended one."""
+def install(aside: Callable[[], AbstractContextManager[None]]) -> None:
+    """Have torch choose as on a GPU wherever its tensors are on the pretended one.
+
+    In ``aside`` is what the choice takes here, which is none of the program's time.
+    """
     for module in (optimizers, _foreach_utils):
         module._foreach_supported_types.append(FakeTensor)
-    functional.scaled_dot_product_attention = _attention(functional.scaled_dot_product_attention)
+    functional.scaled_dot_product_attention = attention_on_gpu(
+        functional.scaled_dot_product_attention, aside
+    )
     for name, mode in _RECURRENT.items():
         setattr(torch._VF, name, _recurrent(getattr(torch._VF, name), mode))
     torch.backends.mha.set_fastpath_enabled(False)
     _register_missing()
 
 
-def _on_gpu(tensor: Any) -> bool:
-    return isinstance(tensor, FakeTensor) and tensor.fake_device.type == "cuda"
-
-
-def _attention(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Flash attention where it takes the operands, else the memory-efficient kernel, else the plain
-    formula: the order of torch's own choice (aten/src/ATen/native/transformers/cuda/sdp_utils.cpp).
-    """
-
-    def scaled_dot_product_attention(
-        query: Any,
-        key: Any,
-        value: Any,
-        attn_mask: Any = None,
-        dropout_p: float = 0.0,
-        is_causal: bool = False,
-        scale: float | None = None,
-        enable_gqa: bool = False,
-    ) -> Any:
-        if not _on_gpu(query):
-            return original(
-                query, key, value, attn_mask, dropout_p, is_causal,
-                scale=scale, enable_gqa=enable_gqa,
-            )  # fmt: skip
-        if torch.is_autocast_enabled("cuda"):
-            dtype = torch.get_autocast_dtype("cuda")
-            query, key, value = (one.to(dtype) if one.dtype == torch.float32 else one
-                                 for one in (query, key, value))  # fmt: skip
-            if attn_mask is not None and attn_mask.dtype == torch.float32:
-                attn_mask = attn_mask.to(dtype)
-        plain = query.dim() == 4 and query.shape[-1] == value.shape[-1]
-        half = query.dtype in (torch.float16, torch.bfloat16)
-        backends = torch.backends.cuda
-        heads = query.shape[-1]
-        if (
-            plain and half and attn_mask is None and heads <= _MOST_HEAD
-            and backends.flash_sdp_enabled()
-        ):  # fmt: skip
-            padded = -heads % 8
-            if padded:
-                query, key, value = (
-                    functional.pad(one, (0, padded)) for one in (query, key, value)
-                )
-                scale = heads**-0.5 if scale is None else scale
-            out = aten._scaled_dot_product_flash_attention(
-                query, key, value, dropout_p, is_causal, False, scale=scale
-            )[0]
-            return out[..., :heads] if padded else out
-        if enable_gqa and key.shape[-3] != query.shape[-3]:
-            times = query.shape[-3] // key.shape[-3]
-            key, value = (one.repeat_interleave(times, -3) for one in (key, value))
-        if plain and query.dtype != torch.float64 and backends.mem_efficient_sdp_enabled():
-            bias = _bias(attn_mask, query, key)
-            grad = torch.is_grad_enabled() and any(one.requires_grad for one in (query, key, value))
-            return aten._scaled_dot_product_efficient_attention(
-                query, key, value, bias, grad, dropout_p, is_causal, scale=scale
-            )[0]
-        return aten._scaled_dot_product_attention_math(
-            query, key, value, attn_mask, dropout_p, is_causal, None, scale=scale
-        )[0]
-
-    return scaled_dot_product_attention
-
-
-def _bias(mask: Any, query: Any, key: Any) -> Any:
-    """The mask as a bias of the operands' type, for all heads."""
-    if mask is None:
-        return None
-    if mask.dtype == torch.bool:
-        mask = torch.zeros_like(mask, dtype=query.dtype).masked_fill_(
-            mask.logical_not(), -torch.inf
-        )
-    shape = (query.shape[0], query.shape[1], query.shape[2], key.shape[2])
-    return mask.to(query.dtype).expand(shape)
-
-
 def _recurrent(original: Callable[..., Any], mode: int) -> Callable[..., Any]:
     """The kernel of cuDNN, which computes all steps and layers in one call."""
 
     def run(*args: Any) -> Any:
-        if not _on_gpu(args[0]):
+        if not is_on_gpu(args[0]):
             return original(*args)
         packed = isinstance(args[1], torch.Tensor) and args[1].dtype == torch.int64
         if packed:

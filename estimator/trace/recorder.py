@@ -28,7 +28,7 @@ from estimator.trace.counted import COUNTED
 from estimator.trace.ledger import Ledger
 from estimator.trace.pretend import Stream
 from estimator.trace.python_clock import PythonClock
-from estimator.trace.shapes import Shapes
+from estimator.trace.shapes import Shapes, is_on_gpu
 from estimator.trace.values import Values
 
 aten = torch.ops.aten
@@ -237,9 +237,9 @@ class Recorder(TorchDispatchMode):
         """``to`` and ``copy_``: within a device, or across the border."""
         source = args[1] if func is aten.copy_.default else args[0]
         target = args[0] if func is aten.copy_.default else None
-        from_gpu = _is_gpu(source)
+        from_gpu = is_on_gpu(source)
         if target is not None:
-            to_gpu = _is_gpu(target)
+            to_gpu = is_on_gpu(target)
         else:
             asked = kwargs.get("device")
             to_gpu = from_gpu if asked is None else torch.device(asked).type == "cuda"
@@ -410,10 +410,6 @@ def _is_composite(func: Any) -> bool:
     """Whether an operator is defined by others, so that only those count."""
     key = torch._C.DispatchKey.CompositeImplicitAutograd
     return bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key))
-
-
-def _is_gpu(tensor: torch.Tensor) -> bool:
-    return isinstance(tensor, FakeTensor) and tensor.fake_device.type == "cuda"
 
 
 def _name(func: Any) -> str:

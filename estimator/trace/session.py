@@ -39,7 +39,7 @@ class Session:
             marked=request["function"] is not None,
         )
         pretend.install(self.recorder.wait)
-        choices.install(self.recorder.note)
+        choices.install(self.recorder.python.aside)
         program.install(self.recorder)
         missing.install(self.recorder.note)
         self.window.install()

@@ -22,6 +22,11 @@ _SLOW = object()  # results that share memory with operands, or are no tensors
 _Spec = tuple[tuple[int, ...], tuple[int, ...], torch.dtype, torch.device]
 
 
+def is_on_gpu(tensor: Any) -> bool:
+    """Whether a tensor lies on the pretended device."""
+    return isinstance(tensor, FakeTensor) and tensor.fake_device.type == "cuda"
+
+
 class Shapes:
     """Runs operators on tensors without values."""
 
