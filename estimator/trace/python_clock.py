@@ -7,9 +7,10 @@ loop of the family python_loop, which the collector measures on every machine; a
 for what takes long between two of them (decoding of an image, sums in numpy) and for operations of
 torch on the CPU.
 
-``CALL_POINTS`` and ``C_CALL_POINTS``: between 0.7 and 1.7 times what modules that call modules,
-walks over parameters, an optimizer's lists, contexts and small classes take, when they are run
-again and again. Loops that call little (JSON, deep copies) are counted three times too long.
+The prices are 1.6 times what makes up for modules that call modules, walks over parameters, an
+optimizer's lists, contexts and small classes when they are run again and again (0.5 to 1.5 of
+each): in a program torch's own code lies between, and with other data between they took 1.5 to 3
+times as long. Loops that call little (JSON, deep copies) are counted several times too long.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ import torch
 
 from collector.workloads.python_loop import count_in_python
 
-CALL_POINTS, C_CALL_POINTS = 4.5, 2.0
-#: between two events less is what the price of the first has in it
+#: points of a call in Python, and for each unit of its code; of a call in C; of torch on the CPU
+_CALL, _UNIT, _C_CALL, _OPERATION = 2.0, 0.018, 3.2, 30.0
+#: what takes less is what its price has in it
 _LONG_S = 20e-6
 _POINTS, _ROUNDS = 10_000, 7
 
@@ -56,14 +58,14 @@ _OWN = tuple(
 )
 
 
-_Slow = tuple[CodeType, str]
+#: where: a function, and what it called
+_Slow = tuple[CodeType | str, str]
 
 
 class _Gap(NamedTuple):
-    """What lies between two calls: counted points, seconds of torch on the CPU, long intervals."""
+    """What lies between two calls: counted points, and what took long."""
 
     points: float
-    seconds: float
     slow: list[tuple[_Slow, float]]
 
 
@@ -73,10 +75,10 @@ class PythonClock:
     def __init__(self) -> None:
         self._main = threading.main_thread().ident
         self._watched = self._ours = False
-        self._points = self._seconds = self._last = 0.0
+        self._points = self._last = 0.0
         self._slow: list[tuple[_Slow, float]] = []
         self._depth = 0
-        self._own: dict[CodeType, bool] = {}
+        self._prices: dict[CodeType, float] = {}  # of a call; 0: only a trace makes it
         self._gaps: defaultdict[int, list[_Gap]] = defaultdict(list)
         self._before: dict[_Slow, float] | None = None  # the step before's long intervals
 
@@ -96,13 +98,14 @@ class PythonClock:
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
         """What is done meanwhile is none of the host's work."""
-        kept = self._points, self._seconds, self._slow
+        kept = self._points, self._slow
+        self._forget()
         self.enter()
         try:
             yield
         finally:
             self.leave()
-            self._points, self._seconds, self._slow = kept
+            self._points, self._slow = kept
 
     def enter(self) -> None:
         """A call begins."""
@@ -121,19 +124,23 @@ class PythonClock:
             self._watch()
 
     @contextlib.contextmanager
-    def working(self) -> Iterator[None]:
+    def working(self, name: str) -> Iterator[None]:
         """An operation on the CPU: it is the host's work, like the program's Python."""
         start = time.thread_time()
         try:
             yield
         finally:
             if threading.get_ident() == self._main:
-                self._seconds += time.thread_time() - start
+                passed = time.thread_time() - start
+                if passed > _LONG_S:
+                    self._slow.append(((name, ""), passed))
+                else:
+                    self._points += _OPERATION
 
     def called(self, number: int) -> None:
         """The operation of this number was noted."""
         if threading.get_ident() == self._main:
-            self._gaps[number].append(_Gap(self._points, self._seconds, self._slow))
+            self._gaps[number].append(_Gap(self._points, self._slow))
             self._forget()
 
     def points(self) -> dict[int, float]:
@@ -153,13 +160,12 @@ class PythonClock:
 
         def points(gap: _Gap) -> float:
             slow = sum(seconds * shares[key] for key, seconds in gap.slow)
-            return gap.points + (gap.seconds + slow) / point_s
+            return gap.points + slow / point_s
 
         return {number: statistics.fmean(map(points, gaps)) for number, gaps in self._gaps.items()}
 
     def _forget(self) -> None:
-        self._points = self._seconds = 0.0
-        self._slow = []
+        self._points, self._slow = 0.0, []
 
     def _watch(self) -> None:
         self._ours = True  # what follows is the way back from the trace
@@ -168,20 +174,20 @@ class PythonClock:
     def _event(self, frame: FrameType, event: str, argument: Any) -> None:
         """Python calls a function, or comes back from it."""
         code = frame.f_code
-        own = self._own.get(code)
-        if own is None:
-            own = self._own[code] = code.co_filename.startswith(_OWN)
-        if not (own or self._ours):
+        price = self._prices.get(code)
+        if price is None:
+            own = code.co_filename.startswith(_OWN)
+            price = self._prices[code] = 0.0 if own else _CALL + _UNIT * len(code.co_code) / 2
+        if price and not self._ours:
             passed = time.thread_time() - self._last
             if passed > _LONG_S:
                 called = getattr(argument, "__name__", "") if event.startswith("c_") else ""
                 self._slow.append(((code, called), passed))
-        if not own:
-            if event == "call":
-                self._points += CALL_POINTS
-            elif event == "c_call":
-                self._points += C_CALL_POINTS
-        self._ours = own
+        if price and event == "call":
+            self._points += price
+        elif price and event == "c_call":
+            self._points += _C_CALL
+        self._ours = not price
         self._last = time.thread_time()
 
     def _collected(self, phase: str, information: dict[str, int]) -> None:

@@ -143,7 +143,7 @@ class Recorder(TorchDispatchMode):
             return self.shapes.anew(func, args, kwargs)
         if name == "is_pinned":
             return self.is_pinned(args[0])
-        with self.python.working():
+        with self.python.working(name):
             if name in ("_pin_memory", "pin_memory"):
                 return self.pin(args[0])
             if not kwargs.get("pin_memory"):
