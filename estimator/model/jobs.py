@@ -117,12 +117,12 @@ def host_speeds(model: Model, names: Sequence[str]) -> dict[str, host.Speed]:
         for name in names
     ]
     answer = _ask_each(model, pd.DataFrame(cells))
-    seconds = answer["seconds_p50"].to_numpy(dtype=float).reshape(2, -1)
-    lent = (answer["basis"] == "from_specs").to_numpy(dtype=bool).reshape(2, -1)
+    chain, loop = answer["seconds_p50"].to_numpy(dtype=float).reshape(2, -1)
+    lent = (answer["basis"] == "from_specs").to_numpy(dtype=bool)
     return {
-        name: host.Speed.measured(*seconds[:, at].tolist(), lent=bool(lent[0, at]))
+        name: host.Speed.measured(chain[at], loop[at], bool(lent[at]))
         for at, name in enumerate(names)
-        if np.isfinite(seconds[:, at]).any()
+        if np.isfinite(chain[at]) or np.isfinite(loop[at])
     }
 
 
