@@ -36,6 +36,7 @@ def install(aside: Callable[[], AbstractContextManager[None]]) -> None:
     )
     for name, mode in _RECURRENT.items():
         setattr(torch._VF, name, _recurrent(getattr(torch._VF, name), mode))
+    torch.nn.RNNBase.flatten_parameters = lambda self: None  # asks cuDNN itself
     torch.backends.mha.set_fastpath_enabled(False)
     torch._C._conv_determine_backend_memory_format = _layout(
         torch._C._conv_determine_backend_memory_format
