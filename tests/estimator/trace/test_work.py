@@ -88,6 +88,7 @@ class TestKernels:
         assert made_with(2, aten.mse_loss.default, meta(8, 8), meta(8, 8))
         assert made_with(1, aten.mse_loss.default, meta(8, 8), meta(8, 8), 0)
 
+    @pytest.mark.filterwarnings("ignore:Sparse invariant checks")
     def test_a_sparse_product_adds_up_entries_that_may_be_there_twice(self):
         ends, values = torch.tensor([[0, 1], [1, 0]]), torch.ones(2)
         matrix = torch.sparse_coo_tensor(ends, values, (2, 2), check_invariants=True)
