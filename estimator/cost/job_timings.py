@@ -42,7 +42,7 @@ def job_timings(model: Model, instances: Sequence[Instance], job: Job) -> pd.Dat
     wanted = sorted({target for target in targets.values() if target is not None})
     speeds = host_speeds(model, sorted({cpu for _, _, cpu in wanted if cpu}))
     places = [
-        Place(name, name, device, job.library, *speeds.get(cpu, (1.0, host.UNKNOWN_SIGMA)))
+        Place(name, name, device, job.library, *speeds.get(cpu, host.Speed()))
         for name, device, cpu in wanted
     ]
     found = dict(zip(wanted, estimate_on(model, job, places), strict=True))

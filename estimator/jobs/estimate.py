@@ -59,7 +59,7 @@ _WORDS = ("basis", "bound")
 
 @dataclass(frozen=True)
 class Place:
-    """A machine's GPU or CPU, and its host: times as long as the reference's (``host``)."""
+    """A machine's GPU or CPU, and its host: the numbers of a ``host.Speed``."""
 
     machine_id: str
     label: str
@@ -67,6 +67,7 @@ class Place:
     backend: str = "torch"
     host_scale: float = 1.0
     host_sigma: float = host.UNKNOWN_SIGMA
+    host_point_s: float = host.REFERENCE_POINT_S
     room_bytes: float = nan
     #: why it cannot be asked
     reason: str = ""
@@ -432,9 +433,10 @@ def _estimate(
 
 def _dispatch(job: Job, place: Place, operations: Sequence[Operation]) -> tuple[Array, float]:
     """Seconds of this host for each operation, (m,), and to start a backward pass."""
-    costs = host.GPU if place.device == "cuda" else host.CPU
-    asks, works = host.dispatch_seconds(operations, job.training, costs)
-    return place.host_scale * (asks + works), place.host_scale * costs.pass_s
+    costs = host.costs_of(operations, place.device)
+    speed = host.Speed(place.host_scale, place.host_sigma, place.host_point_s)
+    spent = host.dispatch_seconds(operations, job.training, costs, speed)
+    return spent, place.host_scale * costs.pass_s
 
 
 def _calls(

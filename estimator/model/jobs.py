@@ -80,7 +80,7 @@ def places(
             model.types.label(name) if name in model.types.of_box else facts_label(model, name),
             chosen,
             backend,
-            *speeds.get(hosts[name], (1.0, host.UNKNOWN_SIGMA)),
+            *speeds.get(hosts[name], host.Speed()),
             model.room_bytes(model.types.boxes_of(name, chosen)[0], chosen),
         )
         if not facts.has(chosen):
@@ -106,29 +106,24 @@ def host_of(model: Model, name: str) -> str:
     return "" if item is None else cpu_hardware(item.provider, item.instance)
 
 
-def host_speeds(model: Model, names: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """name -> how many times as long its host takes as the reference's, and its deviation."""
+def host_speeds(model: Model, names: Sequence[str]) -> dict[str, host.Speed]:
+    """name -> how fast its host is, where anything is known of it."""
     if not names:
         return {}
-    rows: Any = [
-        {
-            **{"machine_id": name, "device": "cpu", "backend": "torch", "threads": 1},
-            **{"mode": "hot", "math_mode": "ieee"},
-            **host.CHAIN,
-        }
+    cells: Any = [
+        {"machine_id": name, "device": "cpu", "threads": 1, "mode": "hot", "math_mode": "ieee"}
+        | cell
+        for cell in (host.CHAIN, host.LOOP)
         for name in names
     ]
-    answer = _ask_each(model, pd.DataFrame(rows))
-    found = {}
-    for name, row in zip(names, answer.to_dict("records"), strict=True):
-        seconds = float(row["seconds_p50"])
-        if np.isfinite(seconds):
-            lent = str(row["basis"]) == "from_specs"
-            found[name] = (
-                seconds / host.REFERENCE_S,
-                host.NAMED_SIGMA if lent else host.MEASURED_SIGMA,
-            )
-    return found
+    answer = _ask_each(model, pd.DataFrame(cells))
+    seconds = answer["seconds_p50"].to_numpy(dtype=float).reshape(2, -1)
+    lent = (answer["basis"] == "from_specs").to_numpy(dtype=bool).reshape(2, -1)
+    return {
+        name: host.Speed.measured(*seconds[:, at].tolist(), lent=bool(lent[0, at]))
+        for at, name in enumerate(names)
+        if np.isfinite(seconds[:, at]).any()
+    }
 
 
 def _ask_each(model: Model, cells: pd.DataFrame) -> pd.DataFrame:

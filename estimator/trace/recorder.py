@@ -88,7 +88,11 @@ class Recorder(TorchDispatchMode):
 
     def wait(self) -> None:
         """The host waits for the device."""
-        self._append(Operation(SYNCHRONIZE, launches=0, stage=self.stage, line=self.where()))
+        self.python.enter()
+        try:
+            self._append(Operation(SYNCHRONIZE, launches=0, stage=self.stage, line=self.where()))
+        finally:
+            self.python.leave()
 
     @property
     def stage(self) -> Stage:
@@ -100,7 +104,6 @@ class Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.prim.device.default:
-            self.python.asked += 1
             return args[0].device if isinstance(args[0], FakeTensor) else func(*args)
         self.python.enter()
         try:
@@ -141,7 +144,7 @@ class Recorder(TorchDispatchMode):
             return self.shapes.anew(func, args, kwargs)
         if name == "is_pinned":
             return self.is_pinned(args[0])
-        with self.python.working():
+        with self.python.working(name):
             if name in ("_pin_memory", "pin_memory"):
                 return self.pin(args[0])
             if not kwargs.get("pin_memory"):

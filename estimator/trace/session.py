@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NoReturn
 
-import torch
-
 from collector import __version__
 from collector.errors import JobError
 from collector.jobs import Job, Phase, job_text
@@ -102,9 +100,7 @@ class Session:
         window, recorder = self.window, self.recorder
         sequence = tuple(recorder.sequence)
         listed = tuple(recorder.operations)
-        with recorder, torch.no_grad():
-            small = torch.zeros(1, device="cuda")
-            points = recorder.python.points(lambda: small.add(1), lambda: small.to("cuda"))
+        points = recorder.python.points()
         operations = tuple(
             replace(one, python_points=round(points.get(number, 0.0), 1))
             for number, one in enumerate(listed)
