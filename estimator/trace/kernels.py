@@ -194,7 +194,8 @@ def sparse_product(matrix: torch.Tensor) -> int:
 # -- convolutions ------------------------------------------------------------------------------
 
 _FFT_SIDE = 32  # of the tiles that cuDNN transforms
-_FEW_CHANNELS = 4
+_FEW_CHANNELS = 4  # of 16 bits
+_LARGE_IMAGE = 1024  # positions
 _LONG_SUM = 16384  # positions from which a gradient of weights is summed in parts
 
 
@@ -220,16 +221,24 @@ class _Layer:
 
     @property
     def turns(self) -> int:
-        """Kernels that bring operands and result from NCHW to NHWC and back.
-
-        A kernel of one element is a plain product, which needs none, if images lie aligned.
+        """Kernels that bring operands and result from NCHW to NHWC and back: not those of one
+        position. A kernel of one element is a plain product, which needs none where images lie
+        aligned, or are large and of float32.
         """
         if self.last:
             return 0
+        positions = math.prod(self.y)
+        ends = int(math.prod(self.x.shape[2:]) > 1) + int(positions > 1)
         if self.area > 1:
-            return 3
-        aligned = max(self.stride) == 1 and not any(self.padding) and math.prod(self.y) % 4 == 0
-        return 0 if aligned else 2
+            return 1 + ends
+        aligned = positions % 4 == 0 or (positions >= _LARGE_IMAGE and not self.half)
+        plain = max(self.stride) == 1 and not any(self.padding)
+        return 0 if plain and aligned else ends
+
+    @property
+    def few(self) -> bool:
+        """Whether channels are too few for tensor cores."""
+        return self.into <= (_FEW_CHANNELS if self.half else 4 * _FEW_CHANNELS)
 
 
 def _convolution(args: Sequence[Any], tf32: bool) -> int:
@@ -301,7 +310,7 @@ def _depthwise(layer: _Layer) -> bool:
 
 
 def _to_y(layer: _Layer) -> int:
-    if layer.units and layer.into / layer.groups > _FEW_CHANNELS:
+    if layer.units and not layer.few:
         return 1 + layer.turns
     if layer.units:  # kernels for few channels read NCHW; wide ones are turned all the same
         return 1 if layer.area < 25 else 4 - layer.last
@@ -310,7 +319,7 @@ def _to_y(layer: _Layer) -> int:
 
 
 def _to_x(layer: _Layer) -> int:
-    groups, few = layer.groups, layer.into / layer.groups <= _FEW_CHANNELS
+    groups, few = layer.groups, layer.few
     if layer.units and not few:
         wide = layer.out <= _FEW_CHANNELS and min(layer.kernel) >= 5 and not layer.half
         if wide and layer.x.shape[0] == 1:
@@ -340,7 +349,7 @@ def _to_weight(layer: _Layer) -> int:
     if not layer.units:
         one = layer.area == 1 or max(layer.stride) > 1 or layer.into <= _FEW_CHANNELS
         return layer.groups if one else 4 + 3 * layer.last
-    if layer.into / layer.groups <= _FEW_CHANNELS:
+    if layer.few:
         return 5 - (layer.last and layer.half) if layer.half or layer.area >= 16 else 1
     positions = layer.x.shape[0] * math.prod(layer.y)
     depth = layer.into // layer.groups * layer.area
