@@ -120,7 +120,7 @@ def host_speeds(model: Model, names: Sequence[str]) -> dict[str, host.Speed]:
     seconds = answer["seconds_p50"].to_numpy(dtype=float).reshape(2, -1)
     lent = (answer["basis"] == "from_specs").to_numpy(dtype=bool).reshape(2, -1)
     return {
-        name: host.Speed.measured(*seconds[:, at].tolist(), lent=bool(lent[0, at]))
+        name: host.Speed.measured(float(seconds[0, at]), float(seconds[1, at]), bool(lent[0, at]))
         for at, name in enumerate(names)
         if np.isfinite(seconds[:, at]).any()
     }
