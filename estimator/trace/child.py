@@ -53,13 +53,13 @@ def main(request_path: str) -> NoReturn:
         answer(error=f"after {request['limit_s']:g} s it was still running, at {place}: raise "
                      f"--limit, or {advice}")  # fmt: skip
 
-    timer = threading.Timer(request["limit_s"], give_up)
-    timer.daemon = True
-    timer.start()
     try:
         from estimator.trace import session
 
         tracing = session.Session(request, answer, where)
+        timer = threading.Timer(request["limit_s"], give_up)
+        timer.daemon = True
+        timer.start()
     except JobError as error:
         answer(error=str(error))
     except ModuleNotFoundError as error:

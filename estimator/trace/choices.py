@@ -1,4 +1,5 @@
-"""What torch chooses on a GPU and not on a CPU: attention, recurrent kernels, list optimizers."""
+"""What torch chooses on a GPU and not on a CPU: attention, recurrent kernels, list optimizers, the
+layout of images."""
 
 from __future__ import annotations
 
@@ -35,8 +36,28 @@ def install(aside: Callable[[], AbstractContextManager[None]]) -> None:
     )
     for name, mode in _RECURRENT.items():
         setattr(torch._VF, name, _recurrent(getattr(torch._VF, name), mode))
+    torch.nn.RNNBase.flatten_parameters = lambda self: None  # asks cuDNN itself
     torch.backends.mha.set_fastpath_enabled(False)
+    torch._C._conv_determine_backend_memory_format = _layout(
+        torch._C._conv_determine_backend_memory_format
+    )
     _register_missing()
+
+
+def _layout(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Results of convolutions lie in NHWC where images or weights do: cuDNN's choice, not the
+    CPU's (aten/src/ATen/native/ConvUtils.h)."""
+
+    def layout(x: Any, weight: Any, backend: Any) -> Any:
+        if not is_on_gpu(x):
+            return original(x, weight, backend)
+        form = torch.channels_last if x.dim() == 4 else torch.channels_last_3d
+        last = any(
+            one.is_contiguous(memory_format=form) and not one.is_contiguous() for one in (x, weight)
+        )
+        return form if last else torch.contiguous_format
+
+    return layout
 
 
 def _recurrent(original: Callable[..., Any], mode: int) -> Callable[..., Any]:

@@ -27,12 +27,13 @@ TOTAL_BYTES = 80 * 2**30
 _MULTIPROCESSORS = 132
 
 _DEVICE_TYPES = 21  # of c10's registry that concern us: CUDA is 1, PrivateUse1 20
-_HOOKS = 5  # two destructors, isBuilt, isAvailable, hasPrimaryContext
+_Table = ctypes.c_void_p * 96  # more entries than the hooks have
+_ANSWERED_YES = (2, 3, 4)
 
 _kept: list[Any] = []  # what C++ holds pointers to
 
 
-def install(waits: Callable[[], None]) -> None:
+def install(mode: fake_tensor.FakeTensorMode, waits: Callable[[], None]) -> None:
     """Make torch take this machine for one with a GPU. ``waits`` is called where the host waits.
 
     Raises JobError where this build of torch cannot be told so.
@@ -42,6 +43,7 @@ def install(waits: Callable[[], None]) -> None:
     fake_tensor.init_gpu_context = lambda device: None
     _install_cuda(waits)
     _install_accelerator(waits)
+    _check(mode)
 
 
 def _library(name: str) -> ctypes.CDLL:
@@ -65,9 +67,7 @@ def _install_guard() -> None:
             _library("c10"), "_ZN3c104impl26device_guard_impl_registryE"
         )
     except (AttributeError, ValueError):
-        raise JobError(
-            f"trace does not know torch {torch.__version__}: install torch 2.11 to 2.13"
-        ) from None
+        raise _unknown_torch() from None
     if not registry[int(kinds.CUDA)]:
         guard = type("Guard", (base,), {"type_": lambda self: kinds.CUDA})()
         _kept.append(guard)
@@ -78,30 +78,38 @@ def _install_guard() -> None:
 
 
 def _install_hooks() -> None:
-    """Have the autograd engine find CUDA as the accelerator: the hooks' first answers are yes."""
-    if _accelerator() == "cuda":
-        return
-    get_hooks = _library("torch_cpu")["_ZN2at6detail12getCUDAHooksEv"]
+    """Have the autograd engine find a CUDA device: the hooks' first three answers are yes.
+
+    They are isBuilt, isAvailable and hasPrimaryContext of AcceleratorHooksInterface, after two
+    destructors; a build with CUDA would ask the driver, one without says no.
+    """
+    try:
+        get_hooks = _library("torch_cpu")["_ZN2at6detail12getCUDAHooksEv"]
+    except AttributeError:
+        raise _unknown_torch() from None
     get_hooks.restype = ctypes.c_void_p
     table = ctypes.c_void_p.from_address(get_hooks())
-    length = 96  # more than it has
-    old = (ctypes.c_void_p * length).from_address(table.value or 0)
-    new = (ctypes.c_void_p * length)(*old)
+    header = 2 * ctypes.sizeof(ctypes.c_void_p)  # what C++ keeps before a table
+    new = _Table.from_buffer_copy(_Table.from_address((table.value or 0) - header))
     yes = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p)(lambda hooks: True)
-    for slot in range(2, _HOOKS):
-        new[slot] = ctypes.cast(yes, ctypes.c_void_p).value
+    for slot in _ANSWERED_YES:
+        new[2 + slot] = ctypes.cast(yes, ctypes.c_void_p).value
     _kept.extend((new, yes))
-    table.value = ctypes.addressof(new)
-    if _accelerator() != "cuda":
-        raise JobError(f"trace does not know torch {torch.__version__}: install torch 2.11 to 2.13")
+    table.value = ctypes.addressof(new) + header
 
 
-def _accelerator() -> str:
+def _check(mode: fake_tensor.FakeTensorMode) -> None:
+    """Raises JobError where a gradient does not come back from the pretended device."""
     try:
-        found = torch._C._accelerator_getAccelerator()
-    except (AttributeError, RuntimeError):
-        return ""
-    return "" if found is None else str(found.type)
+        with mode:
+            weight = torch.ones(2, device="cuda", requires_grad=True)
+            (weight * weight).sum().backward()
+    except RuntimeError:
+        raise _unknown_torch() from None
+
+
+def _unknown_torch() -> JobError:
+    return JobError(f"trace does not know torch {torch.__version__}: install torch 2.11 to 2.13")
 
 
 class Stream:

@@ -72,7 +72,7 @@ def _moved(parameter: Any, moved: Any) -> Any:
         return parameter
     if isinstance(parameter, FakeTensor) and isinstance(moved, FakeTensor):
         parameter.data = moved
-        parameter._fake_device = moved.fake_device
+        parameter.fake_device = moved.fake_device
         return parameter
     return nn.Parameter(moved, parameter.requires_grad)
 

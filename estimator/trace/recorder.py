@@ -23,6 +23,7 @@ from torch._subclasses.fake_tensor import (
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from collector.jobs import COPY_TO_CPU, COPY_TO_GPU, SYNCHRONIZE, Operation, Stage, Tensor
+from estimator.trace import kernels as launched
 from estimator.trace import work
 from estimator.trace.counted import COUNTED
 from estimator.trace.ledger import Ledger
@@ -232,6 +233,7 @@ class Recorder(TorchDispatchMode):
                 flop=2.0 * count * right.shape[1],
                 bytes_read=float(count * (left.element_size() + 16) + work.tensor_bytes(right)),
                 bytes_written=float(results * out.element_size()),
+                launches=launched.sparse_product(left),
             )
         )
         return out
@@ -353,10 +355,10 @@ class Recorder(TorchDispatchMode):
         if not view:
             for tensor in outputs:
                 self.ledger.add(tensor)
-        kernels = work.kernels(name, args, out, view)
+        mode = _math_mode(name, tensors)
+        kernels = launched.kernels(name, args, out, view, mode == "tf32")
         if kernels:
             self.device_calls += 1
-        mode = _math_mode(name, tensors)
         attributes = _attributes(func, args, kwargs)
         stage = self.stage
         key = (
@@ -410,9 +412,12 @@ def _collect(values: Any, found: list[torch.Tensor]) -> None:
 
 @cache
 def _is_composite(func: Any) -> bool:
-    """Whether an operator is defined by others, so that only those count."""
-    key = torch._C.DispatchKey.CompositeImplicitAutograd
-    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key))
+    """Whether an operator is defined by others, so that only those count; not where devices have
+    kernels for the whole of it (silu_backward)."""
+    has = torch._C._dispatch_has_kernel_for_dispatch_key
+    keys = torch._C.DispatchKey
+    name = func.name()
+    return bool(has(name, keys.CompositeImplicitAutograd) and not has(name, keys.CPU))
 
 
 def _name(func: Any) -> str:

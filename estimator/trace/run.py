@@ -17,7 +17,7 @@ from pathlib import Path
 from collector.errors import JobError
 from collector.jobs import Job, parse_job
 
-_GRACE_S = 15.0  # for a process that does not stop by itself at its limit
+_GRACE_S = 60.0  # to import torch, and to stop by itself at the limit
 
 
 @dataclass(frozen=True)

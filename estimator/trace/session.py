@@ -36,7 +36,7 @@ class Session:
             self.finish,
             marked=request["function"] is not None,
         )
-        pretend.install(self.recorder.wait)
+        pretend.install(self.recorder.fake, self.recorder.wait)
         choices.install(self.recorder.python.aside)
         program.install(self.recorder)
         missing.install(self.recorder.note)

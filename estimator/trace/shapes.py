@@ -95,7 +95,7 @@ def _key(value: Any) -> Any:
     """What of an argument decides the shapes of results."""
     if isinstance(value, torch.Tensor):
         fake: Any = value
-        return (fake.shape, fake.stride(), fake.dtype, fake._fake_device)
+        return (fake.shape, fake.stride(), fake.dtype, fake.fake_device)
     if isinstance(value, list | tuple):
         return tuple(_key(one) for one in value)
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""What one call of a torch operator takes on a GPU: FLOP, bytes of memory, kernels.
+"""What one call of a torch operator takes on a GPU: FLOP and bytes of memory.
 
 FLOP of products, convolutions and attention are those of torch's FlopCounterMode, but for grouped
 gradients of convolutions, which it counts as ungrouped; any other operator does one a result.
@@ -33,6 +33,12 @@ FREE = frozenset(
         "resize_",
         "set_",
         "_reshape_alias",
+        "as_strided_",
+        "detach_",
+        "squeeze_",
+        "t_",
+        "transpose_",
+        "unsqueeze_",
         "_nested_view_from_buffer",
         "_has_same_storage_numel",
         "record_stream",
@@ -43,15 +49,6 @@ FREE = frozenset(
         "is_same_size",
     }
 )
-
-#: kernels of a call, where it is not one: as counted by torch.profiler on an H200 (torch 2.11)
-_KERNELS: dict[str, int] = {}
-
-#: Tensors that one kernel of a list operation takes, by how many lists go together, and chunks of
-#: 65,536 elements (torch/aten/src/ATen/native/cuda/MultiTensorApply.cuh).
-_LIST_TENSORS = {1: 110, 2: 64, 3: 48, 4: 36, 5: 30}
-_LIST_CHUNKS = 320
-_CHUNK = 65536
 
 
 def element_type(dtype: torch.dtype) -> str:
@@ -90,32 +87,3 @@ def _convolution_backward(args: Sequence[Any]) -> float:
     across = args[1] if transposed else grad
     each = 2.0 * across.numel() * math.prod(weight.shape[1:])
     return float(each * (bool(mask[0]) + bool(mask[1])))
-
-
-def kernels(kind: str, args: Sequence[Any], out: Any, view: bool) -> int:
-    """Kernels that one call launches."""
-    if view or kind in FREE:
-        return 0
-    if kind.startswith(("_foreach_", "_fused_", "_amp_foreach_")):
-        return _list_kernels(args)
-    if kind == "convolution_backward":
-        return sum(bool(asked) for asked in args[10])
-    tensors = [t for t in (out if isinstance(out, list | tuple) else (out,)) if _some(t)]
-    if not tensors and out is not None and isinstance(out, torch.Tensor):
-        return 0  # nothing to compute
-    return _KERNELS.get(kind, 1)
-
-
-def _some(value: Any) -> bool:
-    return isinstance(value, torch.Tensor) and value.numel() > 0
-
-
-def _list_kernels(args: Sequence[Any]) -> int:
-    """Kernels of an operation on lists of tensors: as many as it takes to hand them all over."""
-    lists = [one for one in args if isinstance(one, list | tuple) and one and _some(one[0])]
-    if not lists:
-        return 1
-    tensors = lists[0]
-    chunks = sum(-(-t.numel() // _CHUNK) for t in tensors)
-    held = _LIST_TENSORS[min(len(lists), 5)]
-    return int(max(-(-len(tensors) // held), -(-chunks // _LIST_CHUNKS)))

@@ -39,7 +39,7 @@ def test_a_program_that_cannot_be_traced_is_told_why(text: str, traced: Tracer) 
 
 def test_an_endless_program_is_stopped_and_its_line_named(traced: Tracer) -> None:
     with pytest.raises(JobError, match=r"still running, at program\.py:[34]: raise --limit"):
-        traced("import time\nwhile True:\n    time.sleep(0.01)\n", limit_s=6.0)
+        traced("import time\nwhile True:\n    time.sleep(0.01)\n", limit_s=2.0)
 
 
 def test_a_file_that_trains_when_it_is_imported_is_no_function(traced: Tracer) -> None:
@@ -52,7 +52,7 @@ def test_a_file_that_trains_when_it_is_imported_is_no_function(traced: Tracer) -
             optimizer.step()
     """
     with pytest.raises(JobError, match=r"still being imported: trace -- program\.py"):
-        traced(endless, function="predict", limit_s=8.0)
+        traced(endless, function="predict", limit_s=2.0)
 
 
 def test_a_program_of_too_few_steps_says_how_many_it_has(traced: Tracer) -> None:
