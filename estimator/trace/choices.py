@@ -3,6 +3,7 @@ layout of images."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -173,6 +174,13 @@ def _register_missing() -> None:
             torch.empty_like(data), torch.empty_like(hidden), cells,
             [torch.empty_like(one) for one in weights],
         )  # fmt: skip
+
+    # torch built for CPUs takes these apart on a GPU, whose kernels it does not have
+    whole = torch.library.Library("aten", "IMPL", "AutogradCUDA")
+    _kept.append(whole)
+    for name in ("silu_backward", "mish_backward"):
+        with contextlib.suppress(RuntimeError):
+            whole.impl(name, torch.library.fallthrough_kernel)
 
     library = torch.library.Library("aten", "IMPL", "Meta")
     _kept.append(library)
