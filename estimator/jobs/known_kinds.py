@@ -13,10 +13,10 @@ erfc erfinv exp exp2 expm1 float_power floor floor_divide fmax fmin fmod frac ge
 hardshrink hardsigmoid hardswish hardtanh heaviside hypot isfinite isinf isnan ldexp le leaky_relu
 lerp lgamma log log10 log1p log2 logaddexp logical_and logical_not logical_or logical_xor logit
 log_sigmoid_forward log_sigmoid lt masked_fill maximum minimum mish mul nan_to_num ne neg nextafter
-outer polar polygamma pow prelu _prelu_kernel rad2deg reciprocal relu relu6 remainder round
-rrelu_with_noise rsqrt rsub selu sgn sigmoid sign signbit silu sin sinc sinh softplus softshrink
-sqrt square sub tan tanh threshold tril triu trunc where xlogy __and__ __or__ __xor__ __lshift__
-__rshift__ _assert_async real imag view_as_complex
+native_dropout outer polar polygamma pow prelu _prelu_kernel rad2deg reciprocal relu relu6 remainder
+round rrelu_with_noise rsqrt rsub selu sgn sigmoid sign signbit silu sin sinc sinh softplus
+softshrink sqrt square sub tan tanh threshold tril triu trunc where xlogy __and__ __or__ __xor__
+__lshift__ __rshift__ _assert_async real imag view_as_complex
 """
 
 _BACKWARD = """
@@ -29,6 +29,13 @@ binary_cross_entropy binary_cross_entropy_with_logits kl_div soft_margin_loss gr
 grid_sampler_3d reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d
 replication_pad2d replication_pad3d im2col col2im unfold slice select _thnn_fused_lstm_cell
 _thnn_fused_lstm_cell_impl _thnn_fused_gru_cell _weight_norm_interface _fused_rms_norm
+"""
+
+_MAPS_BACKWARD = """
+elu_backward gelu_backward glu_backward hardsigmoid_backward hardswish_backward hardtanh_backward
+leaky_relu_backward log_sigmoid_backward logit_backward mish_backward _prelu_kernel_backward
+sigmoid_backward silu_backward softplus_backward softshrink_backward tanh_backward
+threshold_backward native_dropout_backward select_backward slice_backward
 """
 
 _FILLS = """
@@ -67,6 +74,12 @@ _local_scalar_dense _linalg_check_errors lift_fresh
 #: Kinds that start nothing on a device: memory that is set aside, other views of it, host reads.
 NOTHING_KINDS = frozenset(_NOTHING.split())
 
+#: Kinds that compute each element of the result from those in its place.
+MAP_KINDS = frozenset((*_MAPS.split(), *_COPIES.split(), *_MAPS_BACKWARD.split())) - {
+    "cat",
+    "stack",
+}
+
 #: Kinds that read and write what they are given, in order or nearly so.
 MEMORY_KINDS = frozenset(
     {
@@ -82,6 +95,9 @@ _is_any_true
 """
 #: Kinds that read everything and write little.
 SUM_KINDS = frozenset(_SUMS.split())
+
+#: kernels over lists of tensors reach nine tenths of the memory's rate
+LIST_PREFIXES, PASSES_OF_LISTS = ("_foreach_", "_fused_", "_amp_"), 1.1
 
 #: How often an operation goes through the bytes that are counted for it.
 PASSES: dict[str, float] = {
@@ -101,4 +117,8 @@ PASSES: dict[str, float] = {
         ),
         5.0 / 3.0,
     ),
+    # the product of gradient and result is a tensor of its own
+    **dict.fromkeys(("_softmax_backward_data", "_masked_softmax_backward"), 2.0),
+    # the generator takes longer than memory
+    "native_dropout": 1.3,
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collector.jobs import (
     COPY_TO_CPU,
@@ -39,9 +39,9 @@ from estimator.jobs.known_kinds import (
     MEMORY_KINDS,
     MEMORY_PREFIXES,
     NOTHING_KINDS,
-    PASSES,
     SUM_KINDS,
 )
+from estimator.jobs.traffic import column_sum, counted_bytes, traffic
 
 Cells = tuple[tuple[Measured, float], ...]
 
@@ -67,7 +67,7 @@ def answered_by(operation: Operation) -> Answered:
     if (
         kind == SYNCHRONIZE
         or kind in NOTHING_KINDS
-        or not (copies or (operation.launches and _bytes(operation)))
+        or not (copies or (operation.launches and counted_bytes(operation)))
     ):
         return Answered((), True, True, "nothing on the device")
     found = recognised(operation)
@@ -86,12 +86,6 @@ def answered_by(operation: Operation) -> Answered:
 
 
 # -- cells with given work -------------------------------------------------------------------
-
-
-def _bytes(operation: Operation) -> float:
-    """Bytes read and written, as counted, else those of its tensors."""
-    counted = operation.bytes_read + operation.bytes_written
-    return counted or sum(tensor.bytes for tensor in (*operation.inputs, *operation.outputs))
 
 
 def _whole(value: float) -> int:
@@ -126,8 +120,8 @@ def _moving(operation: Operation, count: float) -> Cells:
 
 
 def _traffic(operation: Operation) -> Cells:
-    """The bytes of the operation, as often as its kind goes through them."""
-    return _moving(operation, PASSES.get(plain_kind(operation.kind), 1.0) * _bytes(operation))
+    """The bytes in whose time the operation is done."""
+    return _moving(operation, traffic(operation))
 
 
 def _multiplying(
@@ -152,7 +146,7 @@ def _multiplying(
 
 def counted(operation: Operation) -> Cells:
     """By its bytes, or, where it has far more FLOP than that, as a product of as many."""
-    count = _bytes(operation)
+    count = counted_bytes(operation)
     if operation.flop > _PRODUCT_INTENSITY * count:
         side = (operation.flop / 2.0) ** (1.0 / 3.0)
         return ((_multiplying(operation, operation.dtype, 1, side, side, side), 1.0),)
@@ -178,29 +172,46 @@ def _product(operation: Operation) -> Cells:
     return ((cell, 1.0),)
 
 
+#: kernels of a step backward, where sequences end together in groups; share of a small kernel's
+#: time that a step takes whose states stay on the chip: seen on an H200 (cuDNN 9.19)
+_PACKED_BACKWARD, _HELD = 2.4, 0.5
+
+
 def _recurrent(operation: Operation) -> Cells:
     """Each layer and direction: one product for all steps, one and a map for each step.
 
     ``inputs``: the sequence (steps, batch, width), then weights of inputs and of states in turn.
     Both gradients of a backward pass take as much as the forward pass each.
     """
-    if not operation.inputs or len(operation.inputs[0].shape) != 3:
+    if not operation.inputs or len(operation.inputs[0].shape) not in (2, 3):
         return ()
     x = operation.inputs[0]
-    steps, batch = x.shape[:2]
-    if operation.attribute("batch_first", False):
-        steps, batch = batch, steps
+    backward = "backward" in operation.kind
     weights = [tensor.shape for tensor in operation.inputs[1:] if len(tensor.shape) == 2]
+    pairs = list(zip(weights[::2], weights[1::2], strict=False))
+    if len(x.shape) == 3:
+        steps, batch = x.shape[:2]
+        if operation.attribute("batch_first", False):
+            steps, batch = batch, steps
+    else:  # sequences of several lengths, packed: kernels tell how many steps there are
+        kernels = operation.launches / max(len(pairs), 1)
+        steps = _whole(kernels / (_PACKED_BACKWARD if backward else 2.0))
+        batch = _whole(x.shape[0] / steps)
+    held = operation.device == "gpu" and 1 < operation.launches < steps
     cells: Cells = ()
-    for of_inputs, of_states in zip(weights[::2], weights[1::2], strict=False):
+    for of_inputs, of_states in pairs:
         item = ITEM_BYTES[x.dtype]
         whole = _multiplying(operation, x.dtype, 1, steps * batch, of_inputs[0], of_inputs[1])
         step = _multiplying(operation, x.dtype, 1, batch, of_states[0], of_states[1])
         dtype = _type(operation, "elementwise", x.dtype)
         n = batch * of_states[0] * item / (2 * ITEM_BYTES[dtype])
         gates = _cell(operation, "elementwise", "add", dtype, n=n)
-        cells += ((whole, 1.0), (step, float(steps)), (gates, float(steps)))
-    return _times(cells, 2.0) if "backward" in operation.kind else cells
+        cells += ((whole, 1.0),)
+        if held:  # the states stay on the chip, and one kernel does all steps
+            cells += ((gates, _HELD * steps),)
+        else:
+            cells += ((step, float(steps)), (gates, float(steps)))
+    return _times(cells, 2.0) if backward else cells
 
 
 def _times(cells: Cells, factor: float) -> Cells:
@@ -210,6 +221,14 @@ def _times(cells: Cells, factor: float) -> Cells:
 # -- convolutions ------------------------------------------------------------------------------
 
 _WIDEST = 7  # side of the largest kernel that is measured
+#: time of the gradients of a depthwise layer over its forward pass's, of input (for each position
+#: of the output) and weights; bytes through memory in the time of a multiplication in NHWC, over
+#: its bytes: seen on an H200
+_DEPTHWISE_GRADIENTS, _DEPTHWISE_LAST = (1.6, 1.6), 0.22
+#: channels up to which a product's loads are no wide ones, and FLOP for each byte loaded so
+_FEW_CHANNELS, _FEW_INTENSITY = 4, 10.0
+_TILE = 64  # least columns that a kernel multiplies, used or not
+_TURNING = 1.6  # passes over an image that goes from NCHW to NHWC or back: read and written
 
 
 def _convolution(operation: Operation) -> Cells:
@@ -225,14 +244,59 @@ def _convolution(operation: Operation) -> Cells:
     dtype = operation.inputs[0].dtype
     cells: Cells = ()
     if passes:
-        if layer.depthwise or (layer.groups == 1 and _as_measured(operation, layer)):
+        if layer.depthwise:
+            cells = _depthwise(operation, layer, dtype)
+        elif layer.groups == 1 and _as_measured(operation, layer):
             both = len(layer.gradients) > 1 and all(layer.gradients[:2])
-            case = "depthwise" if layer.depthwise else "backward" if both else "forward"
+            case = "backward" if both else "forward"
             cell = _layer(operation, layer, dtype, case)
             cells = ((cell, 1.0 if case == "backward" else passes),)
         else:
-            cells = ((_implicit_product(operation, layer, dtype), passes),)
+            cells = _times(_multiplied(operation, layer, dtype), passes)
     return cells + _of_bias(operation)
+
+
+def _depthwise(operation: Operation, layer: Convolution, dtype: str) -> Cells:
+    """torch's own kernels, which know no tensor cores; in NHWC cuDNN's, a few passes."""
+    each = [
+        factor
+        for asked, factor in zip(layer.gradients, _DEPTHWISE_GRADIENTS, strict=False)
+        if asked
+    ]
+    if layer.gradients and layer.gradients[0]:
+        each[0] *= math.prod(layer.stride)
+    factor = sum(each) if layer.gradients else 1.0
+    if layer.channels_last and operation.device == "gpu":
+        count = _DEPTHWISE_LAST * math.prod(layer.kernel) * _image_bytes(operation, layer)
+        return _times(_one_launch(operation, count), factor)
+    plain = replace(operation, math_mode="ieee")
+    if dtype == "float16" and math.prod(layer.kernel) > _WIDEST_HALF:
+        dtype = "bfloat16"
+    return ((_layer(plain, layer, dtype, "depthwise"), factor),)
+
+
+_WIDEST_HALF = 25  # elements of a depthwise kernel that cuDNN has for float16
+
+
+def _image_bytes(operation: Operation, layer: Convolution) -> float:
+    """Bytes of the layer's input and output."""
+    item = ITEM_BYTES[operation.inputs[0].dtype]
+    into = math.prod(layer.image) * layer.channels_in
+    return item * layer.batch * (into + math.prod(layer.output) * layer.channels_out)
+
+
+def _multiplied(operation: Operation, layer: Convolution, dtype: str) -> Cells:
+    """The product that the layer is; of few channels the loads that it takes; on tensor cores
+    images turned to NHWC and back."""
+    if operation.device == "cpu":
+        return ((_implicit_product(operation, layer, dtype), 1.0),)
+    images = _image_bytes(operation, layer)
+    units = ITEM_BYTES[dtype] == 2 or operation.math_mode == "tf32"
+    turned = _TURNING * 2.0 * images if units and not layer.channels_last else 0.0
+    if layer.groups == 1 and layer.channels_in <= _FEW_CHANNELS:
+        return _one_launch(operation, layer.flop / _FEW_INTENSITY + images + turned)
+    cells: Cells = ((_implicit_product(operation, layer, dtype), 1.0),)
+    return cells + (_one_launch(operation, turned) if turned else ())
 
 
 def _as_measured(operation: Operation, layer: Convolution) -> bool:
@@ -280,7 +344,10 @@ def _implicit_product(operation: Operation, layer: Convolution, dtype: str) -> M
     area = math.prod(layer.kernel)
     rows = layer.batch * math.prod(layer.output)
     overlap = min(max(1.0, area / math.prod(layer.stride)), rows)
-    columns = layer.channels_out / groups * overlap
+    columns = layer.channels_out / groups
+    if operation.device == "gpu":
+        columns = max(columns, float(_TILE))
+    columns *= overlap
     depth = layer.channels_in / groups * area
     return _multiplying(operation, dtype, groups, rows / overlap, columns, depth)
 
@@ -305,9 +372,11 @@ def _one_launch(operation: Operation, count: float) -> Cells:
 
 # -- attention ---------------------------------------------------------------------------------
 
-#: FLOP of the backward pass over the forward pass's: five products instead of two (Dao 2023,
-#: FlashAttention-2, section 4.1)
-_ATTENTION_BACKWARD = 2.5
+#: time of the backward pass over the forward pass's: five products instead of two (Dao 2023,
+#: FlashAttention-2, section 4.1), at a lower rate: 2.9 to 3.5 times on an H200 (cuDNN 9.19)
+_ATTENTION_BACKWARD = 3.0
+#: how often kernels go through a bias of the scores, forward and backward (the same)
+_BIAS_PASSES = (2.0, 3.0)
 #: queries of one step of generation: they read keys and values more than they multiply
 _FEW_QUERIES = 16
 
@@ -318,7 +387,10 @@ def _attention(operation: Operation) -> Cells:
     if sizes is None:
         return ()
     dtype = operation.inputs[0].dtype
-    backward = _ATTENTION_BACKWARD if operation.kind in ATTENTION_BACKWARD_KINDS else 1.0
+    is_backward = operation.kind in ATTENTION_BACKWARD_KINDS
+    backward = _ATTENTION_BACKWARD if is_backward else 1.0
+    if operation.attribute("dropout_p", 0.0) and operation.device == "gpu":
+        backward *= _DROPOUT[is_backward]
     width = (sizes.head_dim + sizes.value_dim) / 2.0
     fused = _type(operation, "attention", dtype)
     if sizes.queries <= _FEW_QUERIES < sizes.keys or ITEM_BYTES[fused] < ITEM_BYTES[dtype]:
@@ -337,7 +409,23 @@ def _attention(operation: Operation) -> Cells:
         sequence=math.sqrt(sizes.queries * sizes.keys),
         head_dim=width,
     )
-    return ((cell, backward),)
+    return ((cell, backward), *_of_scores_bias(operation, is_backward))
+
+
+#: random numbers for each score, forward and backward: seen on an H200 (cuDNN 9.19)
+_DROPOUT = (2.0, 1.2)
+
+
+def _of_scores_bias(operation: Operation, backward: bool) -> Cells:
+    place = 4 if backward else 3
+    biased = "efficient" in operation.kind and len(operation.inputs) > place + 4 * backward
+    if not biased or operation.device == "cpu":
+        return ()
+    bias = operation.inputs[place]
+    kept = math.prod(
+        size for size, stride in zip(bias.shape, bias.strides or bias.shape, strict=True) if stride
+    )
+    return _one_launch(operation, _BIAS_PASSES[backward] * kept * ITEM_BYTES[bias.dtype])
 
 
 # -- rows, indices, order, transforms, generators ------------------------------------------------
@@ -355,7 +443,18 @@ def _sum(operation: Operation, x: Tensor, sums: int) -> Cells:
 def _sums(operation: Operation) -> Cells:
     if not operation.inputs or not operation.outputs:
         return ()
-    return _sum(operation, operation.inputs[0], operation.outputs[0].count)
+    x, sums = operation.inputs[0], operation.outputs[0].count
+    if operation.device == "gpu" and sums > 1 and _keeps_last(x, operation.attribute("dim")):
+        return _one_launch(operation, column_sum(x, sums))
+    return _sum(operation, x, sums)
+
+
+def _keeps_last(x: Tensor, dim: Value | None) -> bool:
+    """Whether sums go over other dimensions than the one whose elements lie side by side."""
+    if not x.shape or x.strides is not None or dim is None:
+        return False
+    dims = dim if isinstance(dim, tuple) else (dim,)
+    return all(isinstance(one, int) and one % len(x.shape) != len(x.shape) - 1 for one in dims)
 
 
 def _side(x: Tensor, dim: Value | None) -> int:
@@ -377,7 +476,7 @@ def _rows(operation: Operation) -> Cells:
     if isinstance(given, tuple) and given:
         cols = int(math.prod(given))
     dtype = _type(operation, "reduction", x.dtype)
-    n = _bytes(operation) / (2 * ITEM_BYTES[dtype])
+    n = counted_bytes(operation) / (2 * ITEM_BYTES[dtype])
     return ((_cell(operation, "reduction", case, dtype, rows=n / max(cols, 1), cols=cols), 1.0),)
 
 
@@ -397,7 +496,22 @@ def _taken(operation: Operation) -> Cells:
     wide = width * ITEM_BYTES[moved.dtype] / ITEM_BYTES[dtype]
     rows = table.count / width
     cell = _cell(operation, "gather", "rows", dtype, rows=rows, width=wide, count=count)
-    return ((cell, 1.0),)
+    return ((cell, 1.0), *(_of_copy(operation, table) if writes else ()), *_others(operation))
+
+
+def _of_copy(operation: Operation, table: Tensor) -> Cells:
+    """What writes by index into a new tensor copies the old one first."""
+    copied = not operation.kind.endswith("_") and operation.outputs[:1]
+    if not copied or operation.outputs[0].count != table.count:
+        return ()
+    return _one_launch(operation, 2 * table.bytes)
+
+
+def _others(operation: Operation) -> Cells:
+    """A least kernel for each launch beyond the first, on a GPU."""
+    if operation.device == "cpu" or operation.launches < 2:
+        return ()
+    return _moving(operation, 1.0)[1:]
 
 
 def _added(operation: Operation) -> Cells:
@@ -424,7 +538,24 @@ def _added(operation: Operation) -> Cells:
         cell = _cell(operation, "scatter_add", "histogram", dtype, count=count, bins=rows)
     else:
         cell = _cell(operation, "scatter_add", "rows", dtype, rows=rows, width=wide, count=count)
-    return ((cell, 1.0),)
+    copied = () if backward else _of_copy(operation, numbers[0])
+    return ((cell, 1.0), *copied, *_others(operation))
+
+
+def _embedding_backward(operation: Operation) -> Cells:
+    """On a GPU zeros for the table, then, of few indices, a block that goes through all of them;
+    of more, a sort, and two kernels that add up rows that lie anywhere."""
+    index = next((one for one in operation.inputs if one.dtype in ("int64", "int32")), None)
+    if operation.device == "cpu" or index is None or not operation.outputs:
+        return _added(operation)
+    few = operation.launches <= 2
+    added = _INDEX_BYTES * index.count if few else _ROW_PASSES * operation.inputs[0].bytes
+    return _moving(operation, operation.outputs[0].bytes + added)
+
+
+#: bytes through memory in the time that a GPU takes for one of few indices; passes over the
+#: gradient where there are more: seen on an H200 (torch 2.11)
+_INDEX_BYTES, _ROW_PASSES = 96 * 1024, 16
 
 
 def _put(operation: Operation) -> Cells:
@@ -479,7 +610,7 @@ def _copied(operation: Operation) -> Cells:
     """A copy over the bus of at least one element."""
     way = "h2d" if operation.kind == COPY_TO_GPU else "d2h"
     memory = "pinned" if operation.attribute("pinned", False) else "pageable"
-    count = _bytes(operation)
+    count = counted_bytes(operation)
     return ((_cell(operation, "transfer", f"{way}_{memory}", "float32", bytes=count), 1.0),)
 
 
@@ -493,7 +624,7 @@ def _ways() -> Mapping[str, _Way]:
         (frozenset({*PRODUCT_KINDS, "matmul"}), _product, "a product of the same sizes"),
         (CONVOLUTION_KINDS, _convolution, "a convolution of the same work"),
         (ATTENTION_KINDS, _attention, "attention of the same work"),
-        (ATTENTION_BACKWARD_KINDS, _attention, "2.5 times attention forward"),
+        (ATTENTION_BACKWARD_KINDS, _attention, "3 times attention forward"),
         (
             frozenset(
                 {"_softmax", "_log_softmax", "native_layer_norm", "_safe_softmax"}
@@ -513,8 +644,13 @@ def _ways() -> Mapping[str, _Way]:
         ),
         (frozenset({"index_put", "_index_put_impl", "_unsafe_index_put"}), _put, "rows by index"),
         (
+            frozenset({"embedding_dense_backward"}),
+            _embedding_backward,
+            "zeros, and additions by index",
+        ),
+        (
             frozenset(
-                {"embedding_dense_backward", "index_add", "scatter_add", "scatter_reduce"}
+                {"index_add", "scatter_add", "scatter_reduce"}
                 | {
                     "_embedding_bag_dense_backward",
                     "_embedding_bag_backward",
@@ -538,7 +674,7 @@ def _ways() -> Mapping[str, _Way]:
             frozenset(
                 {"bernoulli", "rand", "randn", "rand_like", "randn_like", "normal", "uniform"}
                 | {"random", "randint", "randint_like", "exponential", "log_normal", "multinomial"}
-                | {"cauchy", "geometric", "poisson", "native_dropout", "_fused_dropout"}
+                | {"cauchy", "geometric", "poisson", "_fused_dropout"}
             ),
             _drawn,
             "as many random numbers",

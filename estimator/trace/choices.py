@@ -3,6 +3,7 @@ layout of images."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -120,6 +121,13 @@ def _register_missing() -> None:
         numbers = steps * layers * (2 if both else 1) * size * _KEPT_NUMBERS[mode] if train else 0
         reserve = data.new_empty(numbers * data.element_size(), dtype=torch.uint8)
         return (*out[:3], reserve, out[4])
+
+    # torch built for CPUs takes these apart on a GPU, whose kernels it does not have
+    whole = torch.library.Library("aten", "IMPL", "AutogradCUDA")
+    _kept.append(whole)
+    for name in ("silu_backward", "mish_backward"):
+        with contextlib.suppress(RuntimeError):
+            whole.impl(name, torch.library.fallthrough_kernel)
 
     library = torch.library.Library("aten", "IMPL", "Meta")
     _kept.append(library)

@@ -52,7 +52,6 @@ _SEVERAL = {
     "logsumexp": 9,
     "binary_cross_entropy_with_logits": 5,
     "multinomial": 14,
-    "_embedding_bag_backward": 3,
     # of thrust and CUB: counts, scans, compaction
     "nonzero": 5,
     "masked_select": 6,
@@ -194,8 +193,8 @@ def sparse_product(matrix: torch.Tensor) -> int:
 # -- convolutions ------------------------------------------------------------------------------
 
 _FFT_SIDE = 32  # of the tiles that cuDNN transforms
-_FEW_CHANNELS = 4  # of 16 bits
-_LARGE_IMAGE = 1024  # positions
+_FEW_CHANNELS = 4
+_SMALL_IMAGE, _LARGE_IMAGE = 100, 1024  # positions
 _LONG_SUM = 16384  # positions from which a gradient of weights is summed in parts
 
 
@@ -223,7 +222,7 @@ class _Layer:
     def turns(self) -> int:
         """Kernels that bring operands and result from NCHW to NHWC and back: not those of one
         position. A kernel of one element is a plain product, which needs none where images lie
-        aligned, or are large and of float32.
+        aligned, or are large and of float32, and are not small.
         """
         if self.last:
             return 0
@@ -232,13 +231,14 @@ class _Layer:
         if self.area > 1:
             return 1 + ends
         aligned = positions % 4 == 0 or (positions >= _LARGE_IMAGE and not self.half)
+        aligned = aligned and positions >= _SMALL_IMAGE
         plain = max(self.stride) == 1 and not any(self.padding)
         return 0 if plain and aligned else ends
 
     @property
     def few(self) -> bool:
         """Whether channels are too few for tensor cores."""
-        return self.into <= (_FEW_CHANNELS if self.half else 4 * _FEW_CHANNELS)
+        return self.into <= _FEW_CHANNELS
 
 
 def _convolution(args: Sequence[Any], tf32: bool) -> int:
@@ -428,9 +428,9 @@ def _recurrent_backward(args: Sequence[Any], tf32: bool) -> int:
     steps, layers, ways, packed = _sequence(args, 10)
     if _persistent(args[10], args[11], packed, (256, 128)):
         return 8 * layers * ways
-    each = 3 if packed else 2
     handed = _handed(steps, layers, ways) if layers > 1 and ways == 1 else 0
-    return each * steps * layers * ways + handed + 8 * layers * ways
+    groups = len(set(args[18])) * 3 // 2 if packed else 0  # of sequences that end together
+    return layers * ways * (2 * steps + groups + 8) + handed
 
 
 def _sequence(args: Sequence[Any], mode: int) -> tuple[int, int, int, bool]:

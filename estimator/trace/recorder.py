@@ -44,6 +44,7 @@ _CONVOLUTIONS = frozenset(("convolution", "convolution_backward", "_cudnn_rnn",
 #: Operators that move what they get between devices, and no more.
 _COPIES = (aten._to_copy.default, aten.copy_.default)
 
+_COUNT = torch.zeros((), dtype=torch.int64)
 _MOST_LISTED = 16  # of numbers in an attribute
 _MOST_FRAMES = 24  # between a tensor and the constructor that asks for it
 
@@ -199,8 +200,8 @@ class Recorder(TorchDispatchMode):
             return out
         self.values.keep(func, args, kwargs, tensors, out, known)
         self._note_call(func, name, args, kwargs, tensors, out)
-        if waits:
-            self.wait()
+        if waits:  # the host reads how many there are
+            self._border(COPY_TO_CPU, _COUNT, None, non_blocking=False, pinned=False)
         return out
 
     def _sparse(

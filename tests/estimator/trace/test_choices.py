@@ -81,7 +81,7 @@ def test_what_cannot_be_known_is_taken_whole_and_said(traced: Tracer) -> None:
         function="step",
     )
     assert any("program.py:6" in note and "all were taken" in note for note in job.notes)
-    assert calls(job, SYNCHRONIZE) == 1
+    assert calls(job, COPY_TO_CPU) == 1
 
 
 def test_inference_with_no_gradients_has_no_backward(traced: Tracer) -> None:
