@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -138,7 +138,8 @@ class Loaders:
     """How many batches the loader has that was asked last."""
 
     length = 0
-    asked = 0
+    #: of a dataset: itself, so that its id stays its own, and the workers that read it
+    workers: ClassVar[dict[int, tuple[Any, int]]] = {}
 
 
 def _loaders(recorder: Recorder) -> None:
@@ -152,8 +153,12 @@ def _loaders(recorder: Recorder) -> None:
         if len(args) > len(names):
             construct(self, *args[:5], 0, *args[6:], **kwargs)
             return
-        self._asked_workers = given.get("num_workers")
-        if given.get("num_workers"):
+        # a loader that is made of another one (accelerate) has its workers
+        data_set = given.get("dataset")
+        workers = given.get("num_workers") or Loaders.workers.get(id(data_set), (None, 0))[1]
+        Loaders.workers[id(data_set)] = (data_set, workers)
+        self._asked_workers = workers
+        if workers:
             recorder.note("loader: its workers are taken to keep up with the device")
         for name in ("num_workers", "prefetch_factor", "persistent_workers", "timeout"):
             given.pop(name, None)
