@@ -425,7 +425,7 @@ def _estimate(
         unknown=unknown,
         samples_per_s=job.samples_per_step / pace if job.samples_per_step and pace else nan,
         tokens_per_s=job.tokens_per_step / pace if job.tokens_per_step and pace else nan,
-        top=_top(asked, times, dispatch, copies),
+        top=_top(asked, times, dispatch, copies, step.bound),
         notes=_notes(job, place),
         **_memory(job, place),
     )
@@ -561,12 +561,15 @@ def _by_kind(asked: _Asked, shares: Array, chosen: Sequence[bool] | Array) -> Sh
     return tuple(sorted(kinds.items(), key=lambda item: -item[1]))
 
 
-def _top(asked: _Asked, times: _Times, dispatch: Array, copies: Array) -> tuple[TopOperation, ...]:
+def _top(
+    asked: _Asked, times: _Times, dispatch: Array, copies: Array, bound: str
+) -> tuple[TopOperation, ...]:
+    """The operations that take most of what bounds the step."""
     device, of_host = asked.counts * times.middle, asked.counts * dispatch
-    order = np.argsort(-np.maximum(device, of_host), kind="stable")[:_TOP]
+    order = np.argsort(-(of_host if bound == "host" else device), kind="stable")[:_TOP]
     found = []
     for at in order.tolist():
-        one, bound = asked.operations[at], times.bound[at]
+        one = asked.operations[at]
         slower = of_host[at] > device[at]
         found.append(
             TopOperation(
@@ -576,7 +579,7 @@ def _top(asked: _Asked, times: _Times, dispatch: Array, copies: Array) -> tuple[
                 int(asked.counts[at]),
                 float(device[at]),
                 float(of_host[at]),
-                "host" if slower else "copies" if copies[at] else bound,
+                "host" if slower else "copies" if copies[at] else times.bound[at],
             )
         )
     return tuple(one for one in found if one.seconds > 0.0)
