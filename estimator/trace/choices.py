@@ -184,10 +184,14 @@ def _register_missing() -> None:
 
     library = torch.library.Library("aten", "IMPL", "Meta")
     _kept.append(library)
-    try:
-        library.impl("_cudnn_rnn_backward", cudnn_rnn_backward)
-    except RuntimeError:
-        return  # torch has one now
+    known = {
+        "_cudnn_rnn_backward": cudnn_rnn_backward,
+        "_fused_sgd_": lambda *args, **kwargs: None,
+        "_fused_adagrad_": lambda *args, **kwargs: None,
+    }
+    for name, shapes in known.items():
+        with contextlib.suppress(RuntimeError):  # torch has one now
+            library.impl(name, shapes)
 
 
 _kept: list[Any] = []
