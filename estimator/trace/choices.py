@@ -131,10 +131,13 @@ def _register_missing() -> None:
 
     library = torch.library.Library("aten", "IMPL", "Meta")
     _kept.append(library)
-    for name, function in (
-        ("_cudnn_rnn", cudnn_rnn),
-        ("_cudnn_rnn_backward", cudnn_rnn_backward),
-    ):
+    shapes = {
+        "_cudnn_rnn": cudnn_rnn,
+        "_cudnn_rnn_backward": cudnn_rnn_backward,
+        "_fused_sgd_": lambda *args, **kwargs: None,
+        "_fused_adagrad_": lambda *args, **kwargs: None,
+    }
+    for name, function in shapes.items():
         library.impl(name, function, allow_override=True)
 
 

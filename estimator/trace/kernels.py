@@ -184,10 +184,10 @@ def _product(a: torch.Tensor, batch: int, m: int, n: int, k: int, tf32: bool) ->
     return 2 if cut else 1
 
 
-def sparse_product(matrix: torch.Tensor) -> int:
-    """Rows are counted and indices made short first; of entries that may be there twice, all are
-    sorted and added up before that."""
-    return 10 if matrix.is_coalesced() else 28
+def sparse_product(matrix: torch.Tensor, turned: bool) -> int:
+    """Rows are counted and indices made short first. Before that entries that may be there twice,
+    as of a matrix that was transposed for its gradient, are sorted and added up."""
+    return 10 if matrix.is_coalesced() and not turned else 28
 
 
 # -- convolutions ------------------------------------------------------------------------------

@@ -234,7 +234,7 @@ class Recorder(TorchDispatchMode):
                 flop=2.0 * count * right.shape[1],
                 bytes_read=float(count * (left.element_size() + 16) + work.tensor_bytes(right)),
                 bytes_written=float(results * out.element_size()),
-                launches=launched.sparse_product(left),
+                launches=launched.sparse_product(left, self.stage == "backward"),
             )
         )
         return out

@@ -130,3 +130,23 @@ def test_a_sparse_product_counts_its_nonzeros(traced: Tracer) -> None:
     product = next(one for one in job.operations if one.kind == "_sparse_mm")
     assert product.flop == 2 * 100 * 16
     assert product.attribute("nonzeros") == 100
+
+
+def test_images_stay_in_nhwc_and_gradients_whole(traced: Tracer) -> None:
+    """Results of convolutions lie as cuDNN leaves them; a GPU has a kernel for silu_backward."""
+    job = traced("""
+        import torch
+        layers = [torch.nn.Conv2d(8, 8, 3, padding=1), torch.nn.SiLU(), torch.nn.Conv2d(8, 8, 3)]
+        net = torch.nn.Sequential(*layers).cuda().to(memory_format=torch.channels_last)
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        x = torch.randn(4, 8, 16, 16, device="cuda").to(memory_format=torch.channels_last)
+        while True:
+            optimizer.zero_grad()
+            net(x).sum().backward()
+            optimizer.step()
+    """)
+    images = [one for one in job.operations if one.kind == "convolution"]
+    assert images
+    assert all(one.inputs[0].channels_last and one.outputs[0].channels_last for one in images)
+    assert calls(job, "silu_backward") == 1
+    assert calls(job, "sigmoid") == 0

@@ -92,7 +92,9 @@ class TestKernels:
     def test_a_sparse_product_adds_up_entries_that_may_be_there_twice(self):
         ends, values = torch.tensor([[0, 1], [1, 0]]), torch.ones(2)
         matrix = torch.sparse_coo_tensor(ends, values, (2, 2), check_invariants=True)
-        assert sparse_product(matrix.coalesce()) < sparse_product(matrix)
+        in_order = sparse_product(matrix.coalesce(), turned=False)
+        assert in_order < sparse_product(matrix, turned=False)
+        assert in_order < sparse_product(matrix.coalesce(), turned=True)
 
 
 class TestLists:
