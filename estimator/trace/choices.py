@@ -134,6 +134,9 @@ def _register_missing() -> None:
         rows, columns = matrix.shape[-2:]
         return torch.empty_like(matrix), matrix.new_empty(*matrix.shape[:-2], min(rows, columns))
 
+    def like_first(first: Any, *_: Any, **__: Any) -> Any:
+        return torch.empty_like(first)
+
     def in_place(*_: Any, **__: Any) -> None: ...
 
     library = torch.library.Library("aten", "IMPL", "Meta")
@@ -144,6 +147,9 @@ def _register_missing() -> None:
         ("_thnn_fused_gru_cell", gru_cell),
         ("_thnn_fused_gru_cell_backward", gru_cell_backward),
         ("geqrf", geqrf),
+        ("_sample_dirichlet", like_first),
+        ("_dirichlet_grad", like_first),
+        ("binomial", like_first),
         ("_fused_sgd_", in_place),
         ("_fused_sgd_.tensor_lr", in_place),
         ("_fused_adagrad_", in_place),

@@ -71,6 +71,13 @@ def test_operators_that_torch_alone_cannot_run_without_values(traced: Tracer) ->
         torch.cuda.nvtx.range_push("step")
         torch.cuda.nvtx.range_pop()
         print(torch.cuda.memory_stats()["allocated_bytes.all.peak"])
+        torch.distributions.Beta(x.exp(), x.exp()).rsample()
+        ended, token = torch.zeros(4, dtype=torch.bool, device=device), x.argmax(1)
+        for length in range(1000):  # until all are long enough, whatever the tokens are
+            ended = ended | torch.full((4,), length > 3, device=device) | (token == 2)
+            if (~ended).max() == 0:
+                break
+        assert length < 10
         cell = nn.GRUCell(16, 32).to(device)
         optimizer = torch.optim.SGD(cell.parameters(), lr=0.1, fused=True)
         for _ in range(3):
