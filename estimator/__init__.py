@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collector.jobs import read_job
     from estimator.catalogue.hardware import match_gpu
     from estimator.dataset.measurements import Measurements, load
     from estimator.decide.breakeven import Breakeven, Place, Speedup, breakeven_size, speedup
@@ -30,6 +31,7 @@ __all__ = [
     "fit_cached",
     "load",
     "match_gpu",
+    "read_job",
     "speedup",
     "validate",
 ]
@@ -45,6 +47,7 @@ _HOMES = {
     "fit_cached": "estimator.model.fit",
     "load": "estimator.dataset.measurements",
     "match_gpu": "estimator.catalogue.hardware",
+    "read_job": "collector.jobs",
     "speedup": "estimator.decide.breakeven",
     "validate": "estimator.validation.validate",
 }

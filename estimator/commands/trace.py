@@ -126,15 +126,17 @@ def _summary(job: Job, how: str) -> str:
     copies = sum(one.kind in (COPY_TO_GPU, COPY_TO_CPU) for one in step)
     parts = {part.name.removesuffix("_bytes"): getattr(job.memory, part.name) / GIB
              for part in fields(job.memory)}  # fmt: skip
+    named = ", ".join(f"{name} {gib:.2f}" for name, gib in parts.items() if gib >= 0.005)
+    samples = f"a step is {job.samples_per_step:,} samples"
     waits = Counter(one.line for one in step if one.line)
     lines = [
         f"one step of {job.name}: {sum(one.launches for one in step):,} kernels, "
         f"{sum(one.flop for one in step):.3g} FLOP, {copies} copies, {len(step):,} calls; {how}",
-        f"its model has {job.parameters:,} parameters; a step is {job.samples_per_step:,} samples"
+        f"its model has {job.parameters:,} parameters; "
+        + (samples if job.samples_per_step else "how many samples a step has is not known")
         + (f", {job.tokens_per_step:,} tokens" if job.tokens_per_step else ""),
-        f"memory at its peak: {job.memory.peak_bytes / GIB:.2f} GiB ("
-        + ", ".join(f"{name} {gib:.2f}" for name, gib in parts.items() if gib >= 0.005)
-        + ")",
+        f"memory at its peak: {job.memory.peak_bytes / GIB:.2f} GiB"
+        + (f" ({named})" if named else ""),
     ]
     if waits:
         lines.append("the host waits at " + ", ".join(

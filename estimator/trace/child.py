@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import runpy
 import sys
 import sysconfig
@@ -29,15 +30,18 @@ def main(request_path: str) -> NoReturn:
     request = json.loads(Path(request_path).read_text())
     started = time.perf_counter()
     result = Path(request["result"])
+    replace = os.replace  # the program's is another
 
     def answer(**entries: Any) -> NoReturn:
         entries["seconds"] = time.perf_counter() - started
+        if tracing is not None:
+            tracing.files.remove_folders()
         temporary = result.with_suffix(".part")
         with contextlib.suppress(OSError):
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             os.write(descriptor, json.dumps(entries).encode())
             os.close(descriptor)
-            temporary.replace(result)
+            replace(temporary, result)
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()
@@ -70,8 +74,9 @@ def main(request_path: str) -> NoReturn:
     except SystemExit as error:
         if error.code in (None, 0):
             _try(tracing.ended, answer)
-        answer(error=f"{where() or request['name']}: it ended with exit code {error.code} before "
-                     "its third step")  # fmt: skip
+        said = error.code if isinstance(error.code, str) else f"exit code {error.code}"
+        answer(error=f"{where() or request['name']}: it ended before its third step with "
+                     f"{_line(said)} (--show-output shows what it prints)")  # fmt: skip
     except KeyboardInterrupt:
         answer(error="interrupted")
     except BaseException as error:  # noqa: BLE001 - whatever a user's program raises is told
@@ -124,7 +129,7 @@ def _explained(error: BaseException, name: str) -> str:
     for frame, line in traceback.walk_tb(error.__traceback__):
         if _is_users(frame.f_code.co_filename):
             place = f"{Path(frame.f_code.co_filename).name}:{line}"
-    text = " ".join(str(error).split())[:240]
+    text = _line(error)
     kind = type(error).__name__
     if isinstance(error, JobError):
         return text
@@ -133,16 +138,31 @@ def _explained(error: BaseException, name: str) -> str:
         text, hint = f"{error.name} is not installed", f"pip install {error.name.split('.')[0]}"
         return f"{place}: {text}: {hint}"
     if isinstance(error, FileNotFoundError) and error.filename:
-        return f"{place}: {error.filename} is not here: the program reads it"
+        return (
+            f"{place}: {error.filename} is not here: the program reads it (it runs in its own "
+            "directory)"
+        )
     if kind == "UnsupportedOperatorException":
         hint = "torch knows no shapes of this operator without a GPU"
     elif kind in ("DataDependentOutputException", "DynamicOutputShapeException"):
         hint = "its result depends on values, which a trace has not"
+    elif isinstance(error, ImportError) and "relative import" in text:
+        hint = "it is part of a package: trace a script beside the package that imports it"
+    elif isinstance(error, EOFError):
+        hint = "nobody types into a traced program, and weights that it wrote are not in files"
     elif isinstance(error, (ConnectionError, OSError)) or "connection" in text.lower():
         hint = "what it reads or downloads is not here"
     elif isinstance(error, KeyError) and str(error.args[0]) in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
         hint = "start the trace with RANK=0 LOCAL_RANK=0 WORLD_SIZE=1"
     return f"{place}: {kind}: {text}" + (f" ({hint})" if hint else "")
+
+
+def _line(said: Any) -> str:
+    """What an error says, in one short line."""
+    try:
+        return " ".join(re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", str(said)).split())[:240]
+    except Exception:  # noqa: BLE001 - errors of the program's own need not be printable
+        return ""
 
 
 if __name__ == "__main__":

@@ -129,15 +129,41 @@ def _register_missing() -> None:
         with contextlib.suppress(RuntimeError):
             whole.impl(name, torch.library.fallthrough_kernel)
 
+    def gru_cell(gates: Any, hidden_gates: Any, hidden: Any, *_: Any) -> Any:
+        rows, size = hidden.shape
+        return torch.empty_like(hidden), hidden.new_empty(rows, 5 * size)
+
+    def gru_cell_backward(grad: Any, kept: Any, has_bias: bool) -> Any:
+        rows, size = grad.shape
+        gates = [grad.new_empty(rows, 3 * size) for _ in range(2)]
+        biases = [grad.new_empty(3 * size) if has_bias else None for _ in range(2)]
+        return (*gates, torch.empty_like(grad), *biases)
+
+    def geqrf(matrix: Any) -> Any:
+        rows, columns = matrix.shape[-2:]
+        return torch.empty_like(matrix), matrix.new_empty(*matrix.shape[:-2], min(rows, columns))
+
+    def like_first(first: Any, *_: Any, **__: Any) -> Any:
+        return torch.empty_like(first)
+
+    def in_place(*_: Any, **__: Any) -> None: ...
+
     library = torch.library.Library("aten", "IMPL", "Meta")
     _kept.append(library)
-    shapes = {
-        "_cudnn_rnn": cudnn_rnn,
-        "_cudnn_rnn_backward": cudnn_rnn_backward,
-        "_fused_sgd_": lambda *args, **kwargs: None,
-        "_fused_adagrad_": lambda *args, **kwargs: None,
-    }
-    for name, function in shapes.items():
+    for name, function in (
+        ("_cudnn_rnn", cudnn_rnn),
+        ("_cudnn_rnn_backward", cudnn_rnn_backward),
+        ("_thnn_fused_gru_cell", gru_cell),
+        ("_thnn_fused_gru_cell_backward", gru_cell_backward),
+        ("geqrf", geqrf),
+        ("_sample_dirichlet", like_first),
+        ("_dirichlet_grad", like_first),
+        ("binomial", like_first),
+        ("_fused_sgd_", in_place),
+        ("_fused_sgd_.tensor_lr", in_place),
+        ("_fused_adagrad_", in_place),
+        ("_fused_adagrad_.tensor_lr", in_place),
+    ):
         library.impl(name, function, allow_override=True)
 
 

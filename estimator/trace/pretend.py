@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -241,7 +242,7 @@ def _install_cuda(waits: Callable[[], None]) -> None:
         "default_stream": lambda device=None: _default_stream,
         "synchronize": synchronize,
         "mem_get_info": lambda device=None: (TOTAL_BYTES, TOTAL_BYTES),
-        "memory_stats": lambda device=None: {},
+        "memory_stats": lambda device=None: defaultdict(int),
         "memory_summary": lambda *_, **__: "",
         "get_rng_state": lambda device=None: torch.zeros(16, dtype=torch.uint8),
         "get_rng_state_all": lambda: [torch.zeros(16, dtype=torch.uint8)],
@@ -258,6 +259,7 @@ def _install_cuda(waits: Callable[[], None]) -> None:
             "reset_max_memory_allocated",
             "reset_accumulated_memory_stats",
         ),
+        *("_record_memory_history", "_dump_snapshot", "list_gpu_processes"),
         *("reset_max_memory_cached", "set_per_process_memory_fraction", "_sleep"),
     )
     zero = (
@@ -272,6 +274,8 @@ def _install_cuda(waits: Callable[[], None]) -> None:
         for name in answers:
             if name in vars(module):
                 setattr(module, name, answers[name])
+    for name in ("range_push", "range_pop", "range_start", "range_end", "mark"):
+        setattr(cuda.nvtx, name, _zero)
     _install_legacy(cuda)
     torch.Event = Event
     torch.Stream = Stream
@@ -360,7 +364,7 @@ def _install_accelerator(waits: Callable[[], None]) -> None:
         "max_memory_allocated": _zero,
         "memory_reserved": _zero,
         "max_memory_reserved": _zero,
-        "memory_stats": lambda device=None: {},
+        "memory_stats": lambda device=None: defaultdict(int),
         "reset_peak_memory_stats": _nothing,
     }
     for name, answer in answers.items():

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import builtins
 import contextlib
-import io
-import os
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_map_only
 
 from estimator.trace.recorder import Recorder
 
@@ -29,7 +24,6 @@ def install(recorder: Recorder) -> None:
     _loaders(recorder)
     _compilers(recorder)
     _several_gpus(recorder)
-    _files(recorder)
 
 
 def _modules(recorder: Recorder) -> None:
@@ -92,7 +86,8 @@ def _tensors(recorder: Recorder) -> None:
 
     def numpy(self: Any, *, force: bool = False) -> Any:
         if isinstance(self, FakeTensor):
-            self = real(self.detach().cpu() if force else self)
+            self = self.detach().cpu() if force else self
+            self = real(self) if isinstance(self, FakeTensor) else self
         return plain_numpy(self, force=force)
 
     def tolist(self: Any) -> Any:
@@ -114,6 +109,22 @@ def _tensors(recorder: Recorder) -> None:
             recorder.wait()
         return f"tensor(..., size={tuple(self.shape)}, device='{self.device}', dtype={self.dtype})"
 
+    def of_numbers(make: Callable[..., Any]) -> Callable[..., Any]:
+        """A tensor of a list, whose tensors are read one by one."""
+
+        def made(*args: Any, **kwargs: Any) -> Any:
+            first = args[-1] if args else None
+            while isinstance(first, list | tuple) and first:
+                first = first[0]
+            if isinstance(first, FakeTensor) and isinstance(args[-1], list | tuple):
+                numbers = tree_map_only(FakeTensor, lambda one: one.tolist(), args[-1])
+                args = (*args[:-1], numbers)
+            return make(*args, **kwargs)
+
+        return made
+
+    torch.tensor, torch.as_tensor = of_numbers(torch.tensor), of_numbers(torch.as_tensor)
+    tensor.new_tensor = of_numbers(tensor.new_tensor)
     tensor.numpy, tensor.tolist = numpy, tolist
     fake: Any = FakeTensor
     fake.__format__, fake.__repr__, fake.__array__ = formatted, shown, array
@@ -193,10 +204,29 @@ def _compilers(recorder: Recorder) -> None:
         recorder.note("torch.compile: traced as if it were not compiled")
         return (lambda function: function) if model is None else model
 
+    def graphed(callables: Any, *_: Any, **__: Any) -> Any:
+        recorder.note("CUDA graphs: traced as if nothing were captured")
+        return callables
+
+    class Captured:
+        """A CUDA graph, which would have to be captured."""
+
+        def __init__(self, *_: Any, **__: Any) -> None:
+            raise NotImplementedError("CUDA graphs are not traced: run the program without them")
+
     torch.compile = compiled
+    cuda: Any = torch.cuda
+    cuda.make_graphed_callables = cuda.graphs.make_graphed_callables = graphed
+    cuda.CUDAGraph = cuda.graph = Captured
     nn.Module.compile = lambda self, *_, **__: compiled(self) and None
     jit: Any = torch.jit
-    jit.script = lambda obj=None, *_, **__: obj
+    script = jit.script
+
+    def scripted(obj: Any = None, *_: Any, **__: Any) -> Any:
+        own = str(getattr(obj, "__module__", "")).startswith("torch._decomp")
+        return script(obj) if own else obj  # forward-mode derivatives read its graph
+
+    jit.script = scripted
     jit.script_if_tracing = lambda function: function
     jit.trace = lambda function, *_, **__: function
     jit.export = lambda function: function
@@ -256,54 +286,3 @@ def _several_gpus(recorder: Recorder) -> None:
         function(0, *args)
 
     processes.spawn = spawn
-
-
-def _files(recorder: Recorder) -> None:
-    """What the program writes goes to a folder of its own; checkpoints are not written at all."""
-    folder = Path(tempfile.mkdtemp(prefix="breakeven-"))
-    plain = builtins.open
-    moved: dict[str, str] = {}
-
-    def opened(file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
-        if isinstance(file, str | os.PathLike) and not str(file).startswith("/dev/"):
-            path = _absolute(file)
-            if any(letter in mode for letter in "wax+"):
-                kept = moved.get(path)
-                if kept is None:
-                    kept = moved[path] = str(folder / f"{len(moved)}-{Path(path).name}")
-                    if "w" not in mode and "x" not in mode and Path(path).exists():
-                        Path(kept).write_bytes(Path(path).read_bytes())
-                return plain(kept, mode, *args, **kwargs)
-            file = moved.get(path, file)
-        return plain(file, mode, *args, **kwargs)
-
-    builtins.open = opened
-    io.open = opened
-    save = torch.save
-
-    def saved(content: Any, file: Any, *args: Any, **kwargs: Any) -> None:
-        """Data is kept for the program to read again; weights have no values to keep."""
-        if isinstance(file, str | os.PathLike) and not any(
-            isinstance(one, FakeTensor) for one in tree_leaves(content)
-        ):
-            path = _absolute(file)
-            kept = moved.setdefault(path, str(folder / f"{len(moved)}-{Path(path).name}"))
-            save(content, kept, *args, **kwargs)
-
-    torch.save = saved
-    load = torch.load
-
-    def loaded(file: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Read on the CPU, then moved where the program wants it."""
-        if isinstance(file, str | os.PathLike):
-            file = moved.get(_absolute(file), file)
-        found = load(file, "cpu", *args, **kwargs)
-        if isinstance(map_location, str | torch.device) and "cuda" in str(map_location):
-            return tree_map_only(torch.Tensor, lambda one: one.to(map_location), found)
-        return found
-
-    torch.load = loaded
-
-
-def _absolute(file: Any) -> str:
-    return str(Path(os.fsdecode(file)).absolute())

@@ -132,6 +132,11 @@ class Recorder(TorchDispatchMode):
             kwargs = {**kwargs, "generator": None}
         if kwargs.get("pin_memory"):
             kwargs = {**kwargs, "pin_memory": False}
+        if func is aten._use_cudnn_ctc_loss.Tensor:
+            return False
+        if func is aten.allclose.default:
+            with self:
+                return bool(torch.isclose(*args, **kwargs).all())
         if func in _COPIES:
             return self._copy(func, args, kwargs)
         if not (to_gpu or on_gpu):
@@ -182,6 +187,8 @@ class Recorder(TorchDispatchMode):
         known = self.values.compute(func, args, kwargs, tensors, waits)
         if name == "_local_scalar_dense":
             out = self.values.scalar(args[0])
+        elif name == "equal" and known is not None:
+            out, waits = known, True
         elif waits and known is not None:
             out = self.values.shaped_like(known, self.fake)
         else:

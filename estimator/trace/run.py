@@ -17,6 +17,7 @@ from pathlib import Path
 from collector.errors import JobError
 from collector.jobs import Job, parse_job
 
+_END_OF_INPUT = b"\x04"
 _GRACE_S = 60.0  # to import torch, and to stop by itself at the limit
 
 
@@ -79,7 +80,7 @@ def _divided(target: str) -> tuple[Path, str | None]:
         name, _, function = target.rpartition(":")
         path = Path(name)
     if not path.is_file():
-        raise JobError(f"{path}: no such file")
+        raise JobError(f"{path}: {'a directory, no file' if path.is_dir() else 'no such file'}")
     return path, function
 
 
@@ -99,6 +100,7 @@ def _run(request: Path, path: Path, limit_s: float, show_output: bool) -> None:
     output = None if show_output else subprocess.DEVNULL
     screen, keyboard = pty.openpty()  # some programs ask how wide their terminal is
     termios.tcsetwinsize(keyboard, (24, 80))
+    os.write(screen, _END_OF_INPUT * 64)  # whoever reads is told that nobody types
     process = subprocess.Popen(
         [sys.executable, "-m", "estimator.trace.child", str(request)],
         cwd=path.resolve().parent,

@@ -6,12 +6,14 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NoReturn
 
 from collector import __version__
 from collector.errors import JobError
 from collector.jobs import Job, Phase, job_text
 from estimator.trace import choices, missing, pretend, program
+from estimator.trace.files import Files
 from estimator.trace.recorder import Recorder
 from estimator.trace.window import Window
 
@@ -39,6 +41,8 @@ class Session:
         pretend.install(self.recorder.fake, self.recorder.wait)
         choices.install(self.recorder.python.aside)
         program.install(self.recorder)
+        self.files = Files(Path(request["result"]).parent)
+        self.files.install()
         missing.install(self.recorder.note)
         self.window.install()
         import breakeven

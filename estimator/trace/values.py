@@ -74,7 +74,8 @@ class Values:
             if isinstance(tensor, FakeTensor):
                 known = _known(tensor)
                 if known is None:
-                    return self._unknown(func, args)
+                    decided = _decided(func, args)
+                    return self._unknown(func, args) if decided is None else decided
                 tensor = known
             if not (counts or _small(tensor)):
                 return self._unknown(func, args)
@@ -198,6 +199,31 @@ def _known(tensor: Any) -> Any:
     if known is None or getattr(known.untyped_storage(), "_void", False):
         return None
     return known
+
+
+def _decided(func: Any, args: Any) -> Any:
+    """Of "or" and "and" the result that one known operand decides, None where it does not: a text
+    is at its end when its length is, whatever its last word."""
+    name = func._schema.name.removeprefix("aten::")
+    if name not in ("bitwise_or", "logical_or", "bitwise_and", "logical_and"):
+        return None
+    either = name.endswith("_or")
+    tensors = [one for one in args if isinstance(one, torch.Tensor)]
+    if len(tensors) != 2 or any(one.dtype != torch.bool for one in tensors if either):
+        return None
+    for known in map(_known, tensors):
+        if known is None or not _small(known):
+            continue
+        with torch.utils._python_dispatch._disable_current_modes():
+            decides = bool(known.all()) if either else not known.any()
+        if not decides:
+            continue
+        logical = name.startswith("logical")
+        dtype = torch.bool if logical else torch.promote_types(*(one.dtype for one in tensors))
+        shape = torch.broadcast_shapes(*(one.shape for one in tensors))
+        with torch.utils._python_dispatch._disable_current_modes():
+            return torch.full(shape, either, dtype=dtype)
+    return None
 
 
 def _forget(tensor: Any) -> None:

@@ -22,7 +22,7 @@ _CASES = {
     ),
     "open('corpus.txt')": (r"program\.py:1: corpus\.txt is not here: the program reads it", ""),
     "def f(": (r"program\.py: SyntaxError", ""),
-    "import sys\nsys.exit(3)": (r"program\.py: it ended with exit code 3", ""),
+    "import sys\nsys.exit(3)": (r"program\.py: it ended before its third step with exit", ""),
     "import os\nos._exit(0)": (r"program\.py: it ended the process before its third step", ""),
     "def step(model, batch=2): ...": (r"program\.py:step needs model: write a function", "step"),
     "def other(): ...": (r"program\.py: it has no function step", "step"),
