@@ -80,22 +80,26 @@ def machine_table(found: Sequence[JobEstimate]) -> pd.DataFrame:
     ]
     table = pd.DataFrame(rows)
     shown = [name for name in table if name != "No estimate" or table[name].any()]
-    return table[shown].dropna(axis="columns", how="all")
+    return _three_digits(table[shown].dropna(axis="columns", how="all"))
 
 
 def top_table(top: Sequence[TopOperation]) -> pd.DataFrame:
     """A row per operation, times in milliseconds of all its calls in a step."""
-    return pd.DataFrame(
-        [
-            {
-                "Operation": one.kind,
-                "Operands": one.operands,
-                "Stage": one.stage,
-                "Calls": one.calls,
-                "Device (ms)": 1e3 * one.device_s,
-                "Host (ms)": 1e3 * one.host_s,
-                "Bound by": one.bound,
-            }
-            for one in top
-        ]
-    )
+    rows = [
+        {
+            "Operation": one.kind,
+            "Operands": one.operands,
+            "Stage": one.stage,
+            "Calls": one.calls,
+            "Device (ms)": 1e3 * one.device_s,
+            "Host (ms)": 1e3 * one.host_s,
+            "Bound by": one.bound,
+        }
+        for one in top
+    ]
+    return _three_digits(pd.DataFrame(rows))
+
+
+def _three_digits(table: pd.DataFrame) -> pd.DataFrame:
+    """Numbers of a table to three digits: more would claim to be known."""
+    return table.map(lambda value: float(f"{value:.3g}") if isinstance(value, float) else value)
