@@ -180,21 +180,33 @@ def _loaders(recorder: Recorder) -> None:
         with contextlib.suppress(TypeError):
             Loaders.length = len(self)
         batches: Iterator[Any] = iterate(self)
-        return _beside(batches, recorder) if getattr(self, "_asked_workers", 0) else batches
+        return _Batches(batches, recorder, bool(getattr(self, "_asked_workers", 0)))
 
     data.DataLoader.__init__ = initialise
     data.DataLoader.__iter__ = iterated
 
 
-def _beside(batches: Iterator[Any], recorder: Recorder) -> Iterator[Any]:
-    """Batches whose making takes none of the host's time: workers make them."""
-    while True:
-        with recorder.python.aside():
-            try:
-                batch = next(batches)
-            except StopIteration:
-                return
-        yield batch
+class _Batches:
+    """A loader's iterator that counts; where workers make the batches, they take no host's time."""
+
+    def __init__(self, batches: Iterator[Any], recorder: Recorder, workers: bool) -> None:
+        self._batches, self._recorder = batches, recorder
+        self._making = recorder.python.aside if workers else contextlib.nullcontext
+
+    def __iter__(self) -> _Batches:
+        return self
+
+    def __next__(self) -> Any:
+        with self._making():
+            batch = next(self._batches)
+        self._recorder.batches += 1
+        return batch
+
+    def __len__(self) -> int:
+        return len(self._batches)  # type: ignore[arg-type]  # torch's have one
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batches, name)
 
 
 def _compilers(recorder: Recorder) -> None:

@@ -64,6 +64,7 @@ class Recorder(TorchDispatchMode):
         self.operations: list[Operation] = []
         self.sequence: list[int] = []
         self.device_calls = 0  # since the start
+        self.batches = 0  # of loaders, in this step
         self.notes: dict[str, None] = {}
         self._numbers: dict[Any, int] = {}
         self._pinned: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -80,6 +81,7 @@ class Recorder(TorchDispatchMode):
         """Forget what was noted: the step that counts begins."""
         self.operations.clear()
         self.sequence.clear()
+        self.batches = 0
         self.python.begin()
         self._numbers.clear()
         self.ledger.begin()

@@ -109,7 +109,8 @@ class Session:
             replace(one, python_points=round(points.get(number, 0.0), 1))
             for number, one in enumerate(listed)
         )
-        per_epoch = program.Loaders.length
+        batches = recorder.batches
+        per_epoch = round(program.Loaders.length / batches) if batches else 0
         return Job(
             name=self._request["name"],
             operations=operations,

@@ -143,15 +143,15 @@ def test_accumulated_gradients_are_one_step(traced: Tracer) -> None:
         import torch
         model = torch.nn.Linear(8, 8).cuda()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        for step in range(100):
-            loss = model(torch.randn(4, 8).cuda()).square().mean() / 4
+        for step, batch in enumerate(torch.utils.data.DataLoader(torch.randn(400, 8), 4)):
+            loss = model(batch.cuda()).square().mean() / 4
             loss.backward()
             if step % 4 == 3:
                 optimizer.step()
                 optimizer.zero_grad()
     """)
     assert calls(job, "addmm") == 4
-    assert job.samples_per_step == 16
+    assert (job.samples_per_step, job.steps_per_epoch) == (16, 25)
 
 
 def test_two_optimizers_are_one_step(traced: Tracer) -> None:
