@@ -52,6 +52,8 @@ def add_parser(commands: Subparsers) -> None:
 
 def trace(arguments: argparse.Namespace) -> None:
     """Trace, write the job and say what is in it."""
+    if sys.platform == "win32":
+        raise SelectionError("trace runs on Linux and macOS; on Windows in WSL")
     from collector.jobs import write_job
     from estimator.trace.run import trace as run
 
