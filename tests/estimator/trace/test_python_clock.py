@@ -28,6 +28,11 @@ def points(*works, clock=None, steps=3):
     return [found[number] for number in range(len(works))]
 
 
+def undisturbed(*works):
+    """``points`` where the machine disturbed least: an interval that it makes long counts."""
+    return [min(found) for found in zip(*(points(*works) for _ in range(7)), strict=True)]
+
+
 def nothing():
     return None
 
@@ -49,11 +54,11 @@ def busy(seconds):
 
 
 def test_the_same_python_is_counted_the_same():
-    assert points(small, large) == pytest.approx(points(small, large), rel=0.3)
+    assert undisturbed(small, large) == pytest.approx(undisturbed(small, large), rel=0.05)
 
 
 def test_more_calls_are_more_python():
-    few, many = points(small, large)
+    few, many = undisturbed(small, large)
     assert 5 * few < many < 15 * few
 
 
@@ -72,16 +77,18 @@ def test_what_took_long_in_one_step_alone_does_not_count():
 
 
 def test_the_host_does_nothing_of_what_is_done_aside():
-    clock = PythonClock()
+    def counted():
+        clock = PythonClock()
 
-    def aside():
-        with clock.aside():
-            large()
-            with clock.working("randn"):
-                busy(0.05)
+        def aside():
+            with clock.aside():
+                large()
+                with clock.working("randn"):
+                    busy(0.05)
 
-    (quiet,) = points(aside, clock=clock)
-    assert quiet < points(large)[0] / 2
+        return points(aside, clock=clock)[0]
+
+    assert min(counted() for _ in range(3)) < undisturbed(large)[0] / 2
 
 
 def test_torch_on_the_cpu_is_the_hosts_work():
