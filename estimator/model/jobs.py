@@ -12,6 +12,7 @@ import pandas as pd
 
 from collector.errors import BreakevenError, EstimateError, SelectionError
 from collector.jobs import Job
+from collector.workloads import PRODUCT_KINDS
 from estimator.answer import PREDICTION_COLUMNS
 from estimator.catalogue.instance_families import cpu_hardware
 from estimator.catalogue.instances import shipped_instances
@@ -20,6 +21,7 @@ from estimator.jobs import host
 from estimator.jobs.coverage import covered
 from estimator.jobs.estimate import Ask, Device, JobEstimate, Place, estimate_job
 from estimator.model.ask import ask
+from estimator.others.scaling import unit_note
 from estimator.others.unanswered import why_unanswered
 
 if TYPE_CHECKING:
@@ -58,7 +60,18 @@ def estimate_on(model: Model, job: Job, wanted: Sequence[Place]) -> list[JobEsti
         why=partial(_why, model),
         covered=partial(covered, measured=model.measured),
     )
-    return estimate_job(job, wanted, ask_model)
+    found = estimate_job(job, wanted, ask_model)
+    return [replace(one, notes=(*one.notes, *_unit_notes(model, job, one))) for one in found]
+
+
+def _unit_notes(model: Model, job: Job, estimate: JobEstimate) -> list[str]:
+    """What to say of a GPU whose unit is not the one that the job's products suggest."""
+    if estimate.device != "cuda" or not estimate.answered:
+        return []
+    box = model.types.boxes_of(estimate.machine_id, "cuda")[0]
+    gpu = model.donors.target(box).gpu
+    kinds = {(one.dtype, one.math_mode) for one in job.operations if one.kind in PRODUCT_KINDS}
+    return sorted({unit_note(gpu, "matmul", *kind) for kind in kinds} - {""})
 
 
 def places(
