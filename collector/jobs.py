@@ -1,6 +1,7 @@
 """A job: what a program asks of a machine, operation by operation, as ``docs/job.md`` defines it.
 
-A job comes from a trace of the user's program, and is read by everything that answers for it.
+A job comes from a trace of the user's torch program or a recording of a NumPy one, and is read by
+everything that answers for it.
 Files come from anywhere: what is read is checked to the last field, and refused in one line.
 """
 
@@ -24,7 +25,9 @@ Stage = Literal["forward", "backward", "optimizer", "other"]
 STAGES: tuple[Stage, ...] = ("forward", "backward", "optimizer", "other")
 Device = Literal["gpu", "cpu"]
 DEVICES: tuple[Device, ...] = ("gpu", "cpu")
-LIBRARIES = ("torch",)
+LIBRARIES = ("torch", "numpy")
+Scope = Literal["step", "run"]
+SCOPES: tuple[Scope, ...] = ("step", "run")
 MATH_MODES = ("ieee", "tf32")
 
 #: element type -> bytes
@@ -86,7 +89,9 @@ class Operation:
     view, which only costs the host), ``dispatches`` the calls of the library that the host makes
     for it, and ``python_points`` the program's Python since the call before, in points of the loop
     of the family python_loop (mean of the step's calls). ``line`` says where in the user's program
-    the host waits ("train.py:54").
+    ("train.py:54"): of a trace where the host waits, of a recording each call. ``measured_s`` is
+    what a call took where it was recorded (mean; 0: not measured). ``reason`` says why an operation
+    of a program for the GPU is done by the host ("CuPy has no linalg.eig").
     """
 
     kind: str
@@ -104,6 +109,8 @@ class Operation:
     dispatches: int = 1
     python_points: float = 0.0
     line: str = ""
+    measured_s: float = 0.0
+    reason: str = ""
 
     @property
     def dtype(self) -> str:
@@ -141,6 +148,8 @@ class JobMemory:
     inputs_bytes: int = 0
     activations_bytes: int = 0
     temporaries_bytes: int = 0
+    #: of a recording: arrays that the program holds, where they are kept on the GPU
+    arrays_bytes: int = 0
 
     @property
     def peak_bytes(self) -> int:
@@ -148,8 +157,34 @@ class JobMemory:
 
 
 @dataclass(frozen=True)
+class Recording:
+    """What was measured while a program ran and was recorded; seconds without recording's cost.
+
+    ``wall_s``: of the program's own part, from its first line to its last or to the end of the
+    window, without imports; ``array_s`` of it in array calls and ``python_s`` between them, in the
+    program's Python and in libraries. ``call_cost_s``: what recording took for each of ``calls``
+    calls, and was taken off. ``processor`` and ``threads``: where it ran. ``complete``: whether the
+    program came to its end.
+    """
+
+    wall_s: float = 0.0
+    array_s: float = 0.0
+    python_s: float = 0.0
+    import_s: float = 0.0
+    calls: int = 0
+    call_cost_s: float = 0.0
+    processor: str = ""
+    threads: int = 0
+    complete: bool = True
+
+
+@dataclass(frozen=True)
 class Job:
-    """A program's work: the step that repeats, what it needs, and what is not known of it."""
+    """A program's work: the step that repeats, what it needs, and what is not known of it.
+
+    ``scope``: "step" where the last phase is a step that repeats and the others come before it
+    once; "run" where all phases, each as often as it says, are the program from start to end.
+    """
 
     name: str
     operations: tuple[Operation, ...]
@@ -164,6 +199,8 @@ class Job:
     steps_per_epoch: int = 0
     training: bool = True
     library: str = "torch"
+    scope: Scope = "step"
+    recording: Recording | None = None
     #: what a reader should know: stand-ins, what was not covered, what was traced as something else
     notes: tuple[str, ...] = ()
     #: of the tool and the libraries
@@ -197,9 +234,10 @@ def job_text(job: Job) -> str:
         **{
             entry.name: getattr(job, entry.name)
             for entry in fields(job)
-            if entry.name not in ("operations", "phases", "memory", "versions")
+            if entry.name not in ("operations", "phases", "memory", "versions", "recording")
         },
-        "memory": asdict(job.memory),
+        "memory": {name: size for name, size in asdict(job.memory).items() if size},
+        **({} if job.recording is None else {"recording": asdict(job.recording)}),
         "versions": dict(job.versions),
     }
     lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in head.items()]
@@ -275,7 +313,8 @@ class _Reader:
         if type(version) is not int:
             raise JobError(
                 f"{self.name}: no job file (it has no breakeven_job): make one with "
-                "'python -m estimator trace -o job.json -- SCRIPT.py'"
+                "'python -m estimator trace -o job.json -- SCRIPT.py' (torch) or with 'record' "
+                "(NumPy)"
             )
         if not 1 <= version <= VERSION:
             raise JobError(
@@ -296,6 +335,7 @@ class _Reader:
         if not phases or not phases[-1].sequence:
             self.wrong("phases", "the last one is the step that repeats: it cannot be empty")
         library = given.get("library", "torch")
+        recording = given.get("recording")
         return Job(
             name=self.text(given.get("name", ""), "name"),
             operations=operations,
@@ -303,6 +343,8 @@ class _Reader:
             memory=self.memory(given.get("memory", {})),
             training=self.truth(given.get("training", True), "training"),
             library=self.one_of(library, LIBRARIES, "library"),
+            scope=self.one_of(given.get("scope", "step"), SCOPES, "scope"),
+            recording=None if recording is None else self.recording(recording),
             notes=tuple(
                 self.text(note, "notes") for note in self.sequence(given.get("notes", []), "notes")
             ),
@@ -352,6 +394,8 @@ class _Reader:
                 given.get("math_mode", default.math_mode), MATH_MODES, f"{where} math_mode"
             ),
             line=self.text(given.get("line", ""), f"{where} line"),
+            reason=self.text(given.get("reason", ""), f"{where} reason"),
+            measured_s=self.amount(given.get("measured_s", 0.0), f"{where} measured_s"),
             flop=self.amount(given.get("flop", 0.0), f"{where} flop"),
             bytes_read=self.amount(given.get("bytes_read", 0.0), f"{where} bytes_read"),
             bytes_written=self.amount(given.get("bytes_written", 0.0), f"{where} bytes_written"),
@@ -389,6 +433,20 @@ class _Reader:
         given = self.mapping(data, "memory")
         self.only(given, JobMemory, "memory")
         return JobMemory(**{key: self.whole(value, key) for key, value in given.items()})
+
+    def recording(self, data: Any) -> Recording:
+        given = self.mapping(data, "recording")
+        self.only(given, Recording, "recording")
+        return Recording(
+            **{
+                name: self.amount(given.get(name, 0.0), name)
+                for name in ("wall_s", "array_s", "python_s", "import_s", "call_cost_s")
+            },
+            calls=self.whole(given.get("calls", 0), "calls"),
+            processor=self.text(given.get("processor", ""), "processor"),
+            threads=self.whole(given.get("threads", 0), "threads"),
+            complete=self.truth(given.get("complete", True), "complete"),
+        )
 
     def only(self, given: Mapping[str, Any], of: type, where: str) -> None:
         known = {entry.name for entry in fields(of)}
