@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from estimator.record.arrays import Recorded
+from estimator.record.elision import ELISION
 from estimator.record.functions import UFunc
-from estimator.record.log import LOG, Memory
+from estimator.record.log import LOG, Memory, signature
+from estimator.record.perform import Recorded
 
 _FILE = "<breakeven calibration>"
 _ROUNDS, _CALLS = 5, 400
@@ -20,8 +21,18 @@ _BODIES = {
     "function": "add(a, a)",
     "view": "a[1:3]",
     "item": "a[1]",
+    "setitem": "a[1] = 2.0",
+    "copyto": "a[1:3] = 2.0",
+    "method": "a.copy()",
     "nothing": "pass",
 }
+
+_TEMPORARIES = """
+def loop(a, b):
+    c = a * b
+    (a * b) + c
+    c + (a * b)
+"""
 
 
 @dataclass(frozen=True)
@@ -36,8 +47,13 @@ def biases() -> Mapping[str, Bias]:
     """By the kind of call, measured with small arrays."""
     plain = np.arange(8.0)
     recorded = plain.view(Recorded)
-    recorded._memory = Memory(0)
+    recorded._memory, recorded._signature = Memory(), signature(recorded)
     LOG.users[_FILE] = True
+    names: dict[str, Any] = {}
+    exec(compile(_TEMPORARIES, _FILE, "exec"), names)
+    LOG.on = True
+    ELISION.learn(names["loop"], recorded, recorded)
+    LOG.on = False
     loops = {name: _loop(body) for name, body in _BODIES.items()}
     loop_ns = min(_run(loops["nothing"], plain, None) for _ in range(_ROUNDS)) / _CALLS
     found = {}

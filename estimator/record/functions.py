@@ -16,19 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from estimator.record.arrays import (
-    EXPONENT,
-    NONE,
-    POWERS,
-    REDUCING,
-    STRIPS,
-    Recorded,
-    perform,
-    shown_plain,
-    ufunc_call,
-)
+from estimator.record.arrays import EXPONENT, POWERS, REDUCING, ufunc_call
 from estimator.record.cupy_functions import lacking
-from estimator.record.log import LOG, Call, Memory
+from estimator.record.log import LOG, Call, Memory, signature
+from estimator.record.perform import NONE, STRIPS, Recorded, perform, shown_plain
 from estimator.record.words import words
 
 _getframe = sys._getframe
@@ -211,7 +202,8 @@ def _shown(value: Any) -> Any:
     if type(value) is not np.ndarray or not LOG.on or value.ndim == 0:
         return value
     array = value.view(Recorded)
-    array._memory = Memory(0, on_gpu=False)
+    array._memory = Memory(on_gpu=False)
+    array._signature = signature(array)
     return array
 
 

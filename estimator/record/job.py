@@ -21,11 +21,11 @@ from collector.jobs import Tensor as Shape
 from estimator.record import work
 from estimator.record.calibrate import Bias
 from estimator.record.cupy_functions import TYPES
-from estimator.record.log import VIEW, Entry, Log, Memory, Signature
+from estimator.record.log import VIEW, Counted, Entry, Log, Signature
 
 _LIBRARIES = ("numpy", "scipy", "pandas", "sklearn", "numba")
 _FILES = frozenset({"load", "loadtxt", "genfromtxt", "fromfile"})
-_BY_KIND = {"view": "view", "item": "item", "setitem": "item", "copyto": "item"}
+_BY_KIND = {name: name for name in ("view", "item", "setitem", "copyto")}
 
 
 def job_of(
@@ -67,7 +67,7 @@ def job_of(
         phases=tuple(
             Phase("run", count, tuple(place[number] for number in body)) for body, count in runs
         ),
-        memory=JobMemory(arrays_bytes=Memory.peak_bytes),
+        memory=JobMemory(arrays_bytes=Counted.peak_bytes),
         training=False,
         library="numpy",
         scope="run",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from estimator.record.arrays import shown_plain
+from estimator.record.perform import shown_plain
 
 
 class Plots:
