@@ -8,19 +8,65 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from time import perf_counter_ns as clock
+from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from estimator.record.cupy_functions import lacking
 from estimator.record.elision import ELISION
-from estimator.record.log import LOG, VIEW, Call, new_memory, signature
+from estimator.record.log import LOG, VIEW, Call, Key, new_memory, signature
 from estimator.record.perform import NONE, Recorded, perform, shown_plain, stripped
 
 _getframe = sys._getframe
 ndarray = np.ndarray
 _getitem, _setitem, _view = ndarray.__getitem__, ndarray.__setitem__, ndarray.view
 _BASIC = frozenset({slice, int, type(None), type(Ellipsis)})
+_NUMBERS = frozenset({float, int, np.float64, np.int64, np.float32})
+
+
+def _elementwise(ufunc: Any, inputs: Any, frame: FrameType, start: int) -> Any:
+    """The short way of small arrays through ``perform``; None where it is not for these."""
+    first = inputs[0]
+    if len(inputs) == 1:
+        signed: tuple[int, ...] = (first._signature,)
+        on_gpu = first._memory.on_gpu
+        given: Any = (_view(first, ndarray),)
+    else:
+        second = inputs[1]
+        if type(first) is Recorded:
+            if type(second) is Recorded:
+                signed = (first._signature, second._signature)
+                on_gpu = first._memory.on_gpu and second._memory.on_gpu
+                given = (_view(first, ndarray), _view(second, ndarray))
+            elif type(second) in _NUMBERS:
+                signed, on_gpu = (first._signature,), first._memory.on_gpu
+                given = (_view(first, ndarray), second)
+            else:
+                return None
+        elif type(first) in _NUMBERS:
+            signed, on_gpu = (second._signature,), second._memory.on_gpu
+            given = (first, _view(second, ndarray))
+        else:
+            return None
+    if not on_gpu:
+        return None
+    call = _CALLS.get(ufunc) or ufunc_call(ufunc, "__call__")
+    began = clock()
+    result = ufunc(*given)
+    ended = clock()
+    code = frame.f_code
+    if type(result) is not ndarray:  # of arrays without dimensions
+        key = (call, id(code), frame.f_lasti, (), *signed, -1, signature(result))
+        LOG.tally(key, code, start, began, ended)
+        LOG.value(frame, result)
+        return result
+    array: Any = _view(result, Recorded)
+    array._memory = new_memory(result.nbytes, True)
+    array._signature = number = signature(array)
+    key = (call, id(code), frame.f_lasti, (), *signed, -1, number)
+    LOG.tally(key, code, start, began, ended)
+    return array
 
 
 class _Behaviour(ndarray):
@@ -31,21 +77,9 @@ class _Behaviour(ndarray):
         frame = _getframe(1)
         if LOG.records(frame):
             if not kwargs and ufunc in _PLAIN and self.nbytes < ELISION.least_bytes:
-                found = [one for one in inputs if isinstance(one, ndarray)]
-                plain = [_view(one, ndarray) if type(one) is Recorded else one for one in inputs]
-                call = _CALLS.get(ufunc) or ufunc_call(ufunc, method)
-                began = clock()
-                result = ufunc(*plain)
-                ended = clock()
-                if type(result) is ndarray:
-                    array: Any = _view(result, Recorded)
-                    array._memory = new_memory(result.nbytes, True)
-                    array._signature = signature(array)
-                    LOG.note(call, frame, found, (array,), (), start, began, ended)
-                    return array
-                LOG.note(call, frame, found, (result,), (), start, began, ended)
-                LOG.value(frame, result)
-                return result
+                result = _elementwise(ufunc, inputs, frame, start)
+                if result is not None:
+                    return result
             call = ufunc_call(ufunc, method)
             real = ufunc if method == "__call__" else getattr(ufunc, method)
             settings = NONE if method == "__call__" else REDUCING
@@ -71,7 +105,7 @@ class _Behaviour(ndarray):
         named = {key: shown_plain(one) for key, one in kwargs.items()}
         return function(*map(shown_plain, args), **named)
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self: Any, index: Any) -> Any:
         start = clock()
         frame = _getframe(1)
         if not LOG.records(frame):
@@ -81,12 +115,16 @@ class _Behaviour(ndarray):
             began = clock()
             result = _getitem(self, index)
             ended = clock()
+            code = frame.f_code
+            key: Key
             if type(result) is Recorded:
-                result._memory = LOG.memory_of(self)
-                result._signature = signature(result)
-                LOG.note(VIEW, frame, (self,), (result,), (), start, began, ended)
-            elif not LOG.memory_of(self).on_cpu:
-                LOG.note(ITEM, frame, (), (result,), (), start, began, ended)
+                result._memory = self._memory
+                result._signature = number = signature(result)
+                key = (VIEW, id(code), frame.f_lasti, (), self._signature, -1, number)
+                LOG.tally(key, code, start, began, ended)
+            elif not self._memory.on_cpu:
+                key = (ITEM, id(code), frame.f_lasti, (), self._signature, -1)
+                LOG.tally(key, code, start, began, ended)
             return result
         call = _index_call(index, READS)
         if call is None:
@@ -97,12 +135,21 @@ class _Behaviour(ndarray):
             return result
         return perform(call, _getitem, NONE, (self, index), {}, frame, start)
 
-    def __setitem__(self, index: Any, value: Any) -> None:
+    def __setitem__(self: Any, index: Any, value: Any) -> None:
         start = clock()
         frame = _getframe(1)
         view = _view(self, ndarray)
         if not LOG.records(frame):
             _setitem(view, shown_plain(index), shown_plain(value))
+            return
+        if type(value) in _NUMBERS and type(index) is int and self.ndim == 1:
+            began = clock()
+            _setitem(view, index, value)
+            ended = clock()
+            if self._memory.on_gpu:
+                code = frame.f_code
+                key = (SETITEM, id(code), frame.f_lasti, (), self._signature, -1)
+                LOG.tally(key, code, start, began, ended)
             return
         found: list[Any] = []
         plain: list[Any] = []
@@ -120,7 +167,10 @@ class _Behaviour(ndarray):
         if call is None:
             target = _getitem(view, where)
             call = COPYTO if isinstance(target, ndarray) else SETITEM
-        LOG.note(call, frame, found, (target,), (), start, began, ended)
+        if call is SETITEM:
+            LOG.note(call, frame, (self,), (), (), start, began, ended)
+        else:
+            LOG.note(call, frame, found, (target,), (), start, began, ended)
 
     def __float__(self) -> float:
         return float(_read(self))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from statistics import median
 from time import perf_counter_ns as clock
 from typing import Any
 
@@ -70,7 +71,7 @@ def biases() -> Mapping[str, Bias]:
             array, gaps = (now - then for now, then in zip(LOG.totals(), before, strict=True))
             inside.append(array / _CALLS)
             outside.append(gaps / _CALLS)
-        found[name] = Bias(max(0.0, min(inside) - alone), max(0.0, min(outside) - loop_ns))
+        found[name] = Bias(max(0.0, median(inside) - alone), max(0.0, median(outside) - loop_ns))
     LOG.on = False
     LOG.reset()
     return found

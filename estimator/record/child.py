@@ -94,8 +94,8 @@ class Session:
 
     def _limit(self) -> None:
         """The window ends, if so much was the program's own time."""
-        own_ns = clock() - self._started - LOG.import_ns - LOG.recording_ns
-        left_s = self._request["seconds"] - own_ns * 1e-9
+        running_ns = max(0, clock() - LOG.last_ns)
+        left_s = self._request["seconds"] - (sum(LOG.totals()) + running_ns) * 1e-9
         if left_s > 0.02:
             self._wait(left_s)
             return
@@ -122,7 +122,11 @@ class Session:
         point_s = (self._point_s + point_seconds()) / 2.0
         notes = tuple("".join(c if c.isprintable() else "?" for c in note) for note in self._notes)
         try:
-            job = job_of(LOG, name, self._biases, point_s, complete=complete, notes=notes)
+            job = job_of(
+                *(LOG, name, self._biases, point_s, now - self._started),
+                complete=complete,
+                notes=notes,
+            )
             self._answer(job=job_text(job))
         except Exception as failed:  # noqa: BLE001 - a defect here must not hang the program
             traceback.print_exc()

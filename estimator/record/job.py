@@ -33,11 +33,15 @@ def job_of(
     name: str,
     biases: Mapping[str, Bias],
     point_s: float,
+    ran_ns: int,
     *,
     complete: bool,
     notes: tuple[str, ...],
 ) -> Job:
-    """Everything that was noted up to now; ``point_s``: this Python's seconds for a point."""
+    """Everything that was noted up to now.
+
+    ``point_s``: this Python's seconds for a point; ``ran_ns``: what all took, with recording.
+    """
     entries = list(log.entries)
     runs = log.folder.runs()
     made: dict[Operation, list[Entry]] = {}
@@ -60,7 +64,8 @@ def job_of(
                 python_points=float(f"{outside / count * 1e-9 / point_s:.4g}"),
             )
         )
-    recorded_ns = sum(log.totals()) + log.recording_ns
+    calls = log.calls
+    cost_ns = max(0.0, ran_ns - log.import_ns - array_ns - python_ns)
     return Job(
         name=name,
         operations=tuple(operations),
@@ -76,8 +81,8 @@ def job_of(
             array_s=_seconds(array_ns),
             python_s=_seconds(python_ns),
             import_s=_seconds(log.import_ns),
-            calls=log.calls,
-            call_cost_s=_seconds(max(0.0, recorded_ns - array_ns - python_ns) / max(1, log.calls)),
+            calls=calls,
+            call_cost_s=_seconds(cost_ns / max(1, calls)),
             processor=processor(),
             threads=threads(),
             complete=complete,
@@ -111,6 +116,8 @@ def _notes(log: Log) -> list[str]:
 def _operation(entry: Entry) -> Operation:
     call = entry.call
     inputs, outputs = tuple(map(_tensor, entry.inputs)), tuple(map(_tensor, entry.outputs))
+    if call.kind in ("item", "setitem"):  # noted by their array, of which they are one element
+        outputs, inputs = tuple(Shape((), one.dtype) for one in inputs), ()
     attributes = dict(entry.attributes)
     line = line_of(entry.code, entry.instruction)
     common: dict[str, Any] = {"library": "numpy", "line": line, "inputs": inputs,

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from collector.jobs import COPY_TO_CPU, COPY_TO_GPU, Value
-from estimator.record.folding import Folder
+from estimator.record.folding import BLOCK, Folder
 from estimator.running.lines import is_users
 
 #: element type, shape and strides (bytes) of an array, as a key
@@ -151,6 +151,9 @@ class Users(dict[str, bool]):
 
 VIEW = Call("view")
 _TO_GPU, _TO_CPU, _WAIT = Call(COPY_TO_GPU), Call(COPY_TO_CPU), Call("synchronize")
+_MARKS = frozenset({_TO_GPU, _TO_CPU, _WAIT})
+#: of a different call: what, in which code, at which instruction, attributes, arrays in, -1, out
+Key = tuple[Any, ...]
 
 
 class Log:
@@ -167,14 +170,18 @@ class Log:
         """Forget all calls; arrays stay known."""
         self.entries: list[Entry] = []
         self.folder = Folder()
-        self.calls = 0
-        #: nanoseconds: where the call before ended; what recording took
+        self.order: list[int] = self.folder.order
+        #: nanoseconds: where the call before ended
         self.last_ns = 0
-        self.recording_ns = 0
         self.import_ns = 0
         self._by_key: dict[Any, Entry] = {}
         self._shapes: dict[Any, int] = {}
         self.rounded = False
+
+    @property
+    def calls(self) -> int:
+        """How many array calls were noted; copies and waiting are none."""
+        return sum(entry.count for entry in self.entries if entry.call not in _MARKS)
 
     def totals(self) -> tuple[int, int]:
         """Nanoseconds in calls, and between them."""
@@ -219,26 +226,26 @@ class Log:
             -1,
             *[_signature_of(one) for one in outputs],
         )
-        entry = self._by_key.get(key)
-        if entry is None:
-            entry = self._entry(key, code)
+        self.tally(key, code, start_ns, began_ns, ended_ns)
+
+    def tally(self, key: Key, code: CodeType, start_ns: int, began_ns: int, ended_ns: int) -> None:
+        """Count a call whose arrays are on the side where it runs."""
+        entry = self._by_key.get(key) or self._entry(key, code)
         entry.count += 1
         entry.array_ns += ended_ns - began_ns
         entry.gap_ns += start_ns - self.last_ns
-        self.calls += 1
-        self.folder.add(entry.index)
-        self.last_ns = now = perf_counter_ns()
-        self.recording_ns += began_ns - start_ns + now - ended_ns
+        order = self.order
+        order.append(entry.index)
+        if len(order) >= BLOCK:
+            self.folder.close(order)
+        self.last_ns = perf_counter_ns()
 
     def leave(self, frame: FrameType, array: Any, start_ns: int) -> None:
         """Values of an array are needed on the host at this place of the program."""
         memory = self.memory_of(array)
         if not memory.on_cpu:
             self._mark(_TO_CPU, frame, array, start_ns - self.last_ns)
-        else:
-            return
-        self.last_ns = now = perf_counter_ns()
-        self.recording_ns += now - start_ns
+            self.last_ns = perf_counter_ns()
 
     def enter(self, frame: FrameType, array: Any) -> None:
         """An array that was made on the host goes to the GPU, where it is kept."""
@@ -246,18 +253,12 @@ class Log:
         if not memory.on_gpu:
             self._mark(_TO_GPU, frame, array, 0)
         memory.on_gpu, memory.on_cpu = True, False
-        self._resume()
+        self.last_ns = perf_counter_ns()
 
     def value(self, frame: FrameType, value: Any) -> None:
         """A single value of the GPU is needed on the host."""
         self._mark(_TO_CPU, frame, value, 0)
-        self._resume()
-
-    def _resume(self) -> None:
-        """What was done since the last call is recording's."""
-        now = perf_counter_ns()
-        self.recording_ns += now - self.last_ns
-        self.last_ns = now
+        self.last_ns = perf_counter_ns()
 
     def end(self, now_ns: int) -> None:
         """The program has ended: what Python did since its last call belongs to the waiting."""
@@ -268,9 +269,10 @@ class Log:
         """The memory of any array; one that no noted call made is the host's."""
         owner = array
         while owner is not None:
-            memory = getattr(owner, "_memory", None)
-            if isinstance(memory, Memory):
-                return memory
+            try:
+                return _kept(owner)
+            except AttributeError:
+                pass
             known = self._foreign.get(id(owner))
             if known is not None and known[0]() is owner:
                 return known[1]
@@ -303,7 +305,7 @@ class Log:
             entry = self._entry(key, code)
         entry.count += 1
         entry.gap_ns += gap_ns
-        self.folder.add(entry.index)
+        self.order.append(entry.index)
 
     def _entry(self, key: Any, code: CodeType | None) -> Entry:
         """A call that was not seen before; where shapes vary without end they are rounded."""
@@ -351,6 +353,15 @@ def _signature_of(array: Any) -> int:
 def _round(size: int) -> int:
     step = max(1, 2 ** (size.bit_length() - 1) // _STEPS_OF_A_DOUBLING)
     return int((size + step // 2) // step * step)
+
+
+def _kept(array: Any) -> Memory:
+    """The memory that a recorded array carries. Raises AttributeError for others."""
+    try:
+        slot = type(array).__dict__["_memory"]
+    except KeyError:
+        raise AttributeError from None
+    return slot.__get__(array)  # type: ignore[no-any-return]
 
 
 #: the process's log

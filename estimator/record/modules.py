@@ -145,12 +145,11 @@ class _Importing:
         self._modules._depth += 1
         self._start = clock()
         self._last = LOG.last_ns
-        self._calls = LOG.calls
 
     def __exit__(self, *error: object) -> None:
         modules = self._modules
         modules._depth -= 1
-        if not modules._depth and LOG.calls == self._calls:
+        if not modules._depth and LOG.last_ns == self._last:
             passed = clock() - self._start
             LOG.import_ns += passed
             LOG.last_ns = self._last + passed
