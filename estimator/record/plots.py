@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -94,6 +95,9 @@ def _numbers(frames: Any) -> Any:
     return frames() if callable(frames) else iter(shown_plain(frames))
 
 
+_UNPACK = dis.opmap["UNPACK_SEQUENCE"]
+
+
 class _Nothing(ModuleType):
     """Whatever a plotting library has: it takes everything and gives itself."""
 
@@ -117,7 +121,11 @@ class _Nothing(ModuleType):
         pass
 
     def __iter__(self) -> Any:
-        return iter((self, self))
+        """As many as the program unpacks, as in ``figure, axes = plt.subplots()``."""
+        frame = sys._getframe(1)
+        code, place = frame.f_code.co_code, frame.f_lasti
+        unpacked = code[place] == _UNPACK
+        return iter((self,) * (code[place + 1] if unpacked else 1))
 
     def __len__(self) -> int:
         return 1
