@@ -16,13 +16,12 @@ import numpy as np
 from estimator.record.cupy_functions import lacking
 from estimator.record.elision import ELISION
 from estimator.record.log import LOG, VIEW, Call, Key, new_memory, signature
-from estimator.record.perform import NONE, Recorded, perform, shown_plain, stripped
+from estimator.record.perform import NONE, NUMBERS, Recorded, perform, shown_plain, stripped
 
 _getframe = sys._getframe
 ndarray = np.ndarray
 _getitem, _setitem, _view = ndarray.__getitem__, ndarray.__setitem__, ndarray.view
 _BASIC = frozenset({slice, int, type(None), type(Ellipsis)})
-_NUMBERS = frozenset({float, int, np.float64, np.int64, np.float32})
 
 
 def _elementwise(ufunc: Any, inputs: Any, frame: FrameType, start: int) -> Any:
@@ -39,12 +38,12 @@ def _elementwise(ufunc: Any, inputs: Any, frame: FrameType, start: int) -> Any:
                 signed = (first._signature, second._signature)
                 on_gpu = first._memory.on_gpu and second._memory.on_gpu
                 given = (_view(first, ndarray), _view(second, ndarray))
-            elif type(second) in _NUMBERS:
+            elif type(second) in NUMBERS:
                 signed, on_gpu = (first._signature,), first._memory.on_gpu
                 given = (_view(first, ndarray), second)
             else:
                 return None
-        elif type(first) in _NUMBERS:
+        elif type(first) in NUMBERS:
             signed, on_gpu = (second._signature,), second._memory.on_gpu
             given = (first, _view(second, ndarray))
         else:
@@ -142,7 +141,7 @@ class _Behaviour(ndarray):
         if not LOG.records(frame):
             _setitem(view, shown_plain(index), shown_plain(value))
             return
-        if type(value) in _NUMBERS and type(index) is int and self.ndim == 1:
+        if type(value) in NUMBERS and type(index) is int and self.ndim == 1:
             began = clock()
             _setitem(view, index, value)
             ended = clock()

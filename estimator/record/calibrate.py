@@ -25,7 +25,7 @@ _BODIES = {
     "setitem": "a[1] = 2.0",
     "copyto": "a[1:3] = 2.0",
     "method": "a.copy()",
-    "nothing": "pass",
+    "reduction": "a.sum()",
 }
 
 _TEMPORARIES = """
@@ -56,25 +56,35 @@ def biases() -> Mapping[str, Bias]:
     ELISION.learn(names["loop"], recorded, recorded)
     LOG.on = False
     loops = {name: _loop(body) for name, body in _BODIES.items()}
-    loop_ns = min(_run(loops["nothing"], plain, None) for _ in range(_ROUNDS)) / _CALLS
-    found = {}
-    LOG.on = True
-    for name, loop in loops.items():
-        if name == "nothing":
-            continue
-        alone = min(_run(loop, plain, np.add) for _ in range(_ROUNDS)) / _CALLS - loop_ns
-        inside, outside = [], []
-        for _ in range(_ROUNDS):
-            before = LOG.totals()
-            LOG.last_ns = clock()
-            _run(loop, recorded, UFunc(np.add))
-            array, gaps = (now - then for now, then in zip(LOG.totals(), before, strict=True))
-            inside.append(array / _CALLS)
-            outside.append(gaps / _CALLS)
-        found[name] = Bias(max(0.0, median(inside) - alone), max(0.0, median(outside) - loop_ns))
-    LOG.on = False
+    single = {name: _of(loop, plain, recorded) for name, loop in loops.items()}
+    mixed = _of(_loop("\n  ".join(_BODIES.values())), plain, recorded)
+    number, real = UFunc(np.negative), np.negative
+    passing = _loop("add(2.0)")
+    passed = median(_run(passing, 0, number) - _run(passing, 0, real) for _ in range(_ROUNDS))
+    LOG.pass_ns = max(0, round(passed / _CALLS))
     LOG.reset()
-    return found
+    # among others of its kind each finds less in the processor's caches
+    added = sum(one.inside_ns + one.outside_ns for one in single.values())
+    factor = max(1.0, (mixed.inside_ns + mixed.outside_ns) / max(added, 1.0))
+    return {
+        name: Bias(one.inside_ns * factor, one.outside_ns * factor) for name, one in single.items()
+    }
+
+
+def _of(loop: Callable[..., None], plain: Any, recorded: Any) -> Bias:
+    """What a loop's calls take longer where they are recorded, by the clock of the recording."""
+    rounds = []
+    for _ in range(_ROUNDS):
+        alone = _run(loop, plain, np.add) / _CALLS
+        LOG.on = True
+        before = LOG.totals()
+        LOG.last_ns = clock()
+        _run(loop, recorded, UFunc(np.add))
+        LOG.on = False
+        array, gaps = (now - then for now, then in zip(LOG.totals(), before, strict=True))
+        rounds.append((array / _CALLS, gaps / _CALLS, alone))
+    inside, outside, alone = (median(one) for one in zip(*rounds, strict=True))
+    return Bias(max(0.0, inside - alone), max(0.0, outside - max(0.0, alone - inside)))
 
 
 def _loop(body: str) -> Callable[..., None]:

@@ -25,6 +25,7 @@ from estimator.record.log import VIEW, Counted, Entry, Log, Signature
 
 _LIBRARIES = ("numpy", "scipy", "pandas", "sklearn", "numba")
 _FILES = frozenset({"load", "loadtxt", "genfromtxt", "fromfile"})
+_REDUCING = frozenset({"sum", "mean", "max", "min", "prod", "any", "all", "std", "var", "dot"})
 _BY_KIND = {name: name for name in ("view", "item", "setitem", "copyto")}
 
 
@@ -100,6 +101,8 @@ def _bias(entry: Entry, biases: Mapping[str, Bias]) -> Bias:
     kind = entry.call.kind
     if kind in (COPY_TO_GPU, COPY_TO_CPU, "synchronize"):
         return Bias()
+    if kind in _REDUCING:
+        return biases.get("reduction", Bias())
     ufunc = isinstance(getattr(np, kind, None), np.ufunc)
     return biases.get(_BY_KIND.get(kind, "operator" if ufunc else "function"), Bias())
 

@@ -162,6 +162,8 @@ class Log:
     def __init__(self) -> None:
         self.on = False
         self.users = Users()
+        #: nanoseconds that a call of numbers, which is not noted, takes longer
+        self.pass_ns = 0
         self._main = threading.get_ident()
         self._foreign: dict[int, tuple[Any, Memory]] = {}
         self.reset()

@@ -21,6 +21,8 @@ _view = ndarray.view
 
 NONE: Mapping[int | str, str] = {}
 
+#: types of single numbers, with which nothing is an array call
+NUMBERS = frozenset({float, int, np.float64, np.int64, np.float32})
 #: of a list whose elements are such, no element is an array
 _NO_ARRAYS = frozenset({float, int, bool, complex, str, bytes, np.float64, np.int64, np.bool_})
 
@@ -224,6 +226,7 @@ def perform(
     wrapped = results.wrapped(result)
     outputs = results.outputs
     if not found and not any(isinstance(one, ndarray) for one in outputs):
+        LOG.last_ns += began - start + clock() - ended
         return wrapped  # numbers in, numbers out: Python's
     if outputs and not results.fresh:
         call = VIEW
