@@ -33,7 +33,7 @@ class Plots:
         pyplot = sys.modules.get("matplotlib.pyplot")
         if pyplot is not None and "pyplot" not in self._seen:
             self._seen.add("pyplot")
-            pyplot.show = self.show  # type: ignore[attr-defined]
+            pyplot.show = lambda *args, **kwargs: self.show()  # type: ignore[attr-defined]
             pyplot.pause = lambda *args, **kwargs: None  # type: ignore[attr-defined]
             self._note("plots are not shown")
         animation = sys.modules.get("matplotlib.animation")
