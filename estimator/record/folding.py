@@ -7,6 +7,7 @@ outer loop repeats what its inner loops were folded to.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 
@@ -19,7 +20,7 @@ BLOCK = 1 << 16
 _LONGEST = 20_000
 #: loops in loops that are looked for; what a run costs in a file, in numbers
 _DEPTH, _RUN = 4, 10
-#: numbers that are kept in their order; beyond, blocks are kept by their counts
+#: numbers that are kept in their order; of others only how often they come
 _MOST = 6_000_000
 
 
@@ -31,13 +32,15 @@ class Folder:
         self.order: list[int] = []
         self._runs: list[Run] = []
         self._kept = 0
+        self._counts: Counter[int] = Counter()
         #: whether the order of some blocks was given up
         self.unordered = False
 
     def runs(self) -> list[Run]:
-        """All runs up to now, in order."""
+        """All runs up to now, in order; what is beyond the most that is kept comes last."""
         self.close(self.order)
-        return _worthwhile(folded_again(self._runs))
+        ordered = _worthwhile(folded_again(self._runs))
+        return ordered + [((number,), count) for number, count in self._counts.items()]
 
     def close(self, order: list[int]) -> None:
         """Fold what has come."""
@@ -47,12 +50,10 @@ class Folder:
         size = sum(len(body) for body, _ in runs)
         if self._kept + size > _MOST:
             self.unordered = True
-            counts: dict[int, int] = {}
             for body, count in runs:
                 for number in body:
-                    counts[number] = counts.get(number, 0) + count
-            runs = [((number,), count) for number, count in counts.items()]
-            size = len(runs)
+                    self._counts[number] += count
+            return
         self._kept += size
         if self._runs and runs and self._runs[-1][0] == runs[0][0]:
             body, count = self._runs.pop()

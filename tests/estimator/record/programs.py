@@ -76,7 +76,8 @@ STAR = """
     b = zeros(2); b[:] = 1, 2
     x = solve(a, b)
     print(x, dot(a, x), norm(x), sin(pi / 2), isinstance(x, ndarray), type(x), type(x) == ndarray)
-    print(inner(x, x), exp(x).tolist(), maximum.accumulate(array([1, 3, 2])), float64(3), sum([1, 2]))
+    print(inner(x, x), exp(x).tolist(), maximum.accumulate(array([1, 3, 2])))
+    print(float64(3), sum([1, 2]))
 """
 
 IN_PLACE = """
@@ -97,7 +98,8 @@ IN_PLACE = """
     d = pickle.loads(pickle.dumps(a))
     print(b is a, a, v.base is not None, np.shares_memory(a, v), c, d, (d == a).all(), v.flags)
     d.shape = 4, 3
-    print(d.T.ravel(), np.clip(d, 0, 1).sum(), d.astype(np.float32).dtype, repr(d[0]), f"{d[0, 0]:.2f}")
+    print(d.T.ravel(), np.clip(d, 0, 1).sum(), d.astype(np.float32).dtype)
+    print(repr(d[0]), f"{d[0, 0]:.2f}")
     np.copyto(d, 5); d.fill(2); np.put(d, 0, 1); print(d, bool(d.any()), hash(d.tobytes()) == 0)
 """
 
@@ -151,20 +153,25 @@ ODDS = """
     import numpy as np
     a = np.array([3, 1, 2])
     print(a[np.argmax(a)], range(int(a.max())), [1, 2, 3, 4][a[0]], math.sqrt(np.dot(a, a)), -a)
-    print(np.vectorize(lambda x: x + 1)(a), np.apply_along_axis(sum, 0, a), np.r_[a, 5], np.mgrid[:2])
+    print(np.vectorize(lambda x: x + 1)(a), np.apply_along_axis(sum, 0, a))
+    print(np.r_[a, 5], np.mgrid[:2])
     print(functools.reduce(np.add, [a, a, a]), list(map(np.sin, a))[0], max(a), sum(a), 3 in a)
-    print(np.array(["x", "yy"]) == "x", np.array([1, None]), np.datetime64("2020-01-01"), a.astype(str))
+    print(np.array(["x", "yy"]) == "x", np.array([1, None]), a.astype(str))
+    print(np.datetime64("2020-01-01"))
     print(json.dumps(a.tolist()), np.array2string(a), np.einsum("i,i->", a, a), a.mean().dtype)
-    print(np.ma.masked_equal(a, 3).sum(), np.matrix([[1, 2]]) * np.matrix([[3], [4]]), np.poly1d(a)(2))
+    print(np.ma.masked_equal(a, 3).sum(), np.poly1d(a)(2))
+    print(np.matrix([[1, 2]]) * np.matrix([[3], [4]]))
     x, y, z = a; first, *rest = a
     print(x + y, rest, np.float64(1) / 3, np.divmod(a, 2), np.frexp(2.5), np.add.outer(a, a)[0])
     s = np.zeros(2, dtype=[("p", float), ("q", int)]); s["p"] = 1.5; print(s, s["p"].sum(), s[0])
     with np.errstate(divide="ignore"):
-        print(1.0 / np.zeros(2), np.nan_to_num(np.array([np.nan])), np.broadcast_to(a, (2, 3)).strides)
+        print(1.0 / np.zeros(2), np.nan_to_num(np.array([np.nan])))
+    print(np.broadcast_to(a, (2, 3)).strides)
     np.testing.assert_allclose(a, a); print(operator.add(a, 1), np.int64(3) + a, a.size and a.ndim)
     b = np.arange(6).reshape(2, 3)
     for row in b: print(row, row.sum())
-    print([int(v) for v in b.flat], {np.ndarray: "array"}[type(b)], np.split(b, 2)[0], b.T.copy().flags.f_contiguous)
+    print([int(v) for v in b.flat], {np.ndarray: "array"}[type(b)], np.split(b, 2)[0])
+    print(b.T.copy().flags.f_contiguous)
 """
 
 BY_NAME = {

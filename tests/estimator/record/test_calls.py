@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
@@ -29,7 +30,7 @@ def test_functions_methods_and_operators_have_the_functions_name(recorded: Recor
     expected = {"sum": 3, "matmul": 2, "dot": 1, "multiply": 3, "power": 1, "linalg.solve": 1,
                 "fft.rfft2": 1, "einsum": 1, "add.at": 1, "ones": 1, "eye": 1}  # fmt: skip
     assert {kind: calls(job, kind) for kind in expected} == expected
-    assert chosen(job, "sum", 6)[0].attribute("axis") == 1 or chosen(job, "sum", 4)
+    assert {one.attribute("axis") for one in chosen(job, "sum", 4)} == {None, 1}
     assert chosen(job, "power")[0].attribute("exponent") == 3
     assert chosen(job, "einsum")[0].attribute("subscripts") == "ij,kj->ik"
     (product,) = chosen(job, "dot")
@@ -206,7 +207,7 @@ def test_a_window_leaves_a_partial_job(recorded: Recorder) -> None:
     assert 0.3 < job.recording.wall_s < 1.0
 
 
-def test_a_function_gets_what_init_makes(recorded: Recorder) -> None:
+def test_a_function_gets_what_init_makes(recorded: Recorder, tmp_path: Path) -> None:
     job = recorded(
         """
         import numpy as np
@@ -218,7 +219,7 @@ def test_a_function_gets_what_init_makes(recorded: Recorder) -> None:
             return x
         """,
         function="kernel",
-        init="program.py:init",
+        init=f"{tmp_path}/program.py:init",
         parameters={"N": 30, "steps": 7, "scale": 0.5},
     )
     assert calls(job, "matmul") == 7
