@@ -24,7 +24,7 @@ _getitem, _setitem, _view = ndarray.__getitem__, ndarray.__setitem__, ndarray.vi
 _BASIC = frozenset({slice, int, type(None), type(Ellipsis)})
 
 
-def _elementwise(ufunc: Any, inputs: Any, frame: FrameType, start: int) -> Any:
+def elementwise(ufunc: Any, inputs: Any, frame: FrameType, start: int) -> Any:
     """The short way of small arrays through ``perform``; None where it is not for these."""
     first = inputs[0]
     if len(inputs) == 1:
@@ -75,8 +75,8 @@ class _Behaviour(ndarray):
         start = clock()
         frame = _getframe(1)
         if LOG.records(frame):
-            if not kwargs and ufunc in _PLAIN and self.nbytes < ELISION.least_bytes:
-                result = _elementwise(ufunc, inputs, frame, start)
+            if not kwargs and ufunc in PLAIN and self.nbytes < ELISION.least_bytes:
+                result = elementwise(ufunc, inputs, frame, start)
                 if result is not None:
                     return result
             call = ufunc_call(ufunc, method)
@@ -226,7 +226,7 @@ _REDUCTIONS = {
 }
 _ACCUMULATIONS = {"add": "cumsum", "multiply": "cumprod"}
 #: universal functions of NumPy with one result, whose operation has no attributes
-_PLAIN = frozenset(
+PLAIN = frozenset(
     one for one in vars(np).values() if isinstance(one, np.ufunc) and one.nout == 1
 ) - POWERS - {np.matmul, np.vecdot, np.matvec, np.vecmat, np.isnat, np.spacing}  # fmt: skip
 _CALLS: dict[Any, Call] = {}

@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 from collector.errors import JobError
 from collector.jobs import job_text
-from estimator.record import calibrate, functions, plots
+from estimator.record import calibrate, functions, objects, plots
 from estimator.record.job import job_of
 from estimator.record.log import LOG
 from estimator.record.modules import Modules
@@ -53,7 +53,8 @@ class Session:
         os.register_at_fork(after_in_child=_off)
         drawn = plots.Plots(self._request["frames"], self._notes.append)
         plots.stand_in(drawn)
-        Modules(drawn.imported).install()
+        held = objects.Objects()
+        Modules((drawn.imported, held.imported)).install()
         complete, error = True, None
         try:
             self._program()

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from estimator.record.arrays import EXPONENT, POWERS, REDUCING, ufunc_call
+from estimator.record.arrays import EXPONENT, PLAIN, POWERS, REDUCING, elementwise, ufunc_call
 from estimator.record.cupy_functions import lacking
+from estimator.record.elision import ELISION
 from estimator.record.log import LOG, Call, Memory, signature
 from estimator.record.perform import NONE, NUMBERS, STRIPS, Recorded, perform, shown_plain
 from estimator.record.words import words
@@ -111,6 +112,16 @@ class UFunc(Function):
         frame = _getframe(1)
         if not LOG.records(frame):
             return real(*args, **kwargs)
+        if (
+            len(args) <= real.nin
+            and not kwargs
+            and type(args[0]) is Recorded
+            and args[0].nbytes < ELISION.least_bytes
+            and real in PLAIN
+        ):
+            result = elementwise(real, args, frame, start)
+            if result is not None:
+                return result
         if len(args) > real.nin:
             kwargs["out"] = args[real.nin :]
             args = args[: real.nin]

@@ -210,25 +210,26 @@ class Log:
         ended_ns: int,
     ) -> None:
         """A call of the user's: what went in, what came out, and when."""
-        if call is not VIEW:
-            for one in inputs:
-                try:
-                    memory = one._memory
-                except AttributeError:
-                    memory = self.memory_of(one)
-                if call.reason:
-                    if not memory.on_cpu:
-                        self._copy(_TO_CPU, frame, one, memory)
-                elif not memory.on_gpu:
-                    self._copy(_TO_GPU, frame, one, memory)
         code = frame.f_code
-        key = (
-            *(call, id(code), frame.f_lasti, attributes),
-            *[_signature_of(one) for one in inputs],
-            -1,
-            *[_signature_of(one) for one in outputs],
-        )
-        self.tally(key, code, start_ns, began_ns, ended_ns)
+        key: list[Any] = [call, id(code), frame.f_lasti, attributes]
+        for one in inputs:
+            try:
+                memory = one._memory
+                key.append(one._signature)
+            except AttributeError:
+                memory = self.memory_of(one)
+                key.append(signature(one))
+            if call is VIEW:
+                continue
+            if call.reason:
+                if not memory.on_cpu:
+                    self._copy(_TO_CPU, frame, one, memory)
+            elif not memory.on_gpu:
+                self._copy(_TO_GPU, frame, one, memory)
+        key.append(-1)
+        for one in outputs:
+            key.append(_signature_of(one))
+        self.tally(tuple(key), code, start_ns, began_ns, ended_ns)
 
     def tally(self, key: Key, code: CodeType, start_ns: int, began_ns: int, ended_ns: int) -> None:
         """Count a call whose arrays are on the side where it runs."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import perf_counter_ns as clock
 from types import ModuleType
 from typing import Any
@@ -47,7 +47,7 @@ _GRIDS = frozenset({"mgrid", "ogrid", "r_", "c_"})
 class Modules:
     """The modules that the user's files get, made as they are asked for."""
 
-    def __init__(self, imported: Callable[[ModuleType], None]) -> None:
+    def __init__(self, imported: Iterable[Callable[[ModuleType], None]]) -> None:
         self._made: dict[str, ModuleType] = {}
         self._imported = imported
         self._depth = 0
@@ -81,7 +81,8 @@ class Modules:
 
     def _given(self, module: Any) -> Any:
         if LOG.on and isinstance(module, ModuleType):
-            self._imported(module)
+            for told in self._imported:
+                told(module)
             if module.__name__.partition(".")[0] in _ROOTS or outside.is_library(module):
                 return self.module(module)
         return module

@@ -46,7 +46,7 @@ class Leaving:
         for one in found:
             LOG.leave(frame, one, clock())
         result = self.real(*given, **named)
-        if isinstance(result, (np.ndarray, tuple, list)):
+        if isinstance(result, (np.ndarray, tuple, list, dict)):
             return Results(found, plain, False).wrapped(result)
         return result
 

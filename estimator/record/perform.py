@@ -173,38 +173,47 @@ def perform(
     """
     found: list[Any] = []
     plain: list[Any] = []
-    given = [stripped(one, found, plain) for one in args]
+    given: list[Any] = []
+    for one in args:
+        if type(one) is Recorded:
+            view = _view(one, ndarray)
+            found.append(one)
+            plain.append(view)
+            given.append(view)
+        else:
+            given.append(stripped(one, found, plain))
     named: dict[str, Any] = {}
     outs: tuple[Any, ...] = ()
-    for key, value in kwargs.items():
-        if key == "out" and value is not None:
-            outs = value if type(value) is tuple else (value,)
-            named[key] = shown_plain(value)
-        else:
-            named[key] = stripped(value, found, plain)
+    if kwargs:
+        for key, value in kwargs.items():
+            if key == "out" and value is not None:
+                outs = value if type(value) is tuple else (value,)
+                named[key] = shown_plain(value)
+            else:
+                named[key] = stripped(value, found, plain)
     last = LOG.last_ns
     began = clock()
     result = real(*given, **named)
     ended = clock()
     called_back = LOG.last_ns != last
-    if (
-        type(result) is ndarray
-        and result.base is None
-        and not (outs or settings or called_back or call.outside)
-        and not any(result is view for view in plain)
-    ):  # the usual case: an array of its own memory
-        array = result.view(Recorded)
-        array._memory = new_memory(result.nbytes, not call.reason)
-        array._signature = signature(array)
-        LOG.note(call, frame, found, (array,), call.attributes, start, began, ended)
-        return array
+    attributes = call.attributes
+    if settings and (len(given) > 1 or named):
+        attributes += _attributes(settings, given, named)
+    if not (outs or call.mutates or call.outside or called_back):  # as most are
+        if type(result) is ndarray and result.base is None and not _among(result, plain):
+            array = result.view(Recorded)
+            array._memory = new_memory(result.nbytes, not call.reason)
+            array._signature = signature(array)
+            LOG.note(call, frame, found, (array,), attributes, start, began, ended)
+            return array
+        if found and not call.reason and isinstance(result, np.generic):
+            LOG.note(call, frame, found, (result,), attributes, start, began, ended)
+            LOG.value(frame, result)
+            return result
     if called_back:  # what it called was noted: the rest is SciPy's Python, on the host
         for one in found:
             LOG.leave(frame, one, clock())
         return Results(found, plain, False).wrapped(result)
-    attributes = call.attributes
-    if settings:
-        attributes += _attributes(settings, given, named)
     if outs or call.mutates:
         changed = [one for one in outs or found[:1] if one is not None]
         if asked and any(one is other for one in outs for other in found):
@@ -237,6 +246,13 @@ def perform(
     elif not call.reason and (not outputs or type(result) is not ndarray):
         wrapped = _left(frame, result, wrapped)
     return wrapped
+
+
+def _among(result: Any, plain: list[Any]) -> bool:
+    for view in plain:  # noqa: SIM110 - the quicker form
+        if view is result:
+            return True
+    return False
 
 
 #: calls that make arrays of others, not of Python's values
