@@ -62,7 +62,7 @@ def elementwise(ufunc: Any, inputs: Any, frame: FrameType, start: int) -> Any:
         return result
     array: Any = _view(result, Recorded)
     array._memory = new_memory(result.nbytes, True)
-    array._signature = number = signature(array)
+    array._signature = number = signature(result)
     key = (call, id(code), frame.f_lasti, (), *signed, -1, number)
     LOG.tally(key, code, start, began, ended)
     return array
@@ -323,6 +323,13 @@ def _attribute(name: str) -> Any:
     return property(get, put) if name in ("real", "imag") else property(get)
 
 
+def _shape_set(array: Any, shape: Any) -> None:
+    _SHAPE.__set__(array, shape)
+    array._signature = signature(array)
+
+
+_SHAPE: Any = ndarray.shape
+
 #: methods, by the function whose name their operations have
 METHODS = {
     **{name: name for name in (
@@ -362,6 +369,8 @@ def _fill() -> None:
         setattr(Recorded, name, _looking(name))
     for name in _VIEWS:
         setattr(Recorded, name, _attribute(name))
+    shape: Any = property(_SHAPE.__get__, _shape_set)
+    setattr(Recorded, "shape", shape)  # noqa: B010 - NumPy's is a C attribute
 
 
 _fill()

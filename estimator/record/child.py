@@ -53,8 +53,8 @@ class Session:
         os.register_at_fork(after_in_child=_off)
         drawn = plots.Plots(self._request["frames"], self._notes.append)
         plots.stand_in(drawn)
-        held = objects.Objects()
-        Modules((drawn.imported, held.imported)).install()
+        modules = Modules()
+        modules.install(drawn.imported, objects.Objects(modules.real).imported)
         complete, error = True, None
         try:
             self._program()

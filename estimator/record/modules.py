@@ -19,6 +19,7 @@ import numpy as np
 from estimator.record import generators, outside
 from estimator.record.functions import Bound, Function, Grid, UFunc, vectorize
 from estimator.record.log import LOG
+from estimator.record.perform import shown_plain
 from estimator.record.words import words
 
 _ROOTS = ("numpy", "scipy")
@@ -47,15 +48,17 @@ _GRIDS = frozenset({"mgrid", "ogrid", "r_", "c_"})
 class Modules:
     """The modules that the user's files get, made as they are asked for."""
 
-    def __init__(self, imported: Iterable[Callable[[ModuleType], None]]) -> None:
+    def __init__(self) -> None:
+        self._real: dict[int, ModuleType] = {}
         self._made: dict[str, ModuleType] = {}
-        self._imported = imported
+        self._imported: Iterable[Callable[[ModuleType], None]] = ()
         self._depth = 0
         self._import = builtins.__import__
         self._import_module = importlib.import_module
 
-    def install(self) -> None:
-        """Have import statements of the user's files give these."""
+    def install(self, *imported: Callable[[ModuleType], None]) -> None:
+        """Have import statements of the user's files give these, and tell ``imported`` of each."""
+        self._imported = imported
         builtins.__import__ = self._imports
         importlib.import_module = self._imports_module
 
@@ -87,6 +90,10 @@ class Modules:
                 return self.module(module)
         return module
 
+    def real(self, value: Any) -> Any:
+        """What stands behind something that the user's files got."""
+        return self._real.get(id(value)) or shown_plain(value)
+
     def module(self, real: ModuleType) -> ModuleType:
         """What stands for a module of NumPy, SciPy or another library."""
         name = real.__name__
@@ -95,6 +102,7 @@ class Modules:
         made = self._made.get(name)
         if made is None:
             made = self._made[name] = ModuleType(name, real.__doc__)
+            self._real[id(made)] = real
             kept = made.__dict__
             kept["__getattr__"] = lambda wanted: self._looked_up(real, kept, wanted)
             kept["__dir__"] = lambda: dir(real)

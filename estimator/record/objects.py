@@ -39,7 +39,8 @@ _SHOWN = ("scipy.sparse", "scipy.interpolate", "scipy.spatial")
 class Objects:
     """Replaces methods of classes, once their module is there."""
 
-    def __init__(self) -> None:
+    def __init__(self, real: Callable[[Any], Any]) -> None:
+        self._real = real  # what a program's name stands for
         self._done: set[str] = set()
 
     def imported(self, _: ModuleType) -> None:
@@ -53,6 +54,7 @@ class Objects:
             for of, methods in classes.items():
                 for method, kind in methods.items():
                     _replace(getattr(module, of, None), method, f"{shown}.{kind}")
+        self._compiling()
         pandas = sys.modules.get("pandas")
         if pandas is not None and hasattr(pandas, "Series") and "pandas" not in self._done:
             self._done.add("pandas")
@@ -61,6 +63,25 @@ class Objects:
                 values: Any = table.__dict__.get("values")
                 if isinstance(values, property) and values.fget is not None:
                     table.values = property(_given(values.fget), doc=values.__doc__)
+
+    def _compiling(self) -> None:
+        """What numba compiles has the real NumPy."""
+        bytecode = sys.modules.get("numba.core.bytecode")
+        interpreter = sys.modules.get("numba.core.interpreter")
+        if bytecode is None or interpreter is None or "numba" in self._done:
+            return
+        self._done.add("numba")
+        used = bytecode.ByteCode._compute_used_globals.__func__
+        found = interpreter.Interpreter.get_global_value
+
+        def used_globals(cls: Any, *args: Any) -> Any:
+            return {name: self._real(value) for name, value in used(cls, *args).items()}
+
+        def global_value(reader: Any, name: str) -> Any:
+            return self._real(found(reader, name))
+
+        bytecode.ByteCode._compute_used_globals = classmethod(used_globals)
+        interpreter.Interpreter.get_global_value = global_value
 
 
 def _replace(of: Any, name: str, kind: str) -> None:

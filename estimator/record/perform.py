@@ -151,7 +151,7 @@ class Results:
                 return array
         array = result.view(Recorded)
         array._memory = new_memory(result.nbytes, self.on_gpu)
-        array._signature = signature(array)
+        array._signature = signature(result)
         self.fresh = True
         return array
 
@@ -203,7 +203,7 @@ def perform(
         if type(result) is ndarray and result.base is None and not _among(result, plain):
             array = result.view(Recorded)
             array._memory = new_memory(result.nbytes, not call.reason)
-            array._signature = signature(array)
+            array._signature = signature(result)
             LOG.note(call, frame, found, (array,), attributes, start, began, ended)
             return array
         if found and not call.reason and isinstance(result, np.generic):

@@ -174,8 +174,54 @@ ODDS = """
     print(b.T.copy().flags.f_contiguous)
 """
 
+OBJECTS = """
+    import numpy as np
+    import pandas as pd
+    import scipy.sparse as sp
+    from scipy.interpolate import CubicSpline, interp1d
+    from scipy.sparse.linalg import cg, splu, spsolve
+    from scipy.spatial import KDTree
+    n = 100
+    a = sp.diags([np.ones(n - 1), -2 * np.ones(n), np.ones(n - 1)], [-1, 0, 1]).tocsr()
+    b = np.ones(n)
+    x = spsolve(a, b)
+    print(abs(a @ x - b).max(), (a * x)[:2], a.dot(x)[:2], (x @ a)[:2], cg(-a, b, maxiter=3)[1])
+    print(splu(a.tocsc()).solve(b)[:2], CubicSpline(np.arange(5.0), np.arange(5.0) ** 2)(2.5))
+    print(interp1d(np.arange(5.0), np.arange(5.0) ** 2)(np.array([0.5, 1.5])))
+    print(KDTree(np.random.default_rng(0).random((50, 2))).query(np.zeros((3, 2)))[1])
+    frame = pd.DataFrame({"a": np.arange(5.0), "b": 1.0})
+    print((frame.values * 2).sum(), frame["a"].to_numpy() + 1, frame.agg(np.std))
+    print(frame.groupby("b").agg({"a": np.mean}), frame["a"].apply(np.sqrt).sum())
+"""
+
+COMPILED = """
+    import numpy as np
+    from numba import njit, vectorize
+
+    @njit
+    def total(x):
+        s = np.zeros(3)
+        for i in range(x.size):
+            s[i % 3] += np.sin(x[i])
+        return s.sum() + np.pi
+
+    @vectorize(["float64(float64)"])
+    def root(x):
+        return np.sqrt(x) + 1
+
+    a = np.arange(100.0)
+    print(total(a), root(a)[:3], (root(a) * 2).sum())
+    print([int(one) for one in np.arange(11) + 1], np.ones(3) / 3, a.reshape(10, 10).sum(0))
+    a.shape = 4, 25
+    print(np.sqrt(a).sum(axis=1), (a + 1)[0, :2], a[1:, ::5].mean(), np.abs(-a).max())
+"""
+
+#: what a program needs besides NumPy
+NEEDS = {"optimize": ("scipy",), "objects": ("scipy", "pandas"), "compiled": ("numba",)}
+
 BY_NAME = {
     **{"stencil": STENCIL, "monte carlo": MONTE_CARLO, "decomposition": DECOMPOSITION},
     **{"transform": TRANSFORM, "clusters": CLUSTERS, "star": STAR, "in place": IN_PLACE},
     **{"classes": CLASSES, "optimize": OPTIMIZE, "odds": ODDS},
+    **{"objects": OBJECTS, "compiled": COMPILED},
 }

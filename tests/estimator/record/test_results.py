@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from collector.jobs import read_job
 from tests.estimator.record.conftest import Recorder, calls
-from tests.estimator.record.programs import BY_NAME
+from tests.estimator.record.programs import BY_NAME, NEEDS
 
 
 @pytest.mark.parametrize("name", BY_NAME)
@@ -19,8 +24,8 @@ def test_a_program_prints_what_it_prints_alone(
     printed_plainly: Callable[[str], str],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    if name == "optimize":
-        pytest.importorskip("scipy")
+    for library in NEEDS.get(name, ()):
+        pytest.importorskip(library)
     alone = printed_plainly(BY_NAME[name])
     capfd.readouterr()
     job = recorded(BY_NAME[name], show_output=True)
@@ -105,3 +110,40 @@ def test_libraries_get_the_real_numpy(recorded: Recorder) -> None:
     )
     assert calls(job, "arange") == 2
     assert calls(job, "multiply") == 1
+
+
+def test_ctrl_c_leaves_what_there_is(tmp_path: Path) -> None:
+    script, job = tmp_path / "program.py", tmp_path / "job.json"
+    script.write_text(
+        "import numpy as np\na = np.zeros(9)\nopen('started', 'w')\nwhile True: a = a + 1\n"
+    )
+    command = [sys.executable, "-m", "estimator", "record", "--keep-files", "-o", str(job)]
+    process = subprocess.Popen([*command, "--", str(script)], stdout=subprocess.PIPE, text=True)
+    while not (tmp_path / "started").exists():
+        time.sleep(0.05)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert "note: interrupted" in printed
+    assert calls(read_job(job), "add") > 100
+
+
+def test_animations_are_driven_some_frames(recorded: Recorder) -> None:
+    job = recorded(
+        """
+        import numpy as np
+        import matplotlib.pyplot as plt
+        from matplotlib.animation import FuncAnimation
+        figure, axes = plt.subplots()
+        u = np.zeros((8, 8))
+        image = axes.imshow(u)
+        def step(frame):
+            image.set_data(np.cos(u))
+            return [image]
+        animation = FuncAnimation(figure, step, frames=1000)
+        plt.show()
+        """,
+        frames=7,
+    )
+    assert calls(job, "cos") == 7
+    assert "an animation was driven 7 frames" in job.notes
