@@ -19,7 +19,7 @@ import numpy as np
 _LEAST_BYTES = 256 * 1024
 _OPERATORS = frozenset({dis.opmap[name] for name in ("BINARY_OP", "UNARY_NEGATIVE")
                         if name in dis.opmap})  # fmt: skip
-_COMMUTING = frozenset({np.add, np.multiply})
+_COMMUTING = frozenset({np.add, np.multiply, np.bitwise_and, np.bitwise_or, np.bitwise_xor})
 _FIRST = frozenset({np.subtract, np.divide, np.negative, np.square})
 _getrefcount = sys.getrefcount
 
@@ -54,6 +54,8 @@ class Elision:
             wanted = self._first if one is array else self._other
             if _getrefcount(one) != wanted or not _owns(one):
                 continue
+            if ufunc is np.divide and one.dtype.kind not in "fc":
+                continue
             if len(inputs) == 1 or _fits(inputs[1 - place], one):
                 return place
         return -1
@@ -86,7 +88,7 @@ def _owns(array: Any) -> bool:
         and _getrefcount(base) == 3  # the view's, this frame's, the count's own
         and base.nbytes == array.nbytes
         and array.flags.writeable
-        and array.dtype.kind in "fc"
+        and array.dtype.kind in "biufc"
     )
 
 
@@ -94,7 +96,9 @@ def _fits(other: Any, array: Any) -> bool:
     """Whether the result has the array's shape and type."""
     if isinstance(other, np.ndarray):
         return bool(other.shape == array.shape and other.dtype == array.dtype)
-    return type(other) in (float, int)
+    return (type(other) is int and array.dtype.kind in "iufc") or (
+        type(other) is float and array.dtype.kind in "fc"
+    )
 
 
 ELISION = Elision()

@@ -216,6 +216,33 @@ COMPILED = """
     print(np.sqrt(a).sum(axis=1), (a + 1)[0, :2], a[1:, ::5].mean(), np.abs(-a).max())
 """
 
+LARGE = """
+    import numpy as np
+    rng = np.random.default_rng(5)
+    a, b = rng.standard_normal((2, 300, 300))
+    n, m = rng.integers(0, 9, (2, 400, 400))
+
+    kept = a * b
+    same = kept
+    c = kept + a
+    d = a * b + a * 2.0 - (a - b) / (b * b + 1.0)
+    e = -(a * b) + kept
+    f = (a + b) ** 2 * kept - 3
+    g = (n + m) * 2 - (n & m) * n + (n + m) / 2
+    h = ((n > 3) & (m < 5)) & (n == m) | (n > 7)
+    i = (a + b) + (a + b)[0] + (a + b)[:, :1]
+    j = (a.astype(np.float32) * 2) * b + 1j * (a + b)
+    k = (lambda x: x + x + x)(a * b)
+    holder = [a + b]
+    l = holder[0] + a
+    q = (r := a + b) + b
+    print(same is kept)
+    for x in (kept, c, d, e, f, g, h, i, j, k, holder[0], l, q, r, a, b, n, m):
+        print(x.dtype, x.shape, float(np.abs(x).sum()).hex(), float(np.abs(x).max()).hex())
+    view = (a + b)[::2]
+    print((view * view + view).sum().hex(), (a * b + (a * b)).sum().hex(), np.add(a * b, a).sum())
+"""
+
 #: what a program needs besides NumPy
 NEEDS = {"optimize": ("scipy",), "objects": ("scipy", "pandas"), "compiled": ("numba",)}
 
@@ -223,5 +250,5 @@ BY_NAME = {
     **{"stencil": STENCIL, "monte carlo": MONTE_CARLO, "decomposition": DECOMPOSITION},
     **{"transform": TRANSFORM, "clusters": CLUSTERS, "star": STAR, "in place": IN_PLACE},
     **{"classes": CLASSES, "optimize": OPTIMIZE, "odds": ODDS},
-    **{"objects": OBJECTS, "compiled": COMPILED},
+    **{"objects": OBJECTS, "compiled": COMPILED, "large": LARGE},
 }
