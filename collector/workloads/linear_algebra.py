@@ -72,7 +72,7 @@ _CPU_STACKS: dict[str, tuple[tuple[int, int], ...]] = {
     "batched_solve": ((1000, 3), (100, 50)),
     "batched_eigh": ((1000, 3), (50, 50)),
 }
-_TORCH_CPU = {"solve": (100, 1000), "eigh": (100, 400)}
+_TORCH_CPU: dict[str, tuple[int, ...]] = {"solve": (100, 1000), "eigh": (100, 400)}
 _FULL = (2, 30, 500)
 _FULL_SHAPES = ((5000, 100), (100, 1000))
 
@@ -94,7 +94,11 @@ _CUDA_STACKS: dict[str, tuple[tuple[int, int], ...]] = {
     "batched_solve": ((1000, 3), (1000, 50)),
     "batched_eigh": ((1000, 3), (100, 50)),
 }
-_TORCH_CUDA = {"solve": (100, 1000, 3000), "cholesky": (1000,), "eigh": (100, 1000)}
+_TORCH_CUDA: dict[str, tuple[int, ...]] = {
+    "solve": (100, 1000, 3000),
+    "cholesky": (1000,),
+    "eigh": (100, 1000),
+}
 
 
 class LinearAlgebra(Workload):
