@@ -181,6 +181,7 @@ def _wide(matrix: Array) -> Array:
 
 
 def _relative(difference: Array, expected: Array) -> float:
-    """Norms of vectors (..., n, 1) over those of others, the largest of a stack."""
-    quotient = np.linalg.norm(difference, axis=-2) / np.linalg.norm(expected, axis=-2)
+    """Norms of vectors (..., n, 1) over those of others, the largest of a stack; NaN of zeros."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        quotient = np.linalg.norm(difference, axis=-2) / np.linalg.norm(expected, axis=-2)
     return float(np.max(quotient))

@@ -43,10 +43,14 @@ _STACKS = ("batched_solve", "batched_eigh")
 #: share of the elements can be worked on while a panel is factorized (a choice, not yet checked).
 _PANEL_SHARE = 1.0 / 64.0
 
-#: Each matrix of a stack takes a call of LAPACK's, as long as so many FLOP (a choice, from the
-#: residuals of a Xeon).
-_CALL_STEPS = 3000.0
+#: Choices from the residuals of a Xeon with OpenBLAS. Each matrix of a stack is a call of LAPACK's,
+#: as long as so many FLOP, and so small that vectors take longer than products: as long as
+#: products of so many columns. Tall matrices are worked on in blocks of columns. Least squares
+#: take norms, scale and copy: as long as so many FLOP for an element.
+_CALL_STEPS, _VECTORS, _BLOCK, _LSTSQ_STEPS = 1500.0, 80.0, 32.0, 30.0
 
+#: Calls that NumPy's function makes of its own, where they are several.
+_CALLS = {"eigh": 2, "svd": 2, "qr": 4, "eig": 3, "lstsq": 3}
 #: Kernels of a GPU at least, where n is small: copies, the factorization and what follows.
 _KERNELS = {
     **{"solve": 5, "inverse": 5, "determinant": 12, "cholesky": 3, "eigh": 4, "eigvalsh": 4},
@@ -56,16 +60,16 @@ _KERNELS = {
 #: Operations that a standard suite measures on a CPU in float64, by NumPy and (few) by torch.
 _CPU_SIZES: dict[str, tuple[int, ...]] = {
     "solve": (10, 100, 300, 1000, 2000),
-    "inverse": (10, 300, 1000),
+    "inverse": (10, 100, 1000),
     "determinant": (3, 300),
-    "cholesky": (10, 300, 1000),
+    "cholesky": (10, 100, 1000),
     "eigh": (3, 30, 100, 300, 700),
-    "eigvalsh": (30, 400),
-    "eig": (10, 100, 250),
+    "eigvalsh": (10, 100, 400),
+    "eig": (3, 30, 200),
 }
 _CPU_SHAPES: dict[str, tuple[tuple[int, int], ...]] = {
-    "svd": ((10, 10), (100, 100), (1000, 50), (400, 400)),
-    "qr": ((10, 10), (1000, 100), (500, 500)),
+    "svd": ((4, 4), (100, 100), (1000, 50), (400, 400)),
+    "qr": ((4, 4), (1000, 10), (1000, 100), (500, 500)),
     "lstsq": ((100, 3), (10_000, 20), (300, 300)),
 }
 _CPU_STACKS: dict[str, tuple[tuple[int, int], ...]] = {
@@ -226,9 +230,9 @@ class LinearAlgebra(Workload):
         """
         item = ITEM_BYTES[dtype]
         read, written = (1.0 * item * count for count in _elements(case, params))
-        kernels = 1 if backend == "numpy" else _KERNELS[case]
+        calls = _CALLS.get(case, 1) if backend == "numpy" else _KERNELS[case]
         flop = 1.0 * _flop(case, params, backend)
-        return Work(flop, read, written, read, written, kernels)
+        return Work(flop, read, written, read, written, calls)
 
     def operation_memory(
         self, case: str, params: Params, dtype: str, backend: str, device: str
@@ -250,24 +254,26 @@ class LinearAlgebra(Workload):
         half of what is left of it for each column, others all of it twice. Stacks take a call
         for each matrix on a CPU; a GPU works on all elements of one at a time.
         """
+        case, numpy = asked.case, asked.backend == "numpy"
         batch, long, short = _dimensions(params)
-        read, written = _elements(asked.case, params)
-        again = _read_again(asked.case, long, short)
-        passes = 1.0 + again / (read + written)
+        read, written = _elements(case, params)
+        passes = 1.0 + _read_again(case, long, short) / (read + written)
         distinct = long * short * batch / (read + written)
-        stack = asked.case in _STACKS
+        stack = case in _STACKS
         if asked.device == "cuda":
             width = batch * long * short * (1.0 if stack else _PANEL_SHARE)
             return Shape(width=width, passes=passes, distinct=distinct)
+        widened = 2.0 if numpy and asked.dtype == "float32" else 1.0
         result = written * ITEM_BYTES[asked.dtype]
         return Shape(
             width=short * np.sqrt(long),
-            depth=short,
-            steps=_CALL_STEPS * batch if stack else 0.0,
-            passes=passes,
+            depth=np.inf if stack else short + (_BLOCK if "rows" in params else 0.0),
+            serial=widened * (1.0 + _VECTORS / short if stack else 1.0),
+            steps=widened * _steps(case, batch, long, short),
+            passes=widened * passes,
             distinct=distinct,
-            fresh=result,
-            block=result,
+            fresh=widened * result,
+            block=widened * result,
         )
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
@@ -423,6 +429,12 @@ def _read_again(case: str, long: Any, short: Any) -> Any:
     return 2.0 * left if case in ("svd", "lstsq", "eig") else 0.0 * left
 
 
+def _steps(case: str, batch: Any, long: Any, short: Any) -> Any:
+    if case in _STACKS:
+        return _CALL_STEPS * batch
+    return _LSTSQ_STEPS * long * short if case == "lstsq" else 0.0
+
+
 def _elements(case: str, params: Mapping[str, Any]) -> tuple[Any, Any]:
     """Elements of all operands, and of all results."""
     if "rows" in params:
@@ -488,7 +500,7 @@ def _cpu_grid(suite: str, backend: str) -> Iterator[GridPoint]:
     yield from points("solve", [{"n": 500, "rhs": 100}], [F64], hot)
     for case, pairs in (*_CPU_SHAPES.items(), *_CPU_STACKS.items()):
         yield from points(case, _pairs(case, pairs), [F64], hot)
-    yield from points("solve", _squares("solve", (500,)), [F32], hot)
+    yield from points("solve", _squares("solve", (10, 500)), [F32], hot)
     yield from points("eigh", sizes("n", (200,)), [F32], hot)
     if suite == "full":
         for case in _CPU_SIZES:
