@@ -39,9 +39,9 @@ _STACK = {"batch": None, "n": None}
 _EIGEN = ("eigh", "eigvalsh", "svd", "lstsq", "eig")
 _STACKS = ("batched_solve", "batched_eigh")
 
-#: Operands that a bounded number of panels at a time goes through: of a GPU's matrix so small a
-#: share of the elements can be worked on while a panel is factorized (a choice, not yet checked).
-_PANEL_SHARE = 1.0 / 64.0
+#: On a GPU each column waits for the one before it: as long as the device takes for so many times
+#: the width that keeps it busy (choices, not yet checked). Of all else, ``_EIGEN`` and ``_STACKS``.
+_COLUMN_WAIT, _EIGEN_WAIT, _STACK_WAIT = 64.0, 8.0, 1.0
 
 #: Choices from the residuals of a Xeon with OpenBLAS. Each matrix of a stack is a call of LAPACK's,
 #: as long as so many FLOP, and so small that vectors take longer than products: as long as
@@ -77,7 +77,7 @@ _CPU_STACKS: dict[str, tuple[tuple[int, int], ...]] = {
     "batched_eigh": ((1000, 3), (50, 50)),
 }
 _TORCH_CPU: dict[str, tuple[int, ...]] = {"solve": (100, 1000), "eigh": (100, 400)}
-_FULL = (2, 30, 500)
+_FULL = (2, 50, 500)
 _FULL_SHAPES = ((5000, 100), (100, 1000))
 
 _CUDA_SIZES: dict[str, tuple[int, ...]] = {
@@ -252,7 +252,7 @@ class LinearAlgebra(Workload):
 
         Reducing a matrix to a few diagonals takes its vectors one by one: symmetric ones read
         half of what is left of it for each column, others all of it twice. Stacks take a call
-        for each matrix on a CPU; a GPU works on all elements of one at a time.
+        for each matrix on a CPU; on a GPU the columns of a matrix wait for each other.
         """
         case, numpy = asked.case, asked.backend == "numpy"
         batch, long, short = _dimensions(params)
@@ -261,7 +261,8 @@ class LinearAlgebra(Workload):
         distinct = long * short * batch / (read + written)
         stack = case in _STACKS
         if asked.device == "cuda":
-            width = batch * long * short * (1.0 if stack else _PANEL_SHARE)
+            wait = _STACK_WAIT if stack else _EIGEN_WAIT if case in _EIGEN else _COLUMN_WAIT
+            width = _flop(case, params, asked.backend) / short / wait
             return Shape(width=width, passes=passes, distinct=distinct)
         widened = 2.0 if numpy and asked.dtype == "float32" else 1.0
         result = written * ITEM_BYTES[asked.dtype]

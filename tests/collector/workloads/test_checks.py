@@ -31,6 +31,12 @@ OPERATIONS = [
     ("fft", "fft2", {"n": 25}, "complex64"),
     ("fft", "fft2", {"n": 32}, "complex128"),
     ("fft", "batched_1d", {"batch": 12, "n": 101}, "complex64"),
+    ("fft", "real_1d", {"batch": 12, "n": 101}, "complex64"),
+    ("fft", "real_1d", {"batch": 1, "n": 100}, "complex128"),
+    ("fft", "real_2d", {"n": 25}, "complex64"),
+    ("fft", "real_2d", {"n": 32}, "complex128"),
+    ("fft", "fft_3d", {"n": 9}, "complex64"),
+    ("fft", "fft_3d", {"n": 8}, "complex128"),
     ("launch", "chain", {"length": 7}, "float32"),
     ("python_loop", "monte_carlo_pi", {"n": 1001}, "float64"),
 ]

@@ -220,7 +220,8 @@ def test_a_grid_asks_only_for_cases_that_the_backend_has(workload):
 BUDGETS = {
     "matmul": (80, 170),
     "elementwise": (90, 70),
-    "fft": (40, 55),
+    "fft": (50, 70),
+    "linear_algebra": (60, 60),
     "reduction": (45, 55),
     "python_loop": (26, 36),
     "transfer": (0, 40),
