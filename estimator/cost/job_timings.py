@@ -22,7 +22,8 @@ from estimator.cost.timings import (
 from estimator.decide.jobs import pace
 from estimator.decide.memory import GIB, Memory
 from estimator.jobs import host
-from estimator.jobs.estimate import Device, JobEstimate, Place
+from estimator.jobs.estimate import JobEstimate
+from estimator.jobs.place import Device, Place
 from estimator.model.jobs import estimate_on, host_speeds
 
 if TYPE_CHECKING:

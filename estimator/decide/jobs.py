@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from collector.errors import EstimateError
 from collector.jobs import Job
 from estimator.decide.breakeven import Speedup, ratio_of_times
-from estimator.jobs.estimate import Device, JobEstimate
+from estimator.jobs.estimate import JobEstimate
+from estimator.jobs.place import Device
 
 if TYPE_CHECKING:
     from estimator.model.model import Model

@@ -19,7 +19,8 @@ from estimator.catalogue.instances import shipped_instances
 from estimator.catalogue.names import instance_named
 from estimator.jobs import host
 from estimator.jobs.coverage import covered
-from estimator.jobs.estimate import Ask, Device, JobEstimate, Place, estimate_job
+from estimator.jobs.estimate import Ask, JobEstimate, estimate_job
+from estimator.jobs.place import Device, Place
 from estimator.model.ask import ask
 from estimator.others.scaling import unit_note
 from estimator.others.unanswered import why_unanswered

@@ -16,7 +16,8 @@ from estimator.answer import PREDICTION_COLUMNS, About
 from estimator.cells.questions import check_forms, used_threads
 from estimator.fitting.fitted import Fitted, group_table
 from estimator.fitting.solver import one_blas_thread
-from estimator.jobs.estimate import Device, JobEstimate
+from estimator.jobs.estimate import JobEstimate
+from estimator.jobs.place import Device
 from estimator.model.jobs import predict_job
 from estimator.others.bounds import bounded, least_seconds
 from estimator.others.choice import with_donors
