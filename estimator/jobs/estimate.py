@@ -27,6 +27,7 @@ from estimator.text import BASIS
 
 Array = np.ndarray[Any, Any]
 _Parts = Sequence[tuple[int, Calls]]
+Shares = tuple[tuple[str, float], ...]
 
 #: Deviation in logarithms of kernels in a job from the same in a loop of themselves (caches,
 #: clocks, power): a stated choice.
@@ -58,15 +59,29 @@ class TopOperation:
 
 
 @dataclass(frozen=True)
+class KindTime:
+    """All calls of one kind: how many, seconds of the device and of the host that asks for them."""
+
+    kind: str
+    calls: int
+    device_s: float
+    host_s: float
+
+
+@dataclass(frozen=True)
 class JobEstimate:
     """One step of a job on a machine; times in seconds, NaN with a ``reason`` where there is none.
+
+    Of a job whose ``scope`` is a run all times are of the run, and of one in a row are the same.
 
     ``seconds_*``: of a step that is waited for, with its 90 % interval; ``pipelined_seconds_*``: of
     one of many in a row. ``device_s``, ``host_s`` and ``copy_s``: sums of what the step asks of
     each. ``set_up_s``: of the job's other phases, once. ``covered_share`` of the device's time is
     in operations with a measured cell near them; ``uncovered`` and ``unknown`` name the kinds of
     the others, and those that nobody knows, with their shares. ``fits`` is None where the machine's
-    memory is not known.
+    memory is not known. ``python_s`` of ``host_s`` is the program's Python between its calls,
+    ``lacking`` what the host does since the device's library lacks it, by reason, in seconds;
+    ``kinds`` are all operations by kind.
     """
 
     machine_id: str
@@ -103,6 +118,10 @@ class JobEstimate:
     top: tuple[TopOperation, ...] = ()
     notes: tuple[str, ...] = ()
     reason: str = ""
+    scope: str = "step"
+    python_s: float = nan
+    lacking: tuple[tuple[str, float], ...] = ()
+    kinds: tuple[KindTime, ...] = ()
 
     @property
     def answered(self) -> bool:
@@ -233,8 +252,39 @@ def _estimate(
         tokens_per_s=job.tokens_per_step / pace if job.tokens_per_step and pace else nan,
         top=_top(asked, times, dispatch, copies, step.bound),
         notes=_notes(job, place),
+        scope=job.scope,
+        python_s=_python(asked, place),
+        lacking=_lacking(asked, dispatch),
+        kinds=_kinds(asked, times, dispatch),
         **vars(memory_on(job, place)),
     )
+
+
+def _python(asked: AskedJob, place: Place) -> float:
+    points = np.array([one.python_points for one in asked.operations], dtype=float)
+    return float(asked.counts @ points) * place.host_point_s
+
+
+def _lacking(asked: AskedJob, dispatch: Array) -> Shares:
+    """Seconds of the calls that only the host can make, by reason, the longest first."""
+    found: dict[str, float] = {}
+    for one, count, seconds in zip(asked.operations, asked.counts, dispatch, strict=True):
+        if one.reason and asked.device == "cuda":
+            found[one.reason] = found.get(one.reason, 0.0) + float(count * seconds)
+    return tuple(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def _kinds(asked: AskedJob, times: OperationTimes, dispatch: Array) -> tuple[KindTime, ...]:
+    """All operations by kind, those that take longest first."""
+    sums: dict[str, list[float]] = {}
+    for one, count, device_s, host_s in zip(
+        asked.operations, asked.counts, times.middle, dispatch, strict=True
+    ):
+        of_kind = sums.setdefault(one.kind, [0, 0.0, 0.0])
+        for at, value in enumerate((count, count * device_s, count * host_s)):
+            of_kind[at] += value
+    found = [KindTime(kind, int(of[0]), float(of[1]), float(of[2])) for kind, of in sums.items()]
+    return tuple(sorted(found, key=lambda one: -max(one.device_s, one.host_s)))
 
 
 def _dispatch(
@@ -330,9 +380,6 @@ def _weakest(basis: Sequence[str], spent: Array) -> str:
     return max(matter, key=lambda name: ranks.index(name) if name in ranks else -1, default="")
 
 
-Shares = tuple[tuple[str, float], ...]
-
-
 def _coverage(asked: AskedJob, near: Array, spent: Array) -> tuple[float, Shares, Shares]:
     """Share of the device's time in operations that are measured; the other kinds; the unknown."""
     total = float(spent.sum())
@@ -402,4 +449,6 @@ def as_json(estimate: JobEstimate) -> dict[str, Any]:
     shown["memory"] = {part.name: getattr(estimate.memory, part.name) for part in fields(JobMemory)}
     shown["uncovered"], shown["unknown"] = dict(estimate.uncovered), dict(estimate.unknown)
     shown["top"] = [{**vars(one)} for one in estimate.top]
+    shown["kinds"] = [{**vars(one)} for one in estimate.kinds]
+    shown["lacking"] = dict(estimate.lacking)
     return shown

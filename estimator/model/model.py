@@ -90,7 +90,7 @@ class Model(Fitted):
         self,
         job: Job,
         machines: Sequence[str] | None = None,
-        backend: str = "torch",
+        backend: str | None = None,
         device: Device | None = None,
     ) -> list[JobEstimate]:
         """One step of a job on each machine: seconds, what bounds it, memory, what is covered.
@@ -98,7 +98,7 @@ class Model(Fitted):
         ``machines`` are types, boxes, or names of data/hardware.csv or data/instances.csv (None:
         all types); of each its GPU answers, or its CPU where it has none or ``device`` says so.
         A machine that cannot do the job has a ``reason``. Raises SelectionError for a library that
-        is not the job's, or a name that is nobody's.
+        cannot run the job, or a name that is nobody's. A NumPy program is answered on both devices.
         """
         return predict_job(self, job, machines, backend, device)
 
