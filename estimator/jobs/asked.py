@@ -100,7 +100,7 @@ class AskedJob:
     @cached_property
     def counts(self) -> Array:
         """How often what is timed makes each operation, (m,)."""
-        counts: Array = np.zeros(len(self.operations), dtype=int)
+        counts: Array = np.zeros(len(self.operations))
         for times, calls in self.parts:
             counts += times * np.bincount(calls, minlength=len(self.operations))
         return counts
