@@ -54,9 +54,9 @@ _TYPES: Mapping[str, tuple[ElementType, ...]] = {
     **dict.fromkeys(("take", "put"), _BOTH),
 }
 
-#: CuPy sorts where it would partition at more than so many elements (cupy.partition, ``max_k``).
-_CUPY_SORTS_FROM = 1024
-_BITS_PER_PASS = 8  # of the keys in a radix sort (CUB, DeviceRadixSort)
+#: CuPy sorts to partition beyond the first thousand elements (cupy.partition, ``max_k``), by
+#: radix: so many bits of the keys in each pass (CUB, DeviceRadixSort).
+_BITS_PER_PASS = 8
 
 #: Comparisons of an element that finding the middle one of many takes at least (Bent and John,
 #: Finding the median requires 2n comparisons, STOC 1985).
@@ -211,9 +211,8 @@ class Select(Workload):
         if case in _ORDERED:
             if not gpu:
                 return Shape(fresh=fresh, block=fresh)
-            sorts = n >= _CUPY_SORTS_FROM
-            passes = 2.0 * item * 8 / _BITS_PER_PASS * n * item / moved
-            return Shape(serial=np.where(sorts, 0.0, 1.0), passes=np.where(sorts, passes, 1.0))
+            passes = 2.0 * item * 8 / _BITS_PER_PASS * n * item
+            return Shape(serial=0.0, passes=passes / moved)
         if case in _PLACED:
             lines = n * LINE_BYTES[asked.device] * (2.0 if case == "put" else 1.0)
             others = n * (item + _INDEX_BYTES)
@@ -376,8 +375,8 @@ def _kernel_count(case: str, n: int | Count, item: int, backend: str) -> int | C
 
     torch finds the places of a mask in five (a count, CUB's DeviceSelect, coordinates), takes
     what is there in one more and writes a single value without them. CuPy scans the mask in two
-    and copies in a third; its partition is a copy and a radix sort (``sort``), or for few
-    elements kernels of its own, its median looks for NaN and takes a mean besides.
+    and copies in a third; its partition is a copy and a radix sort (``sort``), its median looks
+    for NaN and takes a mean besides.
     """
     if backend == "torch":
         return {"nonzero": 5, "compress": 6, "count_nonzero": 2}.get(case, 1)

@@ -181,10 +181,10 @@ def test_random_places_bring_whole_lines():
     assert shape_of("put", "numpy", "cpu", 1000).passes * moved == 1000 * (2 * 64 + 16)
 
 
-def test_a_partition_on_a_gpu_sorts_in_passes_where_it_is_long():
-    short, long = (shape_of("partition", "cupy", "cuda", n) for n in (100, 10_000))
-    assert (short.serial[0], long.serial[0]) == (1.0, 0.0)
-    assert long.passes[0] == 8  # of eight bits of 64, each reading and writing the keys
+def test_a_partition_on_a_gpu_is_a_sort_in_passes():
+    """Of eight bits of 64, each reading and writing the keys; nothing is compared."""
+    shape = shape_of("partition", "cupy", "cuda", 10_000)
+    assert (shape.serial, shape.passes[0]) == (0.0, 8)
 
 
 def test_only_new_results_are_new_memory():
