@@ -107,6 +107,13 @@ class Matmul(Workload):
     }
     threaded_backends = frozenset({"numpy", "torch", "jax"})
     case_backends = {"int8_square": frozenset({"torch"})}
+    case_dtypes = {
+        **dict.fromkeys(
+            ("square", "skinny", "long_k", "batched", "dot_2000_float64", "x_xt_1000_float32"),
+            frozenset({"float64", "float32", "float16", "bfloat16"}),
+        ),
+        "int8_square": frozenset({"int8"}),
+    }
     rank = 10
     label = "Matrix product"
     case_labels = {

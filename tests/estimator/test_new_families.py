@@ -124,8 +124,8 @@ def test_a_family_that_nobody_measured_is_one_clear_line(fitted):
         (("launch", "empty_kernel", {}, "float32", "torch", "cuda"), "choose cupy or numba"),
         (("launch", "empty_kernel", {}, "float32", "torch", "cpu"), "no library has one on cpu"),
         (("attention", "causal", None, "float32", "numpy", "cpu"), "choose torch or jax"),
-        (("matmul", "square", {"n": 64}, "int8", "torch", "cpu"), "takes no int8"),
-        (("matmul", "int8_square", {"n": 64}, "float32", "torch", "cpu"), "takes int8 only"),
+        (("matmul", "square", {"n": 64}, "int8", "torch", "cpu"), "takes no int8; choose bfloat16"),
+        (("matmul", "int8_square", {"n": 64}, "float32", "torch", "cpu"), "no float32; choose"),
         (("anchor", "matmul_copy", {"repetition": 1}, "float32", "numpy", "cpu"), "drift"),
     ],
 )
