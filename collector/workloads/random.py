@@ -88,7 +88,7 @@ _NUMPY_SIZES: dict[str, tuple[int, ...]] = {
     "permutation": (1000, 1_000_000),
     "legacy_uniform": (10, 1_000_003),
     "legacy_normal": (1000, 1_000_003),
-    "legacy_integers": (1_000_003,),
+    "legacy_integers": (10, 1_000_003),
 }
 _CUPY_SIZES: dict[str, tuple[int, ...]] = {
     "uniform": (1000, 10_000_001),
