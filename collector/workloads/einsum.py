@@ -275,7 +275,9 @@ def _grid(suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         few = shapes if backend != "torch" else shapes[-1:]
         if backend == "torch" and case not in ("row_dots", "matrix_product"):
             continue
-        yield from points(case, few, [F64], hot)
+        modes = hot if device == "cpu" else ("hot", "resident")
+        yield from points(case, few[:1], [F64], modes)
+        yield from points(case, few[1:], [F64], hot)
         if suite == "full":
             yield from points(case, _FULL[case], [F64], hot)
             yield from points(case, few[-1:], [F32], hot)

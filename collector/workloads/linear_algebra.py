@@ -518,7 +518,8 @@ def _cuda_grid(suite: str, backend: str) -> Iterator[GridPoint]:
         return
     for case, chosen in _CUDA_SIZES.items():
         for index, n in enumerate(chosen):
-            modes = ("hot", "resident", "end_to_end") if index == 1 else hot
+            modes: tuple[str, ...] = ("hot", "resident") if index == 1 else hot
+            modes += ("end_to_end",) if index == 1 and case in ("solve", "eigh") else ()
             yield from points(case, _squares(case, (n,)), [F64], modes)
     yield from points("solve", [{"n": 500, "rhs": 100}], [F64], hot)
     for case, pairs in (*_CUDA_SHAPES.items(), *_CUDA_STACKS.items()):
