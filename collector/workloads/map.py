@@ -325,7 +325,7 @@ class Map(Workload):
 def _result_type(case: str, dtype: str) -> str:
     if case == "compare":
         return "bool"
-    return _OTHER_WIDTH[dtype] if case == "cast" else dtype
+    return _OTHER_WIDTH.get(dtype, dtype) if case == "cast" else dtype
 
 
 def _whole_numbers(case: str, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> Arrays:
