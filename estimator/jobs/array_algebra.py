@@ -70,8 +70,10 @@ def einsum(operation: Operation) -> Cells:
     """By its subscripts: rows' dots, outer products, matrices; else as many multiplications."""
     dtype = float_of(computed_in(operation))
     text = str(operation.attribute("subscripts", "")).replace(" ", "")
-    left, _, right = text.partition("->")
+    left, arrow, right = text.partition("->")
     terms = left.split(",")
+    if not arrow:  # what comes once is kept, in order
+        right = "".join(sorted(one for one in set(left) - {","} if left.count(one) == 1))
     sizes = _letters(terms, operation)
     if sizes is None or len(terms) != 2:
         flop = max(operation.flop, 1.0)

@@ -8,21 +8,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import runpy
 import sys
-import sysconfig
 import threading
 import time
 import traceback
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 from collector.errors import JobError
-
-_OURS = str(Path(__file__).resolve().parent)
-_LIBRARIES = tuple({sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")})
+from estimator.running.lines import explained, line, place_of, where
 
 
 def main(request_path: str) -> NoReturn:
@@ -76,7 +71,7 @@ def main(request_path: str) -> NoReturn:
             _try(tracing.ended, answer)
         said = error.code if isinstance(error.code, str) else f"exit code {error.code}"
         answer(error=f"{where() or request['name']}: it ended before its third step with "
-                     f"{_line(said)} (--show-output shows what it prints)")  # fmt: skip
+                     f"{line(said)} (--show-output shows what it prints)")  # fmt: skip
     except KeyboardInterrupt:
         answer(error="interrupted")
     except BaseException as error:  # noqa: BLE001 - whatever a user's program raises is told
@@ -104,44 +99,14 @@ def _run(request: dict[str, Any], tracing: Any) -> None:
         tracing.call(names, request["function"])
 
 
-def where() -> str:
-    """The line of the user's program that is running, as "train.py:54"; empty if there is none."""
-    frame: FrameType | None
-    if threading.current_thread() is threading.main_thread():
-        frame = sys._getframe(1)
-    else:
-        frame = sys._current_frames().get(threading.main_thread().ident or 0)
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if _is_users(name):
-            return f"{Path(name).name}:{frame.f_lineno}"
-        frame = frame.f_back
-    return ""
-
-
-def _is_users(name: str) -> bool:
-    return not (name.startswith(("<", _OURS, *_LIBRARIES)) or "site-packages" in name or not name)
-
-
 def _explained(error: BaseException, name: str) -> str:
     """One line: where in the user's program, what, and what to do."""
-    place = name
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        if _is_users(frame.f_code.co_filename):
-            place = f"{Path(frame.f_code.co_filename).name}:{line}"
-    text = _line(error)
+    known = explained(error, name)
+    if known is not None:
+        return known
+    place, text = place_of(error, name), line(error)
     kind = type(error).__name__
-    if isinstance(error, JobError):
-        return text
     hint = ""
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        text, hint = f"{error.name} is not installed", f"pip install {error.name.split('.')[0]}"
-        return f"{place}: {text}: {hint}"
-    if isinstance(error, FileNotFoundError) and error.filename:
-        return (
-            f"{place}: {error.filename} is not here: the program reads it (it runs in its own "
-            "directory)"
-        )
     if kind == "UnsupportedOperatorException":
         hint = "torch knows no shapes of this operator without a GPU"
     elif kind in ("DataDependentOutputException", "DynamicOutputShapeException"):
@@ -155,14 +120,6 @@ def _explained(error: BaseException, name: str) -> str:
     elif isinstance(error, KeyError) and str(error.args[0]) in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
         hint = "start the trace with RANK=0 LOCAL_RANK=0 WORLD_SIZE=1"
     return f"{place}: {kind}: {text}" + (f" ({hint})" if hint else "")
-
-
-def _line(said: Any) -> str:
-    """What an error says, in one short line."""
-    try:
-        return " ".join(re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", str(said)).split())[:240]
-    except Exception:  # noqa: BLE001 - errors of the program's own need not be printable
-        return ""
 
 
 if __name__ == "__main__":

@@ -29,16 +29,14 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 
-from collector.workloads.python_loop import count_in_python
+from estimator.running.point import point_seconds
 
 #: points of a call in Python, and for each unit of its code; of a call in C; of torch on the CPU
 _CALL, _UNIT, _C_CALL, _OPERATION = 2.0, 0.018, 3.2, 30.0
 #: what takes less is what its price has in it
 _LONG_S = 20e-6
-_POINTS, _ROUNDS = 10_000, 7
 
 _TORCH = Path(torch.__file__).parent
 #: whose frames only a trace has, or next to only
@@ -153,7 +151,7 @@ class PythonClock:
             sys.setprofile(None)
             gc.callbacks.remove(self._collected)
             self._watched = False
-        point_s = _point_seconds()
+        point_s = point_seconds()
         sums = _sums(self._gaps)
         before = sums if self._before is None else self._before
         shares = {key: min(1.0, before.get(key, 0.0) / here) for key, here in sums.items()}
@@ -202,15 +200,3 @@ def _sums(gaps: Mapping[int, list[_Gap]]) -> dict[_Slow, float]:
             for key, seconds in gap.slow:
                 sums[key] += seconds
     return sums
-
-
-def _point_seconds() -> float:
-    """Seconds of this Python for a point of the loop of the family python_loop."""
-    generator = np.random.default_rng(0)
-    x, y = (generator.random(_POINTS).tolist() for _ in range(2))
-    seconds = []
-    for _ in range(_ROUNDS):
-        start = time.thread_time()
-        count_in_python(x, y)
-        seconds.append(time.thread_time() - start)
-    return statistics.median(seconds) / _POINTS

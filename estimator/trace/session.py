@@ -13,7 +13,7 @@ from collector import __version__
 from collector.errors import JobError
 from collector.jobs import Job, Phase, job_text
 from estimator.trace import choices, missing, pretend, program
-from estimator.trace.files import Files
+from estimator.trace.checkpoints import TorchFiles
 from estimator.trace.recorder import Recorder
 from estimator.trace.window import Window
 
@@ -41,7 +41,7 @@ class Session:
         pretend.install(self.recorder.fake, self.recorder.wait)
         choices.install(self.recorder.python.aside)
         program.install(self.recorder)
-        self.files = Files(Path(request["result"]).parent)
+        self.files = TorchFiles(Path(request["result"]).parent)
         self.files.install()
         missing.install(self.recorder.note)
         self.window.install()
