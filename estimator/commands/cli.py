@@ -18,6 +18,7 @@ from estimator.commands import (
     pays,
     predict,
     probes,
+    record,
     rules,
     trace,
     validate,
@@ -30,7 +31,7 @@ _INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 _ESTIMATE = ("duckdb", "pandas", "scipy", "threadpoolctl")
 
 #: in the order in which the help names them
-COMMANDS = (trace, predict, pays, cost, catalogue, rules, health, probes, validate, fit)
+COMMANDS = (trace, record, predict, pays, cost, catalogue, rules, health, probes, validate, fit)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

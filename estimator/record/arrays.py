@@ -1,261 +1,96 @@
 """The arrays that a recorded program holds: NumPy's own, with each use by the program noted.
 
-A ``Recorded`` is a view of a plain array of the same memory. Functions get the plain one and give
-plain ones, so that what is computed is what would be computed without a recording. Code of
-libraries that meets one gets plain arrays out of it, and nothing is noted.
+Code of libraries that meets one gets plain arrays out of it, and nothing is noted.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from time import perf_counter_ns as clock
 from types import FrameType
 from typing import Any
 
 import numpy as np
 
-from collector.jobs import Value
 from estimator.record.cupy_functions import lacking
-from estimator.record.log import LOG, VIEW, Attributes, Call, Memory
+from estimator.record.elision import ELISION
+from estimator.record.log import LOG, VIEW, Call, Key, new_memory, signature
+from estimator.record.perform import NONE, NUMBERS, Recorded, perform, shown_plain, stripped
 
 _getframe = sys._getframe
 ndarray = np.ndarray
 _getitem, _setitem, _view = ndarray.__getitem__, ndarray.__setitem__, ndarray.view
-
-#: of a list whose elements are such, no element is an array
-_NO_ARRAYS = frozenset({float, int, bool, complex, str, bytes, np.float64, np.int64, np.bool_})
 _BASIC = frozenset({slice, int, type(None), type(Ellipsis)})
 
 
-class _LikeArray(type):
-    """``type(x) == np.ndarray`` holds for what a program takes for one."""
-
-    def __eq__(cls, other: object) -> bool:
-        return other is ndarray or other is cls
-
-    def __hash__(cls) -> int:
-        return hash(ndarray)
-
-
-def setting(value: Any) -> Value | None:
-    """An argument as an attribute; None for what is none."""
-    if isinstance(value, (bool, str)):
-        return value
-    if isinstance(value, (int, np.integer)):
-        return int(value)
-    if isinstance(value, (float, np.floating)):
-        return float(value)
-    if isinstance(value, (tuple, list)) and len(value) <= 32:
-        listed = [setting(one) for one in value]
-        if all(isinstance(one, (int, float)) for one in listed):
-            return tuple(listed)  # type: ignore[arg-type]
-    return None
-
-
-def stripped(value: Any, found: list[Any], plain: list[Any]) -> Any:
-    """An argument as NumPy's functions get it; its arrays go to ``found``, plain to ``plain``."""
-    kind = type(value)
-    if kind is Recorded:
-        view = _view(value, ndarray)
-        found.append(value)
-        plain.append(view)
-        return view
-    if kind is ndarray:
-        found.append(value)
-        plain.append(value)
-    elif kind is list or kind is tuple:
-        if value and type(value[0]) not in _NO_ARRAYS:
-            changed = [stripped(one, found, plain) for one in value]
-            return changed if kind is list else tuple(changed)
+def _elementwise(ufunc: Any, inputs: Any, frame: FrameType, start: int) -> Any:
+    """The short way of small arrays through ``perform``; None where it is not for these."""
+    first = inputs[0]
+    if len(inputs) == 1:
+        signed: tuple[int, ...] = (first._signature,)
+        on_gpu = first._memory.on_gpu
+        given: Any = (_view(first, ndarray),)
     else:
-        strip = STRIPS.get(kind)
-        if strip is not None:
-            return strip(value)
-    return value
-
-
-#: by type, how values of other kinds are given to functions
-STRIPS: dict[type, Callable[[Any], Any]] = {}
-
-
-def shown_plain(value: Any) -> Any:
-    """The same without recorded arrays, for code that is not the user's."""
-    return stripped(value, [], [])
-
-
-class Results:
-    """Wraps what a function gave: arrays become recorded ones, each with its memory."""
-
-    __slots__ = ("found", "fresh", "on_gpu", "outputs", "plain")
-
-    def __init__(self, found: list[Any], plain: list[Any], on_gpu: bool) -> None:
-        self.found = found
-        self.plain = plain
-        self.on_gpu = on_gpu
-        self.outputs: list[Any] = []
-        self.fresh = False  # whether any has memory of its own
-
-    def wrapped(self, result: Any) -> Any:
-        if type(result) is ndarray:
-            array = self._array(result)
-            self.outputs.append(array)
-            return array
-        if isinstance(result, np.generic):
-            self.outputs.append(result)
-            self.fresh = True
-            return result
-        if isinstance(result, tuple):
-            listed = [self.wrapped(one) for one in result]
-            if type(result) is tuple:
-                return tuple(listed)
-            make = getattr(result, "_make", None)
-            return result if make is None else make(listed)
-        if type(result) is list:
-            return [self.wrapped(one) for one in result]
-        if isinstance(result, dict):  # results of SciPy's optimizers and integrators
-            for key, one in result.items():
-                if type(one) is ndarray:
-                    result[key] = self.wrapped(one)
-        return result
-
-    def _array(self, result: Any) -> Any:
-        base = result.base
-        for original, view in zip(self.found, self.plain, strict=True):
-            if result is view:
-                return original
-            if base is not None and (base is view or base is view.base):
-                array = result.view(Recorded)
-                array._memory = LOG.memory_of(original)
-                return array
-        array = result.view(Recorded)
-        array._memory = Memory(result.nbytes, self.on_gpu)
-        self.fresh = True
-        return array
-
-
-def perform(
-    call: Call,
-    real: Callable[..., Any],
-    settings: Mapping[int | str, str],
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
-    frame: FrameType,
-    start: int,
-) -> Any:
-    """Call a function of NumPy or SciPy for the user's program, and note it.
-
-    ``settings``: which arguments, by place or name, are attributes of the operation.
-    """
-    found: list[Any] = []
-    plain: list[Any] = []
-    given = [stripped(one, found, plain) for one in args]
-    named: dict[str, Any] = {}
-    outs: tuple[Any, ...] = ()
-    for key, value in kwargs.items():
-        if key == "out" and value is not None:
-            outs = value if type(value) is tuple else (value,)
-            named[key] = shown_plain(value)
+        second = inputs[1]
+        if type(first) is Recorded:
+            if type(second) is Recorded:
+                signed = (first._signature, second._signature)
+                on_gpu = first._memory.on_gpu and second._memory.on_gpu
+                given = (_view(first, ndarray), _view(second, ndarray))
+            elif type(second) in NUMBERS:
+                signed, on_gpu = (first._signature,), first._memory.on_gpu
+                given = (_view(first, ndarray), second)
+            else:
+                return None
+        elif type(first) in NUMBERS:
+            signed, on_gpu = (second._signature,), second._memory.on_gpu
+            given = (first, _view(second, ndarray))
         else:
-            named[key] = stripped(value, found, plain)
-    calls = LOG.calls
+            return None
+    if not on_gpu:
+        return None
+    call = _CALLS.get(ufunc) or ufunc_call(ufunc, "__call__")
     began = clock()
-    result = real(*given, **named)
+    result = ufunc(*given)
     ended = clock()
-    called_back = LOG.calls != calls
-    if (
-        type(result) is ndarray
-        and result.base is None
-        and not (outs or settings or called_back or call.outside)
-        and not any(result is view for view in plain)
-    ):  # the usual case: an array of its own memory
-        array = result.view(Recorded)
-        array._memory = Memory(result.nbytes, not call.reason)
-        LOG.note(call, frame, found, (array,), call.attributes, start, began, ended)
-        return array
-    if called_back:  # what it called was noted: the rest is SciPy's Python, on the host
-        for one in found:
-            LOG.leave(frame, one, clock())
-        return Results(found, plain, False).wrapped(result)
-    attributes = call.attributes
-    if settings:
-        attributes += _attributes(settings, given, named)
-    if outs or call.mutates:
-        changed = [one for one in outs or found[:1] if one is not None]
-        if any(one is other for one in outs for other in found):
-            attributes += _IN_PLACE
-        LOG.note(call, frame, found, changed, attributes, start, began, ended)
-        for one in changed:
-            memory = LOG.memory_of(one)
-            memory.on_cpu, memory.on_gpu = bool(call.reason), not call.reason
-        if not outs:
-            return result
-        if len(outs) == 1:
-            return outs[0]
-        fresh = Results(found, plain, not call.reason)
-        pairs = zip(result, outs, strict=True)
-        return tuple(fresh.wrapped(one) if out is None else out for one, out in pairs)
-    if call.outside and found:
-        call = OF_ARRAYS.setdefault(call, Call(call.kind))
-    results = Results(found, plain, not (call.reason or call.outside))
-    wrapped = results.wrapped(result)
-    outputs = results.outputs
-    if not found and not any(isinstance(one, ndarray) for one in outputs):
-        return wrapped  # numbers in, numbers out: Python's
-    if outputs and not results.fresh:
-        call = VIEW
-    LOG.note(call, frame, found, outputs, attributes, start, began, ended)
-    if call.outside:
-        for one in outputs:
-            LOG.enter(frame, one)
-    elif not call.reason and (not outputs or type(result) is not ndarray):
-        wrapped = _left(frame, result, wrapped)
-    return wrapped
-
-
-#: calls that make arrays of others, not of Python's values
-OF_ARRAYS: dict[Call, Call] = {}
-_IN_PLACE: Attributes = (("in_place", True),)
-
-
-def _left(frame: FrameType, result: Any, wrapped: Any) -> Any:
-    """Single values that a function gave: on the GPU they would be there, and are used here."""
-    if isinstance(result, np.generic):
+    code = frame.f_code
+    if type(result) is not ndarray:  # of arrays without dimensions
+        key = (call, id(code), frame.f_lasti, (), *signed, -1, signature(result))
+        LOG.tally(key, code, start, began, ended)
         LOG.value(frame, result)
-    elif isinstance(result, (bool, int, float)):
-        LOG.value(frame, np.asarray(result))
-    return wrapped
+        return result
+    array: Any = _view(result, Recorded)
+    array._memory = new_memory(result.nbytes, True)
+    array._signature = number = signature(array)
+    key = (call, id(code), frame.f_lasti, (), *signed, -1, number)
+    LOG.tally(key, code, start, began, ended)
+    return array
 
 
-def _attributes(
-    settings: Mapping[int | str, str], given: Sequence[Any], named: Mapping[str, Any]
-) -> Attributes:
-    chosen = []
-    for where, name in settings.items():
-        if isinstance(where, int):
-            value = setting(given[where]) if where < len(given) else None
-        else:
-            value = setting(named[where]) if where in named else None
-        if value is not None:
-            chosen.append((name, value))
-    return tuple(chosen)
-
-
-class Recorded(ndarray, metaclass=_LikeArray):
-    """A plain array of the user's program."""
-
-    __slots__ = ("_memory",)
-    _memory: Memory
+class _Behaviour(ndarray):
+    """What ``Recorded`` does; it gets these methods below."""
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         start = clock()
         frame = _getframe(1)
         if LOG.records(frame):
+            if not kwargs and ufunc in _PLAIN and self.nbytes < ELISION.least_bytes:
+                result = _elementwise(ufunc, inputs, frame, start)
+                if result is not None:
+                    return result
             call = ufunc_call(ufunc, method)
             real = ufunc if method == "__call__" else getattr(ufunc, method)
             settings = NONE if method == "__call__" else REDUCING
             if ufunc in POWERS:
                 settings = EXPONENT
+            if not kwargs and self.nbytes >= ELISION.least_bytes:
+                place = ELISION.temporary(ufunc, self, inputs, frame)
+                if place >= 0:
+                    return perform(
+                        *(call, real, settings, inputs, {"out": (inputs[place],)}, frame, start),
+                        asked=False,
+                    )
             return perform(call, real, settings, inputs, kwargs, frame, start)
         plain = [shown_plain(one) for one in inputs]
         named = {key: shown_plain(one) for key, one in kwargs.items()}
@@ -269,7 +104,7 @@ class Recorded(ndarray, metaclass=_LikeArray):
         named = {key: shown_plain(one) for key, one in kwargs.items()}
         return function(*map(shown_plain, args), **named)
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self: Any, index: Any) -> Any:
         start = clock()
         frame = _getframe(1)
         if not LOG.records(frame):
@@ -279,26 +114,41 @@ class Recorded(ndarray, metaclass=_LikeArray):
             began = clock()
             result = _getitem(self, index)
             ended = clock()
+            code = frame.f_code
+            key: Key
             if type(result) is Recorded:
-                result._memory = LOG.memory_of(self)
-                LOG.note(VIEW, frame, (self,), (result,), (), start, began, ended)
-            elif not LOG.memory_of(self).on_cpu:
-                LOG.note(ITEM, frame, (), (result,), (), start, began, ended)
+                result._memory = self._memory
+                result._signature = number = signature(result)
+                key = (VIEW, id(code), frame.f_lasti, (), self._signature, -1, number)
+                LOG.tally(key, code, start, began, ended)
+            elif not self._memory.on_cpu:
+                key = (ITEM, id(code), frame.f_lasti, (), self._signature, -1)
+                LOG.tally(key, code, start, began, ended)
             return result
         call = _index_call(index, READS)
         if call is None:
             result = _getitem(self, index)
             if type(result) is Recorded:
                 result._memory = LOG.memory_of(self)
+                result._signature = signature(result)
             return result
         return perform(call, _getitem, NONE, (self, index), {}, frame, start)
 
-    def __setitem__(self, index: Any, value: Any) -> None:
+    def __setitem__(self: Any, index: Any, value: Any) -> None:
         start = clock()
         frame = _getframe(1)
         view = _view(self, ndarray)
         if not LOG.records(frame):
             _setitem(view, shown_plain(index), shown_plain(value))
+            return
+        if type(value) in NUMBERS and type(index) is int and self.ndim == 1:
+            began = clock()
+            _setitem(view, index, value)
+            ended = clock()
+            if self._memory.on_gpu:
+                code = frame.f_code
+                key = (SETITEM, id(code), frame.f_lasti, (), self._signature, -1)
+                LOG.tally(key, code, start, began, ended)
             return
         found: list[Any] = []
         plain: list[Any] = []
@@ -316,7 +166,10 @@ class Recorded(ndarray, metaclass=_LikeArray):
         if call is None:
             target = _getitem(view, where)
             call = COPYTO if isinstance(target, ndarray) else SETITEM
-        LOG.note(call, frame, found, (target,), (), start, began, ended)
+        if call is SETITEM:
+            LOG.note(call, frame, (self,), (), (), start, began, ended)
+        else:
+            LOG.note(call, frame, found, (target,), (), start, began, ended)
 
     def __float__(self) -> float:
         return float(_read(self))
@@ -363,7 +216,6 @@ Recorded.__module__ = "numpy"
 ITEM, SETITEM, COPYTO = Call("item"), Call("setitem"), Call("copyto")
 READS = (Call("take"), Call("compress"))
 WRITES = (Call("put"), Call("putmask"))
-NONE: Mapping[int | str, str] = {}
 REDUCING: Mapping[int | str, str] = {1: "axis", "axis": "axis"}
 EXPONENT: Mapping[int | str, str] = {1: "exponent"}
 POWERS = frozenset({np.power, np.float_power})
@@ -373,6 +225,11 @@ _REDUCTIONS = {
     **{"logical_and": "all", "logical_or": "any"},
 }
 _ACCUMULATIONS = {"add": "cumsum", "multiply": "cumprod"}
+#: universal functions of NumPy with one result, whose operation has no attributes
+_PLAIN = frozenset(
+    one for one in vars(np).values() if isinstance(one, np.ufunc) and one.nout == 1
+) - POWERS - {np.matmul, np.vecdot, np.matvec, np.vecmat, np.isnat, np.spacing}  # fmt: skip
+_CALLS: dict[Any, Call] = {}
 _UFUNC_CALLS: dict[tuple[Any, str], Call] = {}
 
 
@@ -381,6 +238,8 @@ def ufunc_call(ufunc: Any, method: str) -> Call:
     call = _UFUNC_CALLS.get((ufunc, method))
     if call is None:
         call = _UFUNC_CALLS[ufunc, method] = _named(ufunc, method)
+        if method == "__call__":
+            _CALLS[ufunc] = call
     return call
 
 
@@ -492,6 +351,9 @@ METHOD_SETTINGS: Mapping[str, Mapping[int | str, str]] = {
 
 
 def _fill() -> None:
+    for name, method in vars(_Behaviour).items():
+        if callable(method):
+            setattr(Recorded, name, method)
     for name, kind in METHODS.items():
         setattr(Recorded, name, _method(name, kind, False))
     for name, kind in _MUTATING.items():

@@ -51,7 +51,9 @@ class Session:
         if not self._request["keep_files"]:
             self.files.install()
         os.register_at_fork(after_in_child=_off)
-        Modules(plots.Plots(self._request["frames"], self._notes.append).imported).install()
+        drawn = plots.Plots(self._request["frames"], self._notes.append)
+        plots.stand_in(drawn)
+        Modules(drawn.imported).install()
         complete, error = True, None
         try:
             self._program()
@@ -76,10 +78,10 @@ class Session:
         if request["function"] is None:
             runpy.run_path(path, run_name="__main__")
             return
-        called, args, kwargs = _kernel(request)
+        called, kwargs = _kernel(request)
         LOG.reset()
         self._begin()
-        called(*args, **kwargs)
+        called(**kwargs)
 
     def _begin(self) -> None:
         LOG.on = True
@@ -94,8 +96,8 @@ class Session:
 
     def _limit(self) -> None:
         """The window ends, if so much was the program's own time."""
-        own_ns = clock() - self._started - LOG.import_ns - LOG.recording_ns
-        left_s = self._request["seconds"] - own_ns * 1e-9
+        running_ns = max(0, clock() - LOG.last_ns)
+        left_s = self._request["seconds"] - (sum(LOG.totals()) + running_ns) * 1e-9
         if left_s > 0.02:
             self._wait(left_s)
             return
@@ -122,7 +124,11 @@ class Session:
         point_s = (self._point_s + point_seconds()) / 2.0
         notes = tuple("".join(c if c.isprintable() else "?" for c in note) for note in self._notes)
         try:
-            job = job_of(LOG, name, self._biases, point_s, complete=complete, notes=notes)
+            job = job_of(
+                *(LOG, name, self._biases, point_s, now - self._started),
+                complete=complete,
+                notes=notes,
+            )
             self._answer(job=job_text(job))
         except Exception as failed:  # noqa: BLE001 - a defect here must not hang the program
             traceback.print_exc()
@@ -148,31 +154,28 @@ def _off() -> None:
     LOG.on = False
 
 
-def _kernel(request: dict[str, Any]) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
-    """The function that was asked for, and its arguments."""
+def _kernel(request: dict[str, Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """The function that was asked for, and its arguments.
+
+    Of a tuple that --init gave the values are, in order, those that no -p names.
+    """
     path, given = request["path"], request["parameters"]
     names = runpy.run_path(path, run_name=Path(path).stem)
     called = _function(names, request["function"], request["name"])
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = {}
-    if request["init"] is not None:
-        file, function = request["init"]
-        sys.path.insert(0, str(Path(file).parent))
-        others = names if file == path else runpy.run_path(file, run_name=Path(file).stem)
-        init = _function(others, function, Path(file).name)
-        made = init(**_taken(init, given, f"{Path(file).name}:{function}"))
-        if isinstance(made, dict):
-            kwargs = dict(made)
-        elif isinstance(made, tuple):
-            args = made
-        elif made is not None:
-            args = (made,)
     where = f"{request['name']}:{request['function']}"
-    names_of = list(inspect.signature(called).parameters)
-    taken = _taken(called, given, where, beyond={*kwargs, *names_of[: len(args)]})
-    if args and set(names_of[: len(args)]) & set(taken):
-        taken = {name: value for name, value in taken.items() if name not in names_of[: len(args)]}
-    return called, args, {**taken, **kwargs}
+    if request["init"] is None:
+        return called, _taken(called, given, where)
+    file, function = request["init"]
+    sys.path.insert(0, str(Path(file).parent))
+    others = names if file == path else runpy.run_path(file, run_name=Path(file).stem)
+    init = _function(others, function, Path(file).name)
+    made = init(**_taken(init, given, f"{Path(file).name}:{function}"))
+    wanted = list(inspect.signature(called).parameters)
+    if not isinstance(made, dict):
+        listed = made if isinstance(made, tuple) else (made,)
+        made = dict(zip([name for name in wanted if name not in given], listed, strict=False))
+    made = {name: value for name, value in made.items() if name in wanted}
+    return called, {**_taken(called, given, where, beyond=set(made)), **made}
 
 
 def _function(names: dict[str, Any], function: str, name: str) -> Callable[..., Any]:

@@ -13,7 +13,8 @@ from itertools import chain
 #: numbers in a row, and how often they repeat
 Run = tuple[tuple[int, ...], int]
 
-_BLOCK = 1 << 16
+#: numbers that are folded at a time
+BLOCK = 1 << 16
 #: an outer loop is written out up to this length of its body
 _LONGEST = 20_000
 #: loops in loops that are looked for; what a run costs in a file, in numbers
@@ -23,27 +24,25 @@ _MOST = 6_000_000
 
 
 class Folder:
-    """Takes numbers one by one; ``runs`` gives them back, folded."""
+    """Takes numbers in blocks; ``runs`` gives them back, folded."""
 
     def __init__(self) -> None:
-        self._open: list[int] = []
+        #: what is to come; whoever appends closes a block when it has ``BLOCK`` numbers
+        self.order: list[int] = []
         self._runs: list[Run] = []
         self._kept = 0
         #: whether the order of some blocks was given up
         self.unordered = False
 
-    def add(self, number: int) -> None:
-        self._open.append(number)
-        if len(self._open) >= _BLOCK:
-            self._close()
-
     def runs(self) -> list[Run]:
         """All runs up to now, in order."""
-        self._close()
+        self.close(self.order)
         return _worthwhile(folded_again(self._runs))
 
-    def _close(self) -> None:
-        block, self._open = self._open, []
+    def close(self, order: list[int]) -> None:
+        """Fold what has come."""
+        block = order.copy()
+        order.clear()
         runs = _worthwhile(folded_again(folded(block)))
         size = sum(len(body) for body, _ in runs)
         if self._kept + size > _MOST:

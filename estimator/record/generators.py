@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from estimator.record.arrays import NONE, perform
 from estimator.record.functions import Function, named_call
 from estimator.record.log import LOG
+from estimator.record.perform import NONE, perform
 
 _getframe = sys._getframe
 

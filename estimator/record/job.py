@@ -21,11 +21,12 @@ from collector.jobs import Tensor as Shape
 from estimator.record import work
 from estimator.record.calibrate import Bias
 from estimator.record.cupy_functions import TYPES
-from estimator.record.log import VIEW, Entry, Log, Memory, Signature
+from estimator.record.log import VIEW, Counted, Entry, Log, Signature
 
 _LIBRARIES = ("numpy", "scipy", "pandas", "sklearn", "numba")
 _FILES = frozenset({"load", "loadtxt", "genfromtxt", "fromfile"})
-_BY_KIND = {"view": "view", "item": "item", "setitem": "item", "copyto": "item"}
+_REDUCING = frozenset({"sum", "mean", "max", "min", "prod", "any", "all", "std", "var", "dot"})
+_BY_KIND = {name: name for name in ("view", "item", "setitem", "copyto")}
 
 
 def job_of(
@@ -33,11 +34,15 @@ def job_of(
     name: str,
     biases: Mapping[str, Bias],
     point_s: float,
+    ran_ns: int,
     *,
     complete: bool,
     notes: tuple[str, ...],
 ) -> Job:
-    """Everything that was noted up to now; ``point_s``: this Python's seconds for a point."""
+    """Everything that was noted up to now.
+
+    ``point_s``: this Python's seconds for a point; ``ran_ns``: what all took, with recording.
+    """
     entries = list(log.entries)
     runs = log.folder.runs()
     made: dict[Operation, list[Entry]] = {}
@@ -60,14 +65,15 @@ def job_of(
                 python_points=float(f"{outside / count * 1e-9 / point_s:.4g}"),
             )
         )
-    recorded_ns = sum(log.totals()) + log.recording_ns
+    calls = log.calls
+    cost_ns = max(0.0, ran_ns - log.import_ns - array_ns - python_ns)
     return Job(
         name=name,
         operations=tuple(operations),
         phases=tuple(
             Phase("run", count, tuple(place[number] for number in body)) for body, count in runs
         ),
-        memory=JobMemory(arrays_bytes=Memory.peak_bytes),
+        memory=JobMemory(arrays_bytes=Counted.peak_bytes),
         training=False,
         library="numpy",
         scope="run",
@@ -76,8 +82,8 @@ def job_of(
             array_s=_seconds(array_ns),
             python_s=_seconds(python_ns),
             import_s=_seconds(log.import_ns),
-            calls=log.calls,
-            call_cost_s=_seconds(max(0.0, recorded_ns - array_ns - python_ns) / max(1, log.calls)),
+            calls=calls,
+            call_cost_s=_seconds(cost_ns / max(1, calls)),
             processor=processor(),
             threads=threads(),
             complete=complete,
@@ -95,6 +101,8 @@ def _bias(entry: Entry, biases: Mapping[str, Bias]) -> Bias:
     kind = entry.call.kind
     if kind in (COPY_TO_GPU, COPY_TO_CPU, "synchronize"):
         return Bias()
+    if kind in _REDUCING:
+        return biases.get("reduction", Bias())
     ufunc = isinstance(getattr(np, kind, None), np.ufunc)
     return biases.get(_BY_KIND.get(kind, "operator" if ufunc else "function"), Bias())
 
@@ -111,6 +119,8 @@ def _notes(log: Log) -> list[str]:
 def _operation(entry: Entry) -> Operation:
     call = entry.call
     inputs, outputs = tuple(map(_tensor, entry.inputs)), tuple(map(_tensor, entry.outputs))
+    if call.kind in ("item", "setitem"):  # noted by their array, of which they are one element
+        outputs, inputs = tuple(Shape((), one.dtype) for one in inputs), ()
     attributes = dict(entry.attributes)
     line = line_of(entry.code, entry.instruction)
     common: dict[str, Any] = {"library": "numpy", "line": line, "inputs": inputs,

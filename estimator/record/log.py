@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from time import perf_counter_ns
 from types import CodeType, FrameType
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from collector.jobs import COPY_TO_CPU, COPY_TO_GPU, Value
-from estimator.record.folding import Folder
+from estimator.record.folding import BLOCK, Folder
 from estimator.running.lines import is_users
 
 #: element type, shape and strides (bytes) of an array, as a key
@@ -60,21 +60,55 @@ class Call:
 class Memory:
     """The memory of an array and of its views: on which side its values are, in a port to CuPy."""
 
-    __slots__ = ("bytes", "on_cpu", "on_gpu")
+    __slots__ = ("on_cpu", "on_gpu")
 
+    def __init__(self, on_gpu: bool = True) -> None:
+        self.on_gpu = on_gpu
+        self.on_cpu = not on_gpu
+
+
+_SMALL_BYTES = 4096
+
+
+class Counted(Memory):
+    """Memory that is added up while it lives."""
+
+    __slots__ = ("bytes",)
     live_bytes = 0
     peak_bytes = 0
 
-    def __init__(self, size: int, on_gpu: bool = True) -> None:
+    def __init__(self, size: int, on_gpu: bool) -> None:
+        super().__init__(on_gpu)
         self.bytes = size
-        self.on_gpu = on_gpu
-        self.on_cpu = not on_gpu
-        Memory.live_bytes += size
-        if Memory.live_bytes > Memory.peak_bytes:
-            Memory.peak_bytes = Memory.live_bytes
+        Counted.live_bytes += size
+        if Counted.live_bytes > Counted.peak_bytes:
+            Counted.peak_bytes = Counted.live_bytes
 
     def __del__(self) -> None:
-        Memory.live_bytes -= self.bytes
+        Counted.live_bytes -= self.bytes
+
+
+def new_memory(size: int, on_gpu: bool) -> Memory:
+    """Of a new array; to add up that of small ones would take more time than it is worth."""
+    return Counted(size, on_gpu) if size > _SMALL_BYTES else Memory(on_gpu)
+
+
+_NUMBERS: dict[Signature, int] = {}
+_SIGNATURES: list[Signature] = []
+
+
+def signature(array: Any) -> int:
+    """Number of an array's type, shape and strides."""
+    key = (array.dtype, array.shape, array.strides)
+    number = _NUMBERS.get(key)
+    return _number(key) if number is None else number
+
+
+def _number(key: Signature) -> int:
+    number = _NUMBERS.setdefault(key, len(_SIGNATURES))
+    if number == len(_SIGNATURES):
+        _SIGNATURES.append(key)
+    return number
 
 
 class Entry:
@@ -117,6 +151,9 @@ class Users(dict[str, bool]):
 
 VIEW = Call("view")
 _TO_GPU, _TO_CPU, _WAIT = Call(COPY_TO_GPU), Call(COPY_TO_CPU), Call("synchronize")
+_MARKS = frozenset({_TO_GPU, _TO_CPU, _WAIT})
+#: of a different call: what, in which code, at which instruction, attributes, arrays in, -1, out
+Key = tuple[Any, ...]
 
 
 class Log:
@@ -125,6 +162,8 @@ class Log:
     def __init__(self) -> None:
         self.on = False
         self.users = Users()
+        #: nanoseconds that a call of numbers, which is not noted, takes longer
+        self.pass_ns = 0
         self._main = threading.get_ident()
         self._foreign: dict[int, tuple[Any, Memory]] = {}
         self.reset()
@@ -133,14 +172,18 @@ class Log:
         """Forget all calls; arrays stay known."""
         self.entries: list[Entry] = []
         self.folder = Folder()
-        self.calls = 0
-        #: nanoseconds: where the call before ended; what recording took
+        self.order: list[int] = self.folder.order
+        #: nanoseconds: where the call before ended
         self.last_ns = 0
-        self.recording_ns = 0
         self.import_ns = 0
         self._by_key: dict[Any, Entry] = {}
         self._shapes: dict[Any, int] = {}
         self.rounded = False
+
+    @property
+    def calls(self) -> int:
+        """How many array calls were noted; copies and waiting are none."""
+        return sum(entry.count for entry in self.entries if entry.call not in _MARKS)
 
     def totals(self) -> tuple[int, int]:
         """Nanoseconds in calls, and between them."""
@@ -167,45 +210,44 @@ class Log:
         ended_ns: int,
     ) -> None:
         """A call of the user's: what went in, what came out, and when."""
-        for one in () if call is VIEW else inputs:
-            try:
-                memory = one._memory
-            except AttributeError:
-                memory = self.memory_of(one)
-            if call.reason:
-                if not memory.on_cpu:
-                    self._copy(_TO_CPU, frame, one, memory)
-            elif not memory.on_gpu:
-                self._copy(_TO_GPU, frame, one, memory)
+        if call is not VIEW:
+            for one in inputs:
+                try:
+                    memory = one._memory
+                except AttributeError:
+                    memory = self.memory_of(one)
+                if call.reason:
+                    if not memory.on_cpu:
+                        self._copy(_TO_CPU, frame, one, memory)
+                elif not memory.on_gpu:
+                    self._copy(_TO_GPU, frame, one, memory)
         code = frame.f_code
         key = (
-            call,
-            id(code),
-            frame.f_lasti,
-            attributes,
-            tuple([(one.dtype, one.shape, one.strides) for one in inputs]),
-            tuple([(one.dtype, one.shape, one.strides) for one in outputs]),
+            *(call, id(code), frame.f_lasti, attributes),
+            *[_signature_of(one) for one in inputs],
+            -1,
+            *[_signature_of(one) for one in outputs],
         )
-        entry = self._by_key.get(key)
-        if entry is None:
-            entry = self._entry(key, code)
+        self.tally(key, code, start_ns, began_ns, ended_ns)
+
+    def tally(self, key: Key, code: CodeType, start_ns: int, began_ns: int, ended_ns: int) -> None:
+        """Count a call whose arrays are on the side where it runs."""
+        entry = self._by_key.get(key) or self._entry(key, code)
         entry.count += 1
         entry.array_ns += ended_ns - began_ns
         entry.gap_ns += start_ns - self.last_ns
-        self.calls += 1
-        self.folder.add(entry.index)
-        self.last_ns = now = perf_counter_ns()
-        self.recording_ns += began_ns - start_ns + now - ended_ns
+        order = self.order
+        order.append(entry.index)
+        if len(order) >= BLOCK:
+            self.folder.close(order)
+        self.last_ns = perf_counter_ns()
 
     def leave(self, frame: FrameType, array: Any, start_ns: int) -> None:
         """Values of an array are needed on the host at this place of the program."""
         memory = self.memory_of(array)
         if not memory.on_cpu:
             self._mark(_TO_CPU, frame, array, start_ns - self.last_ns)
-        else:
-            return
-        self.last_ns = now = perf_counter_ns()
-        self.recording_ns += now - start_ns
+            self.last_ns = perf_counter_ns()
 
     def enter(self, frame: FrameType, array: Any) -> None:
         """An array that was made on the host goes to the GPU, where it is kept."""
@@ -213,10 +255,12 @@ class Log:
         if not memory.on_gpu:
             self._mark(_TO_GPU, frame, array, 0)
         memory.on_gpu, memory.on_cpu = True, False
+        self.last_ns = perf_counter_ns()
 
     def value(self, frame: FrameType, value: Any) -> None:
         """A single value of the GPU is needed on the host."""
         self._mark(_TO_CPU, frame, value, 0)
+        self.last_ns = perf_counter_ns()
 
     def end(self, now_ns: int) -> None:
         """The program has ended: what Python did since its last call belongs to the waiting."""
@@ -227,16 +271,17 @@ class Log:
         """The memory of any array; one that no noted call made is the host's."""
         owner = array
         while owner is not None:
-            memory = getattr(owner, "_memory", None)
-            if isinstance(memory, Memory):
-                return memory
+            try:
+                return _kept(owner)
+            except AttributeError:
+                pass
             known = self._foreign.get(id(owner))
             if known is not None and known[0]() is owner:
                 return known[1]
             before, owner = owner, getattr(owner, "base", None)
             if not isinstance(owner, np.ndarray):
                 owner = None
-        memory = Memory(before.nbytes, on_gpu=False)
+        memory = Memory(on_gpu=False)
         if type(before) is np.ndarray:
             key = id(before)
             gone = self._foreign
@@ -255,30 +300,33 @@ class Log:
         """Something that takes no time here."""
         code = None if frame is None else frame.f_code
         place = 0 if frame is None else frame.f_lasti
-        moved = () if array is None else ((array.dtype, array.shape, array.strides),)
-        key = (call, id(code), place, (), moved, moved)
+        moved = () if array is None else (_signature_of(array),)
+        key = (call, id(code), place, (), *moved, -1, *moved)
         entry = self._by_key.get(key)
         if entry is None:
             entry = self._entry(key, code)
         entry.count += 1
         entry.gap_ns += gap_ns
-        self.folder.add(entry.index)
+        self.order.append(entry.index)
 
     def _entry(self, key: Any, code: CodeType | None) -> Entry:
         """A call that was not seen before; where shapes vary without end they are rounded."""
-        call, place, instruction, attributes, inputs, outputs = key
+        call, place, instruction, attributes, *numbers = key
+        middle = numbers.index(-1)
+        inputs, outputs = numbers[:middle], numbers[middle + 1 :]
         site = (call, place, instruction)
         seen = self._shapes.get(site, 0)
         known: Entry | None = None
         kept = key
         if seen >= _MOST_SHAPES:
             self.rounded = True
-            inputs, outputs = _rounded(inputs), _rounded(outputs)
-            kept = (call, place, instruction, attributes, inputs, outputs)
+            inputs, outputs = [*map(_rounded, inputs)], [*map(_rounded, outputs)]
+            kept = (call, place, instruction, attributes, *inputs, -1, *outputs)
             known = self._by_key.get(kept)
         if known is None:
             self._shapes[site] = seen + 1
-            known = Entry(len(self.entries), call, code, instruction, inputs, outputs, attributes)
+            came, went = (tuple(_SIGNATURES[one] for one in side) for side in (inputs, outputs))
+            known = Entry(len(self.entries), call, code, instruction, came, went, attributes)
             self.entries.append(known)
             self._by_key[kept] = known
         if kept is not key and len(self._by_key) < _MOST_KEYS:
@@ -286,22 +334,36 @@ class Log:
         return known
 
 
-def _rounded(signatures: Iterable[Signature]) -> tuple[Signature, ...]:
+def _rounded(number: int) -> int:
     """Sizes to an eighth of a doubling, packed."""
-    rounded = []
-    for dtype, shape, _ in signatures:
-        sizes = tuple(map(_round, shape))
-        strides, step = [], dtype.itemsize
-        for size in reversed(sizes):
-            strides.append(step)
-            step *= size
-        rounded.append((dtype, sizes, tuple(reversed(strides))))
-    return tuple(rounded)
+    dtype, shape, _ = _SIGNATURES[number]
+    sizes = tuple(map(_round, shape))
+    strides, step = [], dtype.itemsize
+    for size in reversed(sizes):
+        strides.append(step)
+        step *= size
+    return _number((dtype, sizes, tuple(reversed(strides))))
+
+
+def _signature_of(array: Any) -> int:
+    try:
+        return array._signature  # type: ignore[no-any-return]
+    except AttributeError:
+        return signature(array)
 
 
 def _round(size: int) -> int:
     step = max(1, 2 ** (size.bit_length() - 1) // _STEPS_OF_A_DOUBLING)
     return int((size + step // 2) // step * step)
+
+
+def _kept(array: Any) -> Memory:
+    """The memory that a recorded array carries. Raises AttributeError for others."""
+    try:
+        slot = type(array).__dict__["_memory"]
+    except KeyError:
+        raise AttributeError from None
+    return slot.__get__(array)  # type: ignore[no-any-return]
 
 
 #: the process's log

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from estimator.record import generators
+from estimator.record import generators, outside
 from estimator.record.functions import Bound, Function, Grid, UFunc, vectorize
 from estimator.record.log import LOG
 from estimator.record.words import words
@@ -82,12 +82,12 @@ class Modules:
     def _given(self, module: Any) -> Any:
         if LOG.on and isinstance(module, ModuleType):
             self._imported(module)
-            if module.__name__.partition(".")[0] in _ROOTS:
+            if module.__name__.partition(".")[0] in _ROOTS or outside.is_library(module):
                 return self.module(module)
         return module
 
     def module(self, real: ModuleType) -> ModuleType:
-        """What stands for a module of NumPy or SciPy."""
+        """What stands for a module of NumPy, SciPy or another library."""
         name = real.__name__
         if name.startswith(_REAL):
             return real
@@ -108,13 +108,17 @@ class Modules:
             value: Any = listed or [one for one in dir(real) if not one.startswith("_")]
         else:
             value = self._shown(real.__name__, name, getattr(real, name))
-        kept[name] = value
+        if real.__name__.partition(".")[0] in _ROOTS:  # others may change what they hold
+            kept[name] = value
         return value
 
     def _shown(self, module: str, name: str, value: Any) -> Any:
+        root = module.partition(".")[0]
         if isinstance(value, ModuleType):
-            inside = value.__name__.partition(".")[0] in _ROOTS
+            inside = value.__name__.partition(".")[0] in (*_ROOTS, root)
             return self.module(value) if inside else value
+        if root not in _ROOTS:
+            return outside.shown(value)
         if module == "numpy.random":
             return _random(name, value)
         if value is np.vectorize:
@@ -145,12 +149,11 @@ class _Importing:
         self._modules._depth += 1
         self._start = clock()
         self._last = LOG.last_ns
-        self._calls = LOG.calls
 
     def __exit__(self, *error: object) -> None:
         modules = self._modules
         modules._depth -= 1
-        if not modules._depth and LOG.calls == self._calls:
+        if not modules._depth and LOG.last_ns == self._last:
             passed = clock() - self._start
             LOG.import_ns += passed
             LOG.last_ns = self._last + passed
