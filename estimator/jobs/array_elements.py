@@ -176,7 +176,8 @@ def drawn(operation: Operation) -> Cells:
     legacy = bool(operation.attribute("legacy", False))
     old = {"uniform": "legacy_uniform", "normal": "legacy_normal", "integers": "legacy_integers"}
     case = old.get(law, law) if legacy else law
-    dtype = "float32" if result_of(operation).dtype == "float32" and not legacy else "float64"
+    single = result_of(operation).dtype == "float32" and case in ("uniform", "normal")
+    dtype = "float32" if single else "float64"
     if law in ("integers", "permutation"):
         dtype = "int64"
     return scaled(one_cell(operation, "random", case, dtype, n=n), _DRAWS.get(kind, 1.0))
