@@ -251,7 +251,7 @@ class Map(Workload):
         if case in ("sqrt", "log", "power"):
             first = np.abs(first, out=first)
         elif case in ("exp", "sin", "clip"):
-            first *= {"exp": 10, "sin": 100, "clip": 2 * _LIMIT}[case]
+            first *= {"exp": 10, "sin": 3, "clip": 2 * _LIMIT}[case]
         elif dtype == "int64":
             return _whole_numbers(case, first, uniform(shape, drawn_type, seed + 1))
         elif dtype == "bool":

@@ -39,6 +39,7 @@ _CPU_NORM_ROWS = ((256, 1000), (2000, 1001))
 _CUDA_NORM_ROWS = ((64, 1000), (4096, 1024), (10_000, 1001))
 
 # in float64, as scripts have them; rows of few columns are one end of what they average
+_CPU_SHORT_ROWS = ((40_000, 9), (300_000, 3))
 _CPU_COLUMN_SUMS: tuple[tuple[int, int], ...] = ((1000, 3), (1000, 1000), (20_000, 100))
 _CUDA_COLUMN_SUMS: tuple[tuple[int, int], ...] = ((1000, 3), (1000, 1000), (100_000, 100))
 _CPU_VARIANCES: tuple[int, ...] = (10, 10_000, 1_000_000)
@@ -429,6 +430,7 @@ def _cpu_grid(suite: str, backend: str) -> Iterator[GridPoint]:
     for case in _NORMALISING:
         yield from points(case, _shapes(_CPU_NORM_ROWS), [F32], hot)
     if backend == "numpy" or suite == "full":
+        yield from points("row_sum", _shapes(_CPU_SHORT_ROWS), [F64], hot)
         yield from points("column_sum", _shapes(_CPU_COLUMN_SUMS), [F64], hot)
         yield from points("variance", sizes("n", _CPU_VARIANCES), [F64], hot)
 
