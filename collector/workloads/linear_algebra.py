@@ -336,8 +336,9 @@ class LinearAlgebra(Workload):
     ) -> Check:
         """Relative residuals (``_matrices``), of orthogonal factors and known values as well.
 
-        Tolerance 4 n u, n at least 32 (cuSOLVER's Jacobi sweeps leave more): backward stable algorithms stay below a small multiple
-        of n u (Higham, Accuracy and Stability of Numerical Algorithms, chapters 9, 10 and 19).
+        Tolerance 4 n u: backward stable algorithms stay below a small multiple of n u (Higham,
+        Accuracy and Stability of Numerical Algorithms, chapters 9, 10 and 19). n counts as 32 at
+        least: cuSOLVER's Jacobi sweeps leave more.
         """
         if tuple(part.shape for part in output) != _shapes(case, self.complete(case, params)):
             return Check(math.inf, 0.0)
