@@ -162,7 +162,8 @@ class Recording:
 
     ``wall_s``: of the program's own part, from its first line to its last or to the end of the
     window, without imports; ``array_s`` of it in array calls and ``python_s`` between them, in the
-    program's Python and in libraries. ``call_cost_s``: what recording took for each of ``calls``
+    program's Python and in libraries. ``point_s``: of a point of the loop of the family python_loop
+    there and then. ``call_cost_s``: what recording took for each of ``calls``
     calls, and was taken off. ``processor`` and ``threads``: where it ran. ``complete``: whether the
     program came to its end.
     """
@@ -171,6 +172,7 @@ class Recording:
     array_s: float = 0.0
     python_s: float = 0.0
     import_s: float = 0.0
+    point_s: float = 0.0
     calls: int = 0
     call_cost_s: float = 0.0
     processor: str = ""
@@ -440,7 +442,7 @@ class _Reader:
         return Recording(
             **{
                 name: self.amount(given.get(name, 0.0), name)
-                for name in ("wall_s", "array_s", "python_s", "import_s", "call_cost_s")
+                for name in ("wall_s", "array_s", "python_s", "import_s", "point_s", "call_cost_s")
             },
             calls=self.whole(given.get("calls", 0), "calls"),
             processor=self.text(given.get("processor", ""), "processor"),

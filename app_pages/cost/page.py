@@ -196,7 +196,7 @@ def operation_form(source: shared.Source) -> Work:
 
 def of_program(program: Program) -> Work:
     """A visitor's own job."""
-    return Work(program, f"a step of {program.name}", cost_command.of_program(program))
+    return Work(program, f"a {program.scope} of {program.name}", cost_command.of_program(program))
 
 
 def show_coverage(source: shared.Source, program: Program, model: Any) -> None:

@@ -12,7 +12,7 @@ import streamlit as st
 
 from app_pages.frame import shared, widgets
 from app_pages.frame.text import escape
-from app_pages.job.program import estimates, plain, show_asked
+from app_pages.job.program import estimates, plain, show_asked, why_lines
 from collector.errors import BreakevenError
 from collector.jobs import Job
 from estimator.decide import job_words
@@ -39,8 +39,12 @@ def show_program(source: shared.Source, job: Job, model: Any) -> None:
     found = answered_first([*found, *also])
     best = found[0]
     show_asked(job, best)
+    for line in why_lines(source.fingerprint, job, model, found):
+        st.markdown(plain(line))
     st.subheader("Time on each machine", anchor=False)
-    widgets.table(machine_table(found), "Time of one step on each machine, the fastest first")
+    widgets.table(
+        machine_table(found), f"Time of one {job.scope} on each machine, the fastest first"
+    )
     for one in found:
         if one.answered:
             st.caption(plain(f"{job_words.place_name(one)}: {job_words.memory_line(one)}"))
@@ -60,15 +64,16 @@ def machine_table(found: Sequence[JobEstimate]) -> pd.DataFrame:
         {
             "Machine": one.label,
             "Device": {"cuda": "GPU", "cpu": "CPU"}[one.device],
-            "Step (ms)": ms(one.pipelined_seconds_p50),
+            f"{one.scope.title()} (ms)": ms(one.pipelined_seconds_p50),
             "90 % from": ms(one.pipelined_seconds_p5),
             "90 % to": ms(one.pipelined_seconds_p95),
-            "Waited for (ms)": ms(one.seconds_p50),
+            "Waited for (ms)": ms(one.seconds_p50) if one.scope == "step" else None,
             "Samples/s": one.samples_per_s,
             "Tokens/s": one.tokens_per_s,
             "Bound by": one.bound,
             "Kernels (ms)": ms(one.device_s),
             "Host (ms)": ms(one.host_s),
+            "of it Python (ms)": ms(one.python_s) if one.scope == "run" else None,
             "Copies (ms)": ms(one.copy_s),
             "Needs (GiB)": one.needed_bytes / _GIB,
             "Fits": _FITS[one.fits],

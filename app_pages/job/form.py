@@ -18,7 +18,7 @@ from app_pages.job import words as job_words
 from collector.errors import SelectionError
 from collector.workloads import FAMILIES, LARGEST_PARAMETER, get_workload
 from estimator.cells.defaults import DATA_PLACE, MATH_MODE, default_dtype, gpu_mode
-from estimator.cells.questions import case_of, operation, takes
+from estimator.cells.questions import case_of, operation
 from estimator.dataset.measurements import UNFITTED_WORKLOADS
 from estimator.decide.words import DATA_PLACES, params_text, precision_text
 
@@ -122,7 +122,7 @@ def element_types(family: str, case: str, groups: pd.DataFrame) -> list[str]:
     of_case = rows["case"].map(lambda name: operation(family, case_of(name)))
     same = of_case == operation(family, case)
     rows = rows[same] if same.any() else rows
-    rows = rows[[takes(FAMILIES[family], case, dtype) for dtype in rows["dtype"]]]
+    rows = rows[[FAMILIES[family].takes(case, dtype) for dtype in rows["dtype"]]]
     if rows.empty:  # this case was measured nowhere, and the family with other types only
         return [default_dtype(FAMILIES[family], case)]
     pairs = zip(rows["dtype"], rows["math_mode"].fillna(MATH_MODE), strict=True)

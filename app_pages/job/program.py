@@ -1,4 +1,4 @@
-"""A job of the visitor's own, as a file that ``trace`` wrote: read, never stored."""
+"""A job of the visitor's own, as ``trace`` or ``record`` wrote it: read, never stored."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from collector.jobs import Job, parse_job
 from estimator.catalogue.csv_files import shown
 from estimator.decide import job_words
 from estimator.decide.jobs import answered_first
+from estimator.decide.more_cores import more_cores
 from estimator.jobs.estimate import JobEstimate
 from estimator.model.jobs import predict_job
 
 #: The limit of .streamlit/config.toml for any upload.
 MAX_JOB_MIB = 16
 _HELP = (
-    "What `python -m estimator trace -o job.json -- SCRIPT.py` wrote on your machine. It answers "
-    "in place of the form, for this visit only; it is not stored."
+    "What `python -m estimator trace -o job.json -- SCRIPT.py` (a torch program) or `record` (a "
+    "NumPy one) wrote on your machine. It answers in place of the form, for this visit only; it is "
+    "not stored."
 )
 
 
@@ -51,8 +53,18 @@ def read_program(data: bytes, name: str) -> Job:
 
 @st.cache_data(max_entries=16, max_size="16MiB", show_spinner="Estimating the job")
 def estimates(fingerprint: str, job: Job, device: str | None, _model: Any) -> list[JobEstimate]:
-    """The job on every machine type (None: on the GPU of each that has one), the fastest first."""
+    """The job on every machine type (None: on the GPU of each that has one, of a recorded program
+    on its CPU too), the fastest first."""
     return answered_first(_model.apply(predict_job, job, device=device))
+
+
+@st.cache_data(max_entries=16, max_size="16MiB", show_spinner="Asking for other libraries")
+def why_lines(fingerprint: str, job: Job, _model: Any, _found: list[JobEstimate]) -> list[str]:
+    """Of a recorded program: why each GPU gains or not, and what the CPUs could."""
+    if job.scope != "run":
+        return []
+    others = _model.apply(more_cores, job, _found)
+    return [*job_words.why_lines(job, _found), *job_words.more_cores_lines(others)]
 
 
 def show_asked(job: Job, best: JobEstimate) -> None:

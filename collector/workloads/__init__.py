@@ -177,7 +177,7 @@ def accepted(cell: Measured, backend: str, device: str) -> bool:
     family = get_workload(cell.workload)
     if (cell.dtype, cell.math_mode) not in family.dtypes(backend, device):
         return False
-    if not family.supports(backend, device, cell.case):
+    if not (family.supports(backend, device, cell.case) and family.takes(cell.case, cell.dtype)):
         return False
     try:
         family.complete(cell.case, dict(cell.params))

@@ -93,6 +93,8 @@ class Workload(ABC):
     threaded_backends: ClassVar[frozenset[str]] = frozenset({"torch"})
     #: case -> backends that have a form of it, for cases that not all backends have
     case_backends: ClassVar[Mapping[str, frozenset[str]]] = {}
+    #: case -> its element types, for cases that do not have all of the family's
+    case_dtypes: ClassVar[Mapping[str, frozenset[str]]] = {}
     #: an operation that changes its own state (a training step) is built anew for each check
     stateful: ClassVar[bool] = False
     #: place in lists of families; those of one rank follow by name
@@ -160,6 +162,10 @@ class Workload(ABC):
     def dtypes(self, backend: str, device: str) -> tuple[tuple[str, str], ...]:
         """Element types and math modes, () where the backend has no form of this family."""
         return self.support.get((backend, device), ())
+
+    def takes(self, case: str, dtype: str) -> bool:
+        """Whether the case has a form in the element type, if the family has."""
+        return dtype in self.case_dtypes.get(case, (dtype,))
 
     def thread_counts(self, backend: str, device: str, physical_cores: int) -> tuple[int, ...]:
         """Host threads worth measuring: 1, and all physical cores where the library uses them."""

@@ -26,8 +26,10 @@ class Measured:
 
 
 def place(operation: Operation) -> tuple[str, str]:
-    """Backend and device that an operation runs on, as datasets name them."""
-    return operation.library, _WHERE[operation.device]
+    """Backend and device that an operation runs on, as datasets name them; CuPy has NumPy's calls
+    on a GPU."""
+    backend = "cupy" if (operation.library, operation.device) == ("numpy", "gpu") else ""
+    return backend or operation.library, _WHERE[operation.device]
 
 
 def plain_kind(kind: str) -> str:

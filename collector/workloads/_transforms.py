@@ -36,22 +36,27 @@ _SHORT = 50  # pocketfft transforms shorter ones directly
 POWER_OF_TWO, SMALL_PRIMES, LARGE_PRIMES, BLUESTEIN = range(4)
 
 
-def transform_shape(asked: Question, n: Floats, points: Floats, plane: bool) -> Shape:
-    """Shape of transforms of length n, ``points`` all together, along one dimension or two."""
+def transform_shape(
+    asked: Question, n: Floats, points: Floats, result: Floats, dimensions: int
+) -> Shape:
+    """Shape of transforms of length n, ``points`` all together, along one dimension or more.
+
+    ``result`` are elements that the call returns.
+    """
     item = ITEM_BYTES[asked.dtype]
     factors = factorise(n)
     kind = _class(n, factors, asked.device)
     bluestein = kind == BLUESTEIN
-    result = points * item
+    returned = result * item
     shape = Shape(
         width=points,
         awkward=np.where(kind == POWER_OF_TWO, 0.0, 0.5),
-        distinct=0.5 if plane else 1.0,
+        distinct=1.0 / dimensions,
         radix=kind.astype(float),
         special=bluestein.astype(float),
     )
     if asked.device == "cpu":
-        return replace(shape, serial=direct_cost(n, factors), fresh=result, block=result)
+        return replace(shape, serial=direct_cost(n, factors), fresh=returned, block=returned)
     short = 2.0 * n * item <= _ONE_PASS_MIXED_BYTES
     passes, kernels = (
         np.where(bluestein, np.where(short, brief, long), _passes(n, item, kind))
@@ -59,7 +64,7 @@ def transform_shape(asked: Question, n: Floats, points: Floats, plane: bool) -> 
     )
     chirped = 4.0 * np.log2(2.0 * n) / np.log2(np.maximum(n, 2.0))
     serial = np.where(bluestein, chirped, _term_by_term(n, factors))
-    return replace(shape, passes=passes, serial=serial, starts=kernels * (2.0 if plane else 1.0))
+    return replace(shape, passes=passes, serial=serial, starts=kernels * dimensions)
 
 
 def _class(n: Floats, factors: Factors, device: str) -> Wholes:

@@ -16,6 +16,7 @@ C64: ElementType = ("complex64", "ieee")
 C128: ElementType = ("complex128", "ieee")
 I64: ElementType = ("int64", "ieee")
 INT8: ElementType = ("int8", "ieee")
+BOOL: ElementType = ("bool", "ieee")
 
 #: What products are surveyed in on a GPU.
 PRODUCT_TYPES = (F32, TF32, BF16)
@@ -30,6 +31,7 @@ ITEM_BYTES: Mapping[str, int] = {
     "int64": 8,
     "int32": 4,
     "int8": 1,
+    "bool": 1,
 }
 
 #: Unit round-off of the arithmetic, half a unit in the last place (IEEE 754; for tf32 and

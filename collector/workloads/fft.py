@@ -1,4 +1,4 @@
-"""Complex Fourier transforms: batches of one-dimensional ones, and two-dimensional ones."""
+"""Fourier transforms, complex and of real numbers: batches of vectors, images, one volume."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from collector.workloads._base import (
     uniform,
 )
 from collector.workloads._job_memory import JobMemory
+from collector.workloads._labels import Label
 from collector.workloads._limits import Limit
 from collector.workloads._operations import Measured, contiguous
 from collector.workloads._products import relative_l2
@@ -44,17 +45,40 @@ _CUDA_1D = (
 )
 _CUDA_2D = (64, 256, 500, 512, 1000, 1024, 2048, 3000, 4096)
 _CUDA_2D_JAX = (500, 1024, 3000)
+# of real numbers, and volumes: as scripts have them, in float64
+_CPU_REAL_1D = ((1, 100), (1, 1000), (100, 1000), (1, 1_000_000))
+_CUDA_REAL_1D = ((1, 1000), (100, 1000), (1, 1_000_000), (16, 262_144))
+_CPU_REAL_2D: tuple[int, ...] = (64, 500, 1024)
+_CUDA_REAL_2D: tuple[int, ...] = (64, 500, 1024, 4096)
+_CPU_3D: tuple[int, ...] = (16, 64, 100)
+_CUDA_3D: tuple[int, ...] = (32, 100, 256)
 _SINGLE_BINS = 8
 _LARGEST_DIRECT_PRIME = 127
 
+#: case -> dimensions that are transformed; and the types of real numbers
+_DIMENSIONS = {"batched_1d": 1, "fft2": 2, "real_1d": 1, "real_2d": 2, "fft_3d": 3}
+_REAL = ("real_1d", "real_2d")
+_REAL_TYPES = {"complex64": "float32", "complex128": "float64"}
+_IMAGE_SIDE: Label = ("Side of the image", "Height and width of the transformed image.")
+
 
 class Fft(Workload):
-    """Transforms in the library's own normalisation (forward, unscaled)."""
+    """Transforms in the library's own normalisation (forward, unscaled).
+
+    Of real numbers the element type is that of the result, and the library returns the half of
+    it that is not the conjugate of another.
+    """
 
     name = "fft"
-    summary = "complex FFT, batched 1-D and 2-D, powers of two and not"
+    summary = "FFT, complex and real, batched 1-D, 2-D and 3-D, powers of two and not"
     size_meaning = "points of all transforms together"
-    signatures = {"batched_1d": {"batch": None, "n": None}, "fft2": {"n": None}}
+    signatures = {
+        "batched_1d": {"batch": None, "n": None},
+        "fft2": {"n": None},
+        "real_1d": {"batch": None, "n": None},
+        "real_2d": {"n": None},
+        "fft_3d": {"n": None},
+    }
     support = {
         ("numpy", "cpu"): (C64, C128),
         ("torch", "cpu"): (C64, C128),
@@ -69,29 +93,42 @@ class Fft(Workload):
     case_labels = {
         "batched_1d": "Many vectors",
         "fft2": "One square image",
+        "real_1d": "Many vectors of real numbers",
+        "real_2d": "One square image of real numbers",
+        "fft_3d": "One cubic volume",
     }
     parameter_labels = {
         "batch": ("Transforms", "Vectors that one call transforms."),
         "n": ("Points of a transform", "Length of each transformed vector."),
     }
     labels_of_cases = {
-        "fft2": {"n": ("Side of the image", "Height and width of the transformed image.")},
+        "fft2": {"n": _IMAGE_SIDE},
+        "real_2d": {"n": _IMAGE_SIDE},
+        "fft_3d": {"n": ("Side of the volume", "Points of the volume in each direction.")},
     }
     start_values = {"batch": 64, "n": 1024}
     survey = {
         "cuda": (
             Space("batched_1d", {"batch": (1, 4096), "n": (64, 1_000_000)}, {C64: 60, C128: 30}),
             Space("fft2", {"n": (32, 4096)}, {C64: 30, C128: 16}),
+            Space("real_1d", {"batch": (1, 2048), "n": (64, 1_000_000)}, {C128: 15, C64: 6}),
+            Space("real_2d", {"n": (32, 4096)}, {C128: 12, C64: 6}),
+            Space("fft_3d", {"n": (8, 256)}, {C128: 9}),
         ),
         "cpu": (
             Space("batched_1d", {"batch": (1, 1024), "n": (64, 300_000)}, {C64: 24, C128: 12}),
             Space("fft2", {"n": (16, 1500)}, {C64: 14, C128: 7}),
+            Space("real_1d", {"batch": (1, 512), "n": (16, 300_000)}, {C128: 12, C64: 4}),
+            Space("real_2d", {"n": (16, 1500)}, {C128: 8, C64: 3}),
+            Space("fft_3d", {"n": (8, 128)}, {C128: 7}),
         ),
     }
     limits = frozenset({Limit.SCATTERED, Limit.TRANSFORMS, Limit.AWKWARD})
     nvidia_library = "cufft"
     recognised_kinds = frozenset({"_fft_c2c"})
-    unordered = frozenset({"fft2"})  # twice a prime is far quicker than the prime
+    unordered = frozenset(
+        {"fft2", "real_2d", "fft_3d"}
+    )  # twice a prime is far quicker than the prime
 
     def recognise(self, operation: Operation) -> Measured | None:
         """Complex transforms of the last dimension, or of one square image, not scaled.
@@ -113,8 +150,8 @@ class Fft(Workload):
         return None
 
     def principal_size(self, case: str, params: Mapping[str, Count]) -> Count:
-        n = params["n"]
-        return n**2 if case == "fft2" else params["batch"] * n
+        n, dimensions = params["n"], _DIMENSIONS[case]
+        return params["batch"] * n if dimensions == 1 else n**dimensions
 
     def grid(self, suite: str, backend: str, device: str) -> Iterator[GridPoint]:
         if not self.dtypes(backend, device) or (suite == "quick" and backend == "jax"):
@@ -135,18 +172,21 @@ class Fft(Workload):
     def operation_work(
         self, case: str, params: Mapping[str, Count], dtype: str, backend: str
     ) -> Work[Count]:
-        """5 N log2 N FLOP for N points (Van Loan 1992); two passes over memory for 2-D.
+        """5 N log2 N FLOP for N points (Van Loan 1992), half of that where they are real.
 
         The bytes are the least that any algorithm moves: each point read once and written
-        once per dimension.
+        once per dimension, of real numbers half of each result.
         """
-        n = params["n"]
-        transforms = 1 if case == "fft2" else params["batch"]
-        count = n * n if case == "fft2" else n
-        passes = 2 if case == "fft2" else 1
+        n, dimensions = params["n"], _DIMENSIONS[case]
+        transforms = params["batch"] if dimensions == 1 else n // n
+        count = n**dimensions
         flop = 5.0 * transforms * count * np.log2(np.maximum(1.0 * count, 2.0))
-        once = 1.0 * (transforms * count * ITEM_BYTES[dtype])
-        return Work(flop, passes * once, passes * once, once, once, passes)
+        result = 1.0 * (_returned(case, params) * ITEM_BYTES[dtype])
+        operand = 1.0 * (transforms * count * ITEM_BYTES[dtype])
+        if case in _REAL:
+            flop, operand = flop / 2.0, operand / 2.0
+        read = operand + (dimensions - 1) * result
+        return Work(flop, read, dimensions * result, operand, result, dimensions)
 
     def operation_memory(
         self, case: str, params: Params, dtype: str, backend: str, device: str
@@ -157,7 +197,7 @@ class Fft(Workload):
         (an H200: of 1,048,576 points, not of 10,000 nor of images of 4096 x 4096), and up to
         eight times that in the worst case (cuFFT's manual, on cufftPlanMany), which are lengths
         of large primes (10,007 points: four times). NumPy multiplies by a float64 factor, so that
-        complex64 goes through whole copies of complex128 (2.4).
+        complex64 goes through whole copies of complex128 (2.4), of real numbers as well.
         """
         own = super().operation_memory(case, params, dtype, backend, device).bytes
         data = own / 2.0
@@ -166,7 +206,9 @@ class Fft(Workload):
             return JobMemory(own, own + (1.0 if direct else 8.0) * data)
         if backend != "numpy":
             return JobMemory(own, own + data)
-        own += (data if case == "fft2" else 0.0) + (4 * data if dtype == "complex64" else 0.0)
+        own += (data if _DIMENSIONS[case] > 1 else 0.0) + (
+            4 * data if dtype == "complex64" else 0.0
+        )
         return JobMemory(own, own)
 
     def shape(self, asked: Question, params: Mapping[str, Floats]) -> Shape:
@@ -175,51 +217,60 @@ class Fft(Workload):
         Bluestein's algorithm makes a transform of a large prime from two of about twice the length,
         between two products by a chirp. Awkward: 0 for powers of two, 1/2 for all others.
         """
-        points = self.principal_size(asked.case, params)
-        return transform_shape(asked, params["n"], points, plane=asked.case == "fft2")
+        case, points = asked.case, self.principal_size(asked.case, params)
+        returned = _returned(case, params)
+        return transform_shape(asked, params["n"], points, returned, _DIMENSIONS[case])
 
     def inputs(self, case: str, params: Params, dtype: str, seed: int) -> Arrays:
-        n = params["n"]
-        return (uniform((n if case == "fft2" else params["batch"], n), dtype, seed),)
+        n, dimensions = params["n"], _DIMENSIONS[case]
+        shape = (params["batch"], n) if dimensions == 1 else (n,) * dimensions
+        return (uniform(shape, _REAL_TYPES[dtype] if case in _REAL else dtype, seed),)
+
+    def host_operands(self, backend: Backend, inputs: Arrays, dtype: str) -> tuple[Any, ...]:
+        """Real numbers stay real."""
+        return tuple(
+            backend.host(x, dtype if x.dtype.kind == "c" else _REAL_TYPES[dtype]) for x in inputs
+        )
 
     def build(self, backend: Backend, case: str, params: Params, dtype: str) -> Function:
         fft = backend.module.fft
-        if case == "fft2":
-            return backend.compile(lambda x: fft.fft2(x))
-        return backend.compile(lambda x: fft.fft(x))
+        name = _FUNCTIONS[case]
+        return backend.compile(lambda x: getattr(fft, name)(x))
 
     def reference(self, inputs: Arrays, case: str, params: Params, dtype: str) -> Any:
         """Shape; the product of the spectrum and the probe v; eight single bins.
 
         The spectrum of rows is X = x W with the symmetric Fourier matrix W, so X v = x (W v);
-        the two-dimensional one is W' x W, so X v = W' (x (W v)): no large transform is needed.
+        of more dimensions the others are transformed after that: no large transform is needed.
+        Of real numbers X has the first columns only, as if v went on with zeros.
         The bins follow the defining sum, without any FFT. One pass over x makes all of them.
         """
         x = inputs[0]
-        rows, n = x.shape
-        bins = _bins(rows, n)
-        transformed = np.fft.fft(probe(n)[:, 0])[:, None]
-        if case == "fft2":
-            columns = [_twiddle(n, column)[:, None] for _, column in bins]
-            sums = times(x, np.hstack([transformed, *columns]))
-            expected = np.fft.fft(sums[:, :1], axis=0)
-            values = [
-                complex(_twiddle(rows, row) @ sums[:, 1 + index])
-                for index, (row, _) in enumerate(bins)
-            ]
-        else:
-            expected = times(x, transformed)
+        n, dimensions = x.shape[-1], _DIMENSIONS[case]
+        shape = (*x.shape[:-1], n // 2 + 1 if case in _REAL else n)
+        bins = _bins(shape)
+        weights = np.zeros(n)
+        weights[: shape[-1]] = probe(shape[-1])[:, 0]
+        transformed = np.fft.fft(weights)[:, None]
+        if dimensions == 1:
             values = [_single_bin(x[row], column) for row, column in bins]
-        return x.shape, expected, np.array(values)
+            return shape, times(x, transformed), np.array(values)
+        columns = [_twiddle(n, place[-1])[:, None] for place in bins]
+        sums = times(x, np.hstack([transformed, *columns]))
+        axes = tuple(range(dimensions - 1))
+        values = [
+            _bin_of_others(sums[..., 1 + index], place[:-1]) for index, place in enumerate(bins)
+        ]
+        return shape, np.fft.fftn(sums[..., :1], axes=axes), np.array(values)
 
     def fetch(self, backend: Backend, output: Any) -> Any:
         """Shape of the spectrum X, X v in complex128, and single bins: what the check needs."""
         shape = tuple(output.shape)
-        if len(shape) != 2:
+        if len(shape) not in (2, 3):
             return shape, None, None
         if backend.name == "jax":  # would compile each step
             output = backend.to_numpy(output)
-        values = [complex(backend.to_numpy(output[row, col])) for row, col in _bins(*shape)]
+        values = [complex(backend.to_numpy(output[place])) for place in _bins(shape)]
         return shape, projected(backend, output), np.array(values)
 
     def check(
@@ -239,14 +290,29 @@ class Fft(Workload):
         actual_shape, product, actual_bins = output
         if actual_shape != shape:
             return Check(math.inf, 0.0)
-        n = shape[1]
         # of bins that are alike in size, |X v|^2 is |v|^2 times the mean square of a bin
-        rms = math.sqrt(float(np.mean(np.abs(expected) ** 2)) / float(np.sum(probe(n) ** 2)))
+        rms = math.sqrt(
+            float(np.mean(np.abs(expected) ** 2)) / float(np.sum(probe(shape[-1]) ** 2))
+        )
         errors = [relative_l2(product, expected), *(np.abs(actual_bins - bins) / rms)]
-        stages = (2 if case == "fft2" else 1) * _rounding(n)
+        stages = _DIMENSIONS[case] * _rounding(params["n"])
         tolerance = stages * UNIT_ROUNDOFF[dtype]
         worst = math.nan if np.isnan(errors).any() else max(errors)
         return Check(float(worst), tolerance)
+
+
+#: case -> the libraries' function
+_FUNCTIONS = {
+    **{"batched_1d": "fft", "fft2": "fft2", "fft_3d": "fftn"},
+    **{"real_1d": "rfft", "real_2d": "rfft2"},
+}
+
+
+def _returned(case: str, params: Mapping[str, Any]) -> Any:
+    """Elements of the result: of real numbers half of each row and one more."""
+    n, dimensions = params["n"], _DIMENSIONS[case]
+    rows = params["batch"] if dimensions == 1 else n ** (dimensions - 1)
+    return rows * (n // 2 + 1 if case in _REAL else n)
 
 
 def _cpu_grid(suite: str, backend: str) -> Iterator[GridPoint]:
@@ -260,6 +326,12 @@ def _cpu_grid(suite: str, backend: str) -> Iterator[GridPoint]:
     yield from points("batched_1d", _batches(_CPU_1D), [C64], ("hot",))
     yield from points("fft2", sizes("n", few), [C64], ("hot",))
     yield from points("fft2", sizes("n", wide), [C128], ("hot",))
+    if backend == "numpy" or suite == "full":
+        yield from points("batched_1d", _batches(_CPU_1D[:5:2]), [C128], ("hot",))
+        yield from points("real_1d", _batches(_CPU_REAL_1D), [C128], ("hot",))
+        yield from points("fft_3d", sizes("n", _CPU_3D), [C128], ("hot",))
+    few = _CPU_REAL_2D if backend == "numpy" or suite == "full" else _CPU_REAL_2D[1:2]
+    yield from points("real_2d", sizes("n", few), [C128], ("hot",))
 
 
 def _cuda_grid(suite: str, backend: str) -> Iterator[GridPoint]:
@@ -272,18 +344,28 @@ def _cuda_grid(suite: str, backend: str) -> Iterator[GridPoint]:
         if index % 3 == 1 or full:
             modes = ("hot", "cold", "resident", "end_to_end") if torch else ("hot", "resident")
         yield from points("fft2", sizes("n", (n,)), [C64], modes)
+    every = slice(0, None) if backend == "cupy" or full else slice(1, None, 2)
+    real = _batches(_CUDA_REAL_1D)[every]
+    yield from points("real_1d", real, [C128], ("hot",))
+    yield from points("real_2d", sizes("n", _CUDA_REAL_2D[every]), [C128], ("hot",))
+    yield from points("fft_3d", sizes("n", _CUDA_3D[every]), [C128], ("hot",))
 
 
 def _batches(pairs: tuple[tuple[int, int], ...]) -> list[dict[str, int]]:
     return [{"batch": batch, "n": n} for batch, n in pairs]
 
 
-def _bins(rows: int, n: int) -> list[tuple[int, int]]:
-    """Rows and columns of the bins that are checked alone."""
+def _bins(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Places of the bins that are checked alone."""
     generator = np.random.default_rng(11)
-    return [
-        (int(generator.integers(rows)), int(generator.integers(n))) for _ in range(_SINGLE_BINS)
-    ]
+    return [tuple(int(generator.integers(n)) for n in shape) for _ in range(_SINGLE_BINS)]
+
+
+def _bin_of_others(sums: np.ndarray[Any, Any], place: tuple[int, ...]) -> complex:
+    """A bin of what is left when the last dimension is transformed, by the defining sum."""
+    for frequency in place:
+        sums = np.tensordot(_twiddle(len(sums), frequency), sums, axes=1)
+    return complex(sums)
 
 
 def _single_bin(values: np.ndarray[Any, Any], frequency: int) -> complex:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,6 +61,9 @@ _CUDA_SQUARE_FEW = {
 }
 _LARGEST_END_TO_END = 4096
 _SKINNY: tuple[tuple[int, ...], ...] = ((4096, 16, 4096), (1, 4096, 4096), (8192, 100, 1024))
+# m, n, k as scripts multiply vectors, in float64: a matrix by one, and one by another
+_CPU_VECTORS = ((1, 1, 100), (3, 1, 3), (100, 1, 100), (1, 1, 1_000_000), (2000, 1, 2000))
+_CUDA_VECTORS = ((100, 1, 100), (1, 1, 1_000_000), (1000, 1, 1000), (10_000, 1, 10_000))
 _LONG_K: tuple[tuple[int, ...], ...] = ((64, 64, 65536), (256, 256, 32768), (100, 100, 100_000))
 _BATCHED: tuple[tuple[int, int], ...] = ((256, 64), (64, 250), (32, 512), (1024, 32))
 # batch, m, n, k as attention multiplies: scores, their mixture of values, one query (decoding),
@@ -107,6 +110,13 @@ class Matmul(Workload):
     }
     threaded_backends = frozenset({"numpy", "torch", "jax"})
     case_backends = {"int8_square": frozenset({"torch"})}
+    case_dtypes = {
+        **dict.fromkeys(
+            ("square", "skinny", "long_k", "batched", "dot_2000_float64", "x_xt_1000_float32"),
+            frozenset({"float64", "float32", "float16", "bfloat16"}),
+        ),
+        "int8_square": frozenset({"int8"}),
+    }
     rank = 10
     label = "Matrix product"
     case_labels = {
@@ -140,6 +150,7 @@ class Matmul(Workload):
                 {"m": (16, 16_384), "n": (16, 16_384), "k": (16, 16_384)},
                 {**dict.fromkeys(PRODUCT_TYPES, 48), F64: 16},
             ),
+            Space("skinny", {"m": (1, 10_000), "n": [1], "k": (10, 10_000)}, {F64: 9}),
             Space(
                 "batched", {"batch": (2, 2048), "n": (16, 1024)}, dict.fromkeys(PRODUCT_TYPES, 24)
             ),
@@ -156,6 +167,7 @@ class Matmul(Workload):
         "cpu": (
             Space("square", {"n": (16, 3000)}, {F32: 20, F64: 10}),
             Space("skinny", {"m": (8, 8192), "n": (8, 8192), "k": (8, 8192)}, {F32: 24, F64: 8}),
+            Space("skinny", {"m": (1, 4000), "n": [1], "k": (1, 4000)}, {F64: 8}),
             Space("batched", {"batch": (2, 1024), "n": (8, 512)}, {F32: 12}),
             Space(
                 "batched",
@@ -373,6 +385,9 @@ def _cpu_grid(suite: str, backend: str) -> Iterator[GridPoint]:
     if backend == "torch":
         yield from points("square", sizes("n", _CPU_SQUARE[:: 2 if full else 3]), [BF16], hot)
         yield from points("int8_square", sizes("n", _INT8_SIZES["cpu"]), [INT8], hot)
+    if backend == "numpy":
+        yield from points("square", sizes("n", (3,)), [F64], hot)
+        yield from points("skinny", _by_names(_CPU_VECTORS), [F64], hot)
     chosen = slice(None) if full else slice(0, 2) if backend == "numpy" else slice(2, 3)
     yield from _other_shapes([F32], hot, chosen, _CPU_BATCHED)
 
@@ -407,6 +422,13 @@ def _few_cuda_points(backend: str) -> Iterator[GridPoint]:
             yield from points("square", sizes("n", (n,)), [(dtype, "ieee")], tuple(modes))
     if backend == "jax":
         yield from points("square", sizes("n", (1001, 4096)), [TF32], (always,))
+    else:
+        yield from points("skinny", _by_names(_CUDA_VECTORS), [F64], (always,))
+
+
+def _by_names(shapes: Iterable[tuple[int, ...]]) -> list[dict[str, int]]:
+    """Parameter sets of products, from m, n, k."""
+    return [dict(zip("mnk", shape, strict=True)) for shape in shapes]
 
 
 def _other_shapes(
@@ -417,8 +439,7 @@ def _other_shapes(
 ) -> Iterator[GridPoint]:
     """Skinny, long-K and batched products, ``chosen`` of each, and ``batched`` of any shape."""
     for case, shapes in (("skinny", _SKINNY), ("long_k", _LONG_K)):
-        params = [dict(zip("mnk", shape, strict=True)) for shape in shapes[chosen]]
-        yield from points(case, params, dtypes, modes)
+        yield from points(case, _by_names(shapes[chosen]), dtypes, modes)
     batches = [{"batch": batch, "n": n} for batch, n in _BATCHED[chosen]]
     batches += [dict(zip(_DIMENSIONS, shape, strict=True)) for shape in batched]
     yield from points("batched", batches, dtypes, modes)

@@ -1,4 +1,4 @@
-"""Sums over a vector and along the rows of a matrix; softmax and layer norm of rows."""
+"""Sums and variance of a vector, sums of rows and columns; softmax and layer norm of rows."""
 
 from __future__ import annotations
 
@@ -38,6 +38,13 @@ _ROWS = ((64, 1000), (1000, 1000), (4096, 1024), (1024, 10_000), (10_000, 3001))
 _CPU_NORM_ROWS = ((256, 1000), (2000, 1001))
 _CUDA_NORM_ROWS = ((64, 1000), (4096, 1024), (10_000, 1001))
 
+# in float64, as scripts have them; rows of few columns are one end of what they average
+_CPU_SHORT_ROWS = ((40_000, 9), (300_000, 3))
+_CPU_COLUMN_SUMS: tuple[tuple[int, int], ...] = ((1000, 3), (1000, 1000), (20_000, 100))
+_CUDA_COLUMN_SUMS: tuple[tuple[int, int], ...] = ((1000, 3), (1000, 1000), (100_000, 100))
+_CPU_VARIANCES: tuple[int, ...] = (10, 10_000, 1_000_000)
+_CUDA_VARIANCES: tuple[int, ...] = (1000, 10_000_000)
+
 _NORMALISING = ("softmax", "layer_norm")
 _EPSILON = 1e-5  # the default of torch.nn.LayerNorm
 _CHECKED_ELEMENTS = 2**20
@@ -59,11 +66,13 @@ class Reduction(Workload):
     """
 
     name = "reduction"
-    summary = "sum of a vector and of each row of a matrix, softmax and layer norm of rows"
+    summary = "sums of a vector, of rows and columns, variance, softmax and layer norm of rows"
     size_meaning = "elements that are read"
     signatures = {
         "sum": {"n": None},
         "row_sum": {"rows": None, "cols": None},
+        "column_sum": {"rows": None, "cols": None},
+        "variance": {"n": None},
         "softmax": {"rows": None, "cols": None},
         "layer_norm": {"rows": None, "cols": None},
     }
@@ -83,6 +92,8 @@ class Reduction(Workload):
         "row_sum": "Sum of each row",
         "softmax": "Softmax of each row",
         "layer_norm": "Layer norm of each row",
+        "column_sum": "Sum of each column",
+        "variance": "Variance of a vector",
     }
     parameter_labels = {
         "n": ELEMENTS,
@@ -94,18 +105,22 @@ class Reduction(Workload):
         "cuda": (
             Space("sum", {"n": (1000, 50_000_000)}, {F32: 12, F64: 6, BF16: 6}),
             Space("row_sum", {"rows": (8, 65_536), "cols": (8, 65_536)}, {F32: 24}),
+            Space("column_sum", {"rows": (8, 65_536), "cols": (2, 16_384)}, {F64: 12}),
+            Space("variance", {"n": (100, 50_000_000)}, {F64: 9}),
             Space("softmax", {"rows": (8, 65_536), "cols": (8, 65_536)}, {F32: 24, BF16: 12}),
             Space("layer_norm", {"rows": (8, 65_536), "cols": (8, 65_536)}, {F32: 24, BF16: 12}),
         ),
         "cpu": (
             Space("sum", {"n": (1000, 20_000_000)}, {F32: 10, F64: 5}),
             Space("row_sum", {"rows": (8, 16_384), "cols": (8, 16_384)}, {F32: 12}),
+            Space("column_sum", {"rows": (8, 65_536), "cols": (2, 4096)}, {F64: 10}),
+            Space("variance", {"n": (1, 10_000_000)}, {F64: 8}),
             Space("softmax", {"rows": (8, 16_384), "cols": (8, 16_384)}, {F32: 12}),
             Space("layer_norm", {"rows": (8, 16_384), "cols": (8, 16_384)}, {F32: 12}),
         ),
     }
     limits = frozenset({Limit.STREAMING, Limit.ROWS, Limit.GRAINED, Limit.AWKWARD})
-    rereading = frozenset({"softmax", "layer_norm"})
+    rereading = frozenset({"softmax", "layer_norm", "variance"})
     recognised_kinds = frozenset(
         {"sum", "mean", "_softmax", "softmax", "_log_softmax", "log_softmax", "native_layer_norm"}
     )
@@ -164,6 +179,10 @@ class Reduction(Workload):
     ) -> Work[Count]:
         """Sums: n FLOP for n elements read once; one value written for each sum.
 
+        variance: 4 n FLOP (mean, difference, square, mean). NumPy makes four calls, which read
+        4 n and write 2 n elements; CuPy and JAX take the mean first and then read the operand
+        again, PyTorch reads it once (Welford's algorithm).
+
         softmax and layer_norm: 5 n FLOP (maximum, difference, exponential, sum, quotient; mean,
         difference, square, mean, quotient). torch and JAX read and write each element once
         in one call; torch's layer norm on a GPU is two kernels where the rows are not multiples
@@ -186,24 +205,33 @@ class Reduction(Workload):
             rows = 1.0 * (values * params["rows"] * item)
             read, written = reads * vector + rows, writes * vector + rows
             return Work(5.0 * n, read, written, vector, vector, calls)
-        sums = params["rows"] * item if case == "row_sum" else item
+        if case == "variance":
+            reads, writes, calls = _VARIANCE_PASSES.get(backend, (2, 0, 2))
+            read, written = reads * vector, writes * vector + 1.0 * item
+            return Work(4.0 * n, read, written, vector, 1.0 * item, calls)
+        kept = {"row_sum": "rows", "column_sum": "cols"}
+        sums = params[kept[case]] * item if case in kept else item
         return Work(1.0 * n, vector, 1.0 * sums, vector, 1.0 * sums, 1)
 
     def operation_memory(
         self, case: str, params: Params, dtype: str, backend: str, device: str
     ) -> JobMemory:
-        """Operand and result; as formulas softmax and layer norm hold a third matrix.
+        """Operand and result; NumPy's variance holds the differences beside them.
+
+        As formulas softmax and layer norm hold a third matrix.
 
         The centred values and their powers, squares or quotients stand beside the operand. XLA
         may write the powers of a softmax out, too.
         """
         own = super().operation_memory(case, params, dtype, backend, device).bytes
+        if case == "variance" and backend == "numpy":
+            return JobMemory(2.0 * own, 2.0 * own)
         if case not in _NORMALISING or backend == "torch":
             return JobMemory(own, own)
         return JobMemory(1.5 * own if backend in ("numpy", "cupy") else own, 1.5 * own)
 
     def shape(self, asked: Question, params: Mapping[str, Floats]) -> Shape:
-        """Sums stream; softmax and layer norm as formulas read their intermediate results again.
+        """Sums stream; what is a formula reads its intermediate results again.
 
         Of the eight arrays that a formula moves three are alive at a time. On a GPU rows are the
         width of torch's kernels: each has a block of threads (of softmax a warp or a block), which
@@ -213,8 +241,13 @@ class Reduction(Workload):
         if asked.case == "sum":
             waits = (torch and gpu) & (params["n"] > _ONE_BLOCK)
             return Shape(starts=np.where(waits, 2.0, 0.0))
+        if asked.case == "variance":
+            if asked.backend != "numpy":
+                return Shape()
+            differences = params["n"] * ITEM_BYTES[asked.dtype]
+            return Shape(distinct=1.0 / 3.0, fresh=differences, block=differences)
         rows, cols = params["rows"], params["cols"]
-        if asked.case == "row_sum":
+        if asked.case in ("row_sum", "column_sum"):
             return Shape()
         formula = asked.backend in ("numpy", "cupy")
         distinct = 3.0 / 8.0 if formula else 1.0
@@ -232,7 +265,7 @@ class Reduction(Workload):
         """Positive values: random signs would hide a block that is left out of a sum."""
         if case in _NORMALISING:
             return (uniform((params["rows"], params["cols"]), dtype, seed),)
-        shape = (params["rows"], params["cols"]) if case == "row_sum" else (params["n"],)
+        shape = (params["rows"], params["cols"]) if "rows" in params else (params["n"],)
         values = uniform(shape, dtype, seed)
         return (np.abs(values, out=values),)
 
@@ -242,11 +275,18 @@ class Reduction(Workload):
             return backend.compile(lambda x: xp.sum(x))
         if case == "row_sum":
             return backend.compile(lambda x: xp.sum(x, 1))
+        if case == "column_sum":
+            return backend.compile(lambda x: xp.sum(x, 0))
+        if case == "variance" and backend.name == "torch":
+            return lambda x: xp.var(x, correction=0)
+        if case == "variance":
+            return backend.compile(lambda x: xp.var(x))
         return _normalising(backend, case, params["cols"])
 
     def reference(self, inputs: Arrays, case: str, params: Params, dtype: str) -> Any:
         """Sums: sums and sums of magnitudes, along the last axis, accumulated in float64.
 
+        The error of a variance is relative to the square of the mean where that is larger.
         softmax, layer_norm: some whole rows (all of a small matrix) in float64.
         """
         x = inputs[0]
@@ -257,8 +297,12 @@ class Reduction(Workload):
                 return powers / powers.sum(axis=1, keepdims=True)
             centred = rows - rows.mean(axis=1, keepdims=True)
             return centred / np.sqrt(np.mean(centred**2, axis=1, keepdims=True) + _EPSILON)
-        total = np.atleast_1d(x.sum(axis=-1, dtype=np.float64))
-        return total, total, x.shape[-1]  # positive values are their own magnitudes
+        if case == "variance":
+            variance = np.atleast_1d(x.var(dtype=np.float64))
+            return variance, np.maximum(variance, np.mean(x, dtype=np.float64) ** 2), len(x)
+        axis = 0 if case == "column_sum" else -1
+        total = np.atleast_1d(x.sum(axis=axis, dtype=np.float64))
+        return total, total, x.shape[axis]  # positive values are their own magnitudes
 
     def fetch(self, backend: Backend, output: Any) -> Any:
         """Sums whole; of a matrix its shape, the checked rows, and of each row two sums."""
@@ -280,7 +324,9 @@ class Reduction(Workload):
         """Largest error of a sum, relative to the sum of magnitudes; or of an element.
 
         Tolerance of sums 8 log2(n) u: the error bound of pairwise summation (Higham, Accuracy
-        and Stability of Numerical Algorithms, section 4.2) with room for unrolled leaves. The
+        and Stability of Numerical Algorithms, section 4.2) with room for unrolled leaves; NumPy
+        adds the rows of a matrix one to another, with n u, and PyTorch updates a variance in
+        n steps, whose errors add up like sqrt(n) u. The
         elements of a softmax (relative to their size) and of a layer norm (to their size plus
         1) inherit the error of their row's sums, made in float32 at least, and round once more.
         Beside the checked rows each row's sum (1; 0) and mean square (layer norm: 1) must hold.
@@ -294,7 +340,9 @@ class Reduction(Workload):
         if actual.shape != expected.shape:
             return Check(math.inf, 0.0)
         error = float(np.max(np.abs(actual - expected) / magnitude))
-        return Check(error, 8 * math.log2(length + 1) * UNIT_ROUNDOFF[dtype])
+        rounding = 8 * math.log2(length + 1)
+        rounding += {"column_sum": length, "variance": math.sqrt(length)}.get(case, 0.0)
+        return Check(error, rounding * UNIT_ROUNDOFF[dtype])
 
 
 def _dimensions(operation: Operation, sides: int) -> set[int]:
@@ -359,6 +407,10 @@ def _shapes(shapes: tuple[tuple[int, int], ...]) -> list[dict[str, int]]:
     return [{"rows": rows, "cols": cols} for rows, cols in shapes]
 
 
+#: Reads and writes of all elements, and calls.
+_VARIANCE_PASSES = {"numpy": (4, 2, 4), "torch": (1, 0, 1)}
+
+
 def _jax_grid(device: str) -> Iterator[GridPoint]:
     modes = ("hot",) if device == "cpu" else ("resident",)
     yield from points("sum", sizes("n", (4_194_304,)), [F32], modes)
@@ -377,6 +429,10 @@ def _cpu_grid(suite: str, backend: str) -> Iterator[GridPoint]:
     yield from points("row_sum", _shapes(_ROWS[::every]), [F32], hot)
     for case in _NORMALISING:
         yield from points(case, _shapes(_CPU_NORM_ROWS), [F32], hot)
+    if backend == "numpy" or suite == "full":
+        yield from points("row_sum", _shapes(_CPU_SHORT_ROWS), [F64], hot)
+        yield from points("column_sum", _shapes(_CPU_COLUMN_SUMS), [F64], hot)
+        yield from points("variance", sizes("n", _CPU_VARIANCES), [F64], hot)
 
 
 def _cuda_grid(suite: str, backend: str) -> Iterator[GridPoint]:
@@ -393,3 +449,6 @@ def _cuda_grid(suite: str, backend: str) -> Iterator[GridPoint]:
         yield from points(case, _shapes(chosen), [F32], ("hot",))
         if torch:
             yield from points(case, _shapes(chosen[1:2]), [BF16], ("hot",))
+    few = slice(0, None) if backend == "cupy" or full else slice(1, 2)
+    yield from points("column_sum", _shapes(_CUDA_COLUMN_SUMS[few]), [F64], ("hot",))
+    yield from points("variance", sizes("n", _CUDA_VARIANCES[few]), [F64], ("hot",))

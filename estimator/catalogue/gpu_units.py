@@ -12,7 +12,7 @@ data/hardware.csv; AMD CDNA 3 white paper.
     complex      FP32 or FP64 units: libraries split complex products into real ones of those
     int8         products: INT8 tensor cores from Turing on; dot products of four (DP4A) on GP104
                  and GV100; GP100 has neither
-    int32/64     INT32 units, two instructions for 64 bits; int8 that is no product too
+    int32/64     INT32 units, two instructions for 64 bits; int8 that is no product and bool too
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def unit_of(sheet: Sheet, dtype: str, math_mode: str, matrix: bool) -> Unit:
         return _unit(sheet, "FP32 units", sheet.fp32_tflops, dtype)
     if dtype in ("float16", "bfloat16"):
         return _sixteen_bit(sheet, dtype, matrix)
-    if dtype in ("int8", "int32", "int64"):
+    if dtype in ("int8", "int32", "int64", "bool"):
         return _int8_product(sheet) if dtype == "int8" and matrix else _integer(sheet, dtype)
     raise UnknownFigureError(f"{sheet.name}: no peak rate for {dtype} ({math_mode}) is known")
 

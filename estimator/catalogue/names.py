@@ -22,6 +22,7 @@ _DTYPES = {
     "int64": ("i64", "long"),
     "int32": ("i32", "int"),
     "int8": ("i8",),
+    "bool": ("bool_",),
 }
 _CANONICAL = {other: name for name, others in _DTYPES.items() for other in (name, *others)}
 _LIBRARIES = ("torch.", "numpy.", "np.", "cupy.", "cp.", "jnp.", "jax.numpy.")

@@ -42,11 +42,8 @@ IN_SHORT = (
 
 def default_dtype(family: Workload, case: str) -> str:
     """The element type of a case that is asked for without one."""
-    from estimator.cells.questions import whole_numbers_only
-
-    if whole_numbers_only(case):
-        return "int8"
-    types = [dtype for pairs in family.support.values() for dtype, _ in pairs]
+    every = [dtype for pairs in family.support.values() for dtype, _ in pairs]
+    types = [dtype for dtype in every if family.takes(case, dtype)]
     return DTYPE if DTYPE in types else types[0]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from collector.errors import EstimateError, SelectionError
-from collector.workloads import FAMILIES, Floats, Question, Workload, get_workload, whole
+from collector.workloads import FAMILIES, Floats, Question, get_workload, whole
 from estimator.arrays import Indices
 from estimator.dataset.measurements import UNFITTED_WORKLOADS
 
@@ -194,17 +194,6 @@ def _check_form(workload: str, case: Any, dtype: str, backend: str, device: str)
         having = [name for name in able if family.supports(name, device, case)]
         others = f"choose {' or '.join(having)}" if having else f"no library has one on {device}"
         raise EstimateError(f"{backend} has no form of {workload} {case} on {device}; {others}")
-    if not takes(family, case, dtype):
-        types = "int8 only" if whole_numbers_only(case) else "no int8; int8_square does"
-        raise EstimateError(f"{workload} {case} takes {types}: choose another --dtype or case")
-
-
-def takes(family: Workload, case: str, dtype: str) -> bool:
-    """Whether the case is there for the element type: whole numbers are one case's own."""
-    if not any(map(whole_numbers_only, family.cases)):
-        return True
-    return whole_numbers_only(case) == (dtype == "int8")
-
-
-def whole_numbers_only(case: str) -> bool:
-    return case.startswith("int8")
+    if not family.takes(case, dtype):
+        types = " or ".join(sorted(family.case_dtypes[case]))
+        raise EstimateError(f"{workload} {case} takes no {dtype}; choose {types}, or another case")

@@ -105,7 +105,10 @@ def read_job(arguments: argparse.Namespace, program: Program | None = None) -> J
     given = {name: text for name in AMOUNTS if (text := getattr(arguments, name)) is not None}
     if program is None and given:
         raise SelectionError(f"--{next(iter(given))}: only a job of --job says what that is")
-    if len(given) + (arguments.steps is not None) != 1:
+    whole_run = program is not None and program.scope == "run"
+    if whole_run and not given and arguments.steps is None:
+        values["steps"] = 1.0
+    elif len(given) + (arguments.steps is not None) != 1:
         names = ("steps", *(AMOUNTS if program else ()))
         raise SelectionError(f"say how long the job is: one of --{', --'.join(names)}")
     for name, text in given.items():
@@ -377,12 +380,12 @@ def _ask_program(
     from estimator.decide.jobs import answered_first
     from estimator.model.jobs import check_library
 
-    check_library(program, arguments.backend or program.library)
+    check_library(program, arguments.backend)
     model = open_model(arguments)
     timings = job_timings(model, instances, program)
     known = [one for one in answered_first(model.predict_job(program)) if one.answered]
     first = [coverage_line(known[0])] if known else []
-    line = asked_job(program, f"{_jobs_of(job)}{job.steps:,.15g} steps")
+    line = asked_job(program, f"{_jobs_of(job)}{job.steps:,.15g} {program.scope}s")
     question = {"job": program.name, "backend": program.library}
     return _Asked(model, timings, question, (*first, line))
 

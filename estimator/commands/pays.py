@@ -127,7 +127,9 @@ def pays(arguments: argparse.Namespace) -> None:
 def pays_job_file(arguments: argparse.Namespace) -> None:
     """Print whether a GPU pays for a job, step by step."""
     from estimator.decide import job_words
+    from estimator.decide.job_reasons import reason
     from estimator.decide.jobs import job_pair
+    from estimator.decide.more_cores import more_cores
     from estimator.jobs.estimate import as_json
     from estimator.model.jobs import check_library
 
@@ -135,7 +137,7 @@ def pays_job_file(arguments: argparse.Namespace) -> None:
     if arguments.reuse != 1.0:
         raise SelectionError("--reuse and --job: a job says itself what it copies; leave one out")
     for backend in (arguments.backend, arguments.cpu_backend):
-        check_library(job, backend or job.library)
+        check_library(job, backend)
     model = open_model(arguments)
     gpu, cpu = (find_one(model, name) for name in (arguments.machine, arguments.cpu_machine))
     pair = job_pair(model, job, gpu, cpu)
@@ -146,9 +148,14 @@ def pays_job_file(arguments: argparse.Namespace) -> None:
     print(job_words.coverage_line(pair.gpu))
     print(job_words.asked_job(job))
     print(job_words.job_verdict(pair.speedup))
+    if job.scope == "run":
+        why = reason(job, pair.cpu, pair.gpu)
+        print(job_words.why_line(pair.gpu, pair.cpu, why))
     for side in (pair.gpu, pair.cpu):
         print()
         print("\n".join(job_words.estimate_lines(side)))
+    if job.scope == "run":
+        print("\n".join(["", *job_words.more_cores_lines(more_cores(model, job, [pair.cpu]))]))
 
 
 def _report(pair: Pair, answer: PairAnswer) -> str:

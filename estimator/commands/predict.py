@@ -25,9 +25,13 @@ from estimator.commands.options import (
 from estimator.text import WIDTH, basis_words, duration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from collector.jobs import Job
     from estimator.commands import Subparsers
     from estimator.decide.memory import Memory
     from estimator.decide.places import PlaceQuestion
+    from estimator.jobs.estimate import JobEstimate
     from estimator.model.model import Model
 
 _DEVICES = ("cuda", "cpu")
@@ -113,24 +117,37 @@ def predict_job_file(arguments: argparse.Namespace) -> None:
     from estimator.model.jobs import check_library
 
     job = read_job_file(arguments, "threads")
-    backend = arguments.backend or job.library
-    check_library(job, backend)
+    check_library(job, arguments.backend)
     model = open_model(arguments)
     machines = None if arguments.machine is None else model.types.find(arguments.machine)
-    found = answered_first(model.predict_job(job, machines, backend, arguments.device))
+    found = answered_first(model.predict_job(job, machines, arguments.backend, arguments.device))
     require_answer(found)
     if arguments.json:
         print_json([as_json(one) for one in found])
         return
     best = found[0]
+    lines = []
+    if job.scope == "run":
+        lines = _of_run(model, job, found)
     machines_text = "\n\n".join("\n".join(job_words.estimate_lines(one)) for one in found)
     print(
         f"{job_words.coverage_line(best)}\n{job_words.asked_job(job)}\n\n{machines_text}\n\n"
         f"what takes most on {job_words.place_name(best)}:"
     )
     print("\n".join(job_words.top_lines(best.top)))
+    for line in lines:
+        print(line)
     for note in job.notes:
         print(f"note: {note}")
+
+
+def _of_run(model: Model, job: Job, found: Sequence[JobEstimate]) -> list[str]:
+    """Why the GPU gains or not, and what the CPU could."""
+    from estimator.decide import job_words
+    from estimator.decide.more_cores import more_cores
+
+    others = more_cores(model, job, found)
+    return [*job_words.why_lines(job, found), *job_words.more_cores_lines(others)]
 
 
 def _report(estimate: dict[str, Any], label: str) -> str:

@@ -86,7 +86,7 @@ def _options(arguments: argparse.Namespace, batch: int | None = None) -> dict[st
 
 def _largest(arguments: argparse.Namespace) -> None:
     from collector.jobs import write_job
-    from estimator.jobs.estimate import needed_bytes
+    from estimator.jobs.job_memory import needed_bytes
     from estimator.trace.largest import BATCH, largest_batch
     from estimator.trace.run import trace as run
 

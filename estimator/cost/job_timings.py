@@ -22,8 +22,9 @@ from estimator.cost.timings import (
 from estimator.decide.jobs import pace
 from estimator.decide.memory import GIB, Memory
 from estimator.jobs import host
-from estimator.jobs.estimate import Device, JobEstimate, Place
-from estimator.model.jobs import estimate_on, host_speeds
+from estimator.jobs.estimate import JobEstimate
+from estimator.jobs.place import Device, Place
+from estimator.model.jobs import ANSWERED_BY, estimate_on, host_speeds
 
 if TYPE_CHECKING:
     from estimator.model.model import Model
@@ -42,7 +43,7 @@ def job_timings(model: Model, instances: Sequence[Instance], job: Job) -> pd.Dat
     wanted = sorted({target for target in targets.values() if target is not None})
     speeds = host_speeds(model, sorted({cpu for _, _, cpu in wanted if cpu}))
     places = [
-        Place(name, name, device, job.library, *speeds.get(cpu, host.Speed()))
+        Place(name, name, device, ANSWERED_BY[job.library][device], *speeds.get(cpu, host.Speed()))
         for name, device, cpu in wanted
     ]
     found = dict(zip(wanted, estimate_on(model, job, places), strict=True))
@@ -56,7 +57,7 @@ def job_timings(model: Model, instances: Sequence[Instance], job: Job) -> pd.Dat
             raise EstimateError(estimate.reason)
         _check_memory(estimate, instance)
         label, note = who_answers(model, instance, (name, device))
-        return InstanceAnswer(_row(estimate), label, job.library, note)
+        return InstanceAnswer(_row(estimate), label, estimate.backend, note)
 
     return timing_rows(instances, answer)
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from collector.errors import EstimateError
 from collector.jobs import Job
 from estimator.decide.breakeven import Speedup, ratio_of_times
-from estimator.jobs.estimate import Device, JobEstimate
+from estimator.jobs.estimate import JobEstimate
+from estimator.jobs.place import Device
 
 if TYPE_CHECKING:
     from estimator.model.model import Model
@@ -62,10 +63,21 @@ def job_pair(model: Model, job: Job, gpu: str | None = None, cpu: str | None = N
 def _able(model: Model, job: Job, name: str | None, device: Device) -> list[JobEstimate]:
     """The answers of a machine's device, or of all types' (None), those that fit first."""
     names = None if name is None else [name]
-    found = answered_first(model.predict_job(job, names, job.library, device))
+    found = answered_first(model.predict_job(job, names, device=device))
     require_answer(found)
     able = [one for one in found if one.answered]
     return sorted(able, key=lambda one: one.fits is False)
+
+
+def beside(found: Sequence[JobEstimate]) -> list[tuple[JobEstimate, JobEstimate]]:
+    """The CPU and the GPU of each machine that answers for both, in their order."""
+    answered = [one for one in found if one.answered]
+    cpus = {one.machine_id: one for one in answered if one.device == "cpu"}
+    return [
+        (cpus[one.machine_id], one)
+        for one in answered
+        if one.device == "cuda" and one.machine_id in cpus
+    ]
 
 
 def speedup_of(slow: JobEstimate, fast: JobEstimate) -> Speedup:

@@ -11,6 +11,7 @@ Pure, in arrays of numpy; several scenarios at once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -85,16 +86,7 @@ class Step:
 
 def schedule(calls: Calls) -> Step:
     """The step that these calls make."""
-    one = np.ones(1)
-    waited, pipelined = scenarios(calls, one, one, one)
-    copied = calls.copies
-    return Step(
-        waited_s=float(waited[0]),
-        pipelined_s=float(pipelined[0]),
-        device_s=float(calls.device_s[~copied].sum()),
-        host_s=float(calls.dispatch_s.sum()),
-        copy_s=float(calls.device_s[copied].sum()),
-    )
+    return schedule_of([(1, calls)])
 
 
 def scenarios(calls: Calls, host: Array, kernels: Array, copies: Array) -> tuple[Array, Array]:
@@ -122,6 +114,28 @@ def scenarios(calls: Calls, host: Array, kernels: Array, copies: Array) -> tuple
         ends.append(clocks.latest)
     # a pace is at most the first step's: later ones differ from it by rounding alone
     return ends[0], np.minimum(ends[-1] - ends[-2], ends[0])
+
+
+def schedule_of(parts: Sequence[tuple[int, Calls]]) -> Step:
+    """What these calls make, each part so many times in a row, one part after the other."""
+    one = np.ones(1)
+    waited, pipelined = scenarios_of(parts, one, one, one)
+    device = sum(count * calls.device_s[~calls.copies].sum() for count, calls in parts)
+    copied = sum(count * calls.device_s[calls.copies].sum() for count, calls in parts)
+    host = sum(count * calls.dispatch_s.sum() for count, calls in parts)
+    return Step(float(waited[0]), float(pipelined[0]), float(device), float(host), float(copied))
+
+
+def scenarios_of(
+    parts: Sequence[tuple[int, Calls]], host: Array, kernels: Array, copies: Array
+) -> tuple[Array, Array]:
+    """``scenarios`` of parts in a row: waited for at the end of each part, and never."""
+    waited, pipelined = np.zeros(len(host)), np.zeros(len(host))
+    for count, calls in parts:
+        first, pace = scenarios(calls, host, kernels, copies)
+        waited = waited + first + (count - 1) * pace
+        pipelined = pipelined + count * pace
+    return waited, pipelined
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from collector.jobs import (
     COPY_TO_CPU,
@@ -24,17 +24,17 @@ from collector.workloads import (
     ATTENTION_KINDS,
     CONVOLUTION_KINDS,
     FAMILIES,
-    LARGEST_PARAMETER,
     PRODUCT_KINDS,
     Convolution,
     Measured,
     attention_sizes,
     convolution_sizes,
-    place,
     plain_kind,
     product_sizes,
     recognised,
 )
+from estimator.jobs.answered import NOTHING, Answered, Cells, cell_of, element_type, whole_size
+from estimator.jobs.array_calls import array_call
 from estimator.jobs.known_kinds import (
     MEMORY_KINDS,
     MEMORY_PREFIXES,
@@ -43,33 +43,19 @@ from estimator.jobs.known_kinds import (
 )
 from estimator.jobs.traffic import column_sum, counted_bytes, traffic
 
-Cells = tuple[tuple[Measured, float], ...]
-
-
-@dataclass(frozen=True)
-class Answered:
-    """What an operation takes on the device: the sum of cells, each so many times.
-
-    ``exact``: a family measures it; else it is answered by the nearest kind, which ``words`` name.
-    ``known``: its kind is one that somebody thought about; else its counted work alone speaks.
-    """
-
-    cells: Cells
-    exact: bool
-    known: bool
-    words: str
-
 
 def answered_by(operation: Operation) -> Answered:
     """The cells of an operation; none for views, waiting, and what has no elements."""
     kind = plain_kind(operation.kind)
     copies = kind in (COPY_TO_GPU, COPY_TO_CPU)
+    if operation.library == "numpy" and not copies:
+        return array_call(operation)
     if (
         kind == SYNCHRONIZE
         or kind in NOTHING_KINDS
         or not (copies or (operation.launches and counted_bytes(operation)))
     ):
-        return Answered((), True, True, "nothing on the device")
+        return NOTHING
     found = recognised(operation)
     if found is not None:
         label = FAMILIES[found.workload].label
@@ -88,33 +74,14 @@ def answered_by(operation: Operation) -> Answered:
 # -- cells with given work -------------------------------------------------------------------
 
 
-def _whole(value: float) -> int:
-    return min(max(1, round(value)), LARGEST_PARAMETER)
-
-
-def _type(operation: Operation, workload: str, dtype: str) -> str:
-    """The element type itself where the family has it, else a float of its size, else float32."""
-    having = [name for name, _ in FAMILIES[workload].dtypes(*place(operation))]
-    alike = [name for name in having if ITEM_BYTES[name] == ITEM_BYTES[dtype] and "float" in name]
-    return dtype if dtype in having else alike[0] if alike else "float32"
-
-
-def _cell(operation: Operation, workload: str, case: str, dtype: str, **sizes: float) -> Measured:
-    """A cell of a family; float32 products as the operation's math mode says."""
-    tf32 = (dtype, "tf32") in FAMILIES[workload].dtypes(*place(operation))
-    params = {name: _whole(size) for name, size in sizes.items()}
-    math_mode = operation.math_mode if tf32 else "ieee"
-    return FAMILIES[workload].measured(case, params, dtype, math_mode)
-
-
 def _moving(operation: Operation, count: float) -> Cells:
     """So many bytes through memory, read and written: a sum of two arrays; a least one for each
     launch beyond the first."""
-    dtype = _type(operation, "elementwise", operation.dtype)
+    dtype = element_type(operation, "elementwise", operation.dtype)
     n = count / (3 * ITEM_BYTES[dtype])
-    cells: Cells = ((_cell(operation, "elementwise", "add", dtype, n=n), 1.0),)
+    cells: Cells = ((cell_of(operation, "elementwise", "add", dtype, n=n), 1.0),)
     if operation.launches > 1:
-        least = _cell(operation, "elementwise", "add", dtype, n=1)
+        least = cell_of(operation, "elementwise", "add", dtype, n=1)
         cells += ((least, operation.launches - 1.0),)
     return cells
 
@@ -136,12 +103,12 @@ def _multiplying(
         dtype, k = ("float64" if item == 16 else "float32"), 4 * k
     elif item == 1:
         dtype, k = "bfloat16", k / 2
-    dtype = _type(operation, "matmul", dtype)
-    if _whole(batch) > 1:
-        return _cell(operation, "matmul", "batched", dtype, batch=batch, m=m, n=n, k=k)
-    if _whole(m) == _whole(n) == _whole(k):
-        return _cell(operation, "matmul", "square", dtype, n=n)
-    return _cell(operation, "matmul", "skinny", dtype, m=m, n=n, k=k)
+    dtype = element_type(operation, "matmul", dtype)
+    if whole_size(batch) > 1:
+        return cell_of(operation, "matmul", "batched", dtype, batch=batch, m=m, n=n, k=k)
+    if whole_size(m) == whole_size(n) == whole_size(k):
+        return cell_of(operation, "matmul", "square", dtype, n=n)
+    return cell_of(operation, "matmul", "skinny", dtype, m=m, n=n, k=k)
 
 
 def counted(operation: Operation) -> Cells:
@@ -167,7 +134,7 @@ def _product(operation: Operation) -> Cells:
         return ()
     k = sizes.k
     if sizes.turned:
-        k = 8 * _whole(k / 8)
+        k = 8 * whole_size(k / 8)
     cell = _multiplying(operation, sizes.a.dtype, sizes.batch, sizes.m, sizes.n, k)
     return ((cell, 1.0),)
 
@@ -195,17 +162,17 @@ def _recurrent(operation: Operation) -> Cells:
             steps, batch = batch, steps
     else:  # sequences of several lengths, packed: kernels tell how many steps there are
         kernels = operation.launches / max(len(pairs), 1)
-        steps = _whole(kernels / (_PACKED_BACKWARD if backward else 2.0))
-        batch = _whole(x.shape[0] / steps)
+        steps = whole_size(kernels / (_PACKED_BACKWARD if backward else 2.0))
+        batch = whole_size(x.shape[0] / steps)
     held = operation.device == "gpu" and 1 < operation.launches < steps
     cells: Cells = ()
     for of_inputs, of_states in pairs:
         item = ITEM_BYTES[x.dtype]
         whole = _multiplying(operation, x.dtype, 1, steps * batch, of_inputs[0], of_inputs[1])
         step = _multiplying(operation, x.dtype, 1, batch, of_states[0], of_states[1])
-        dtype = _type(operation, "elementwise", x.dtype)
+        dtype = element_type(operation, "elementwise", x.dtype)
         n = batch * of_states[0] * item / (2 * ITEM_BYTES[dtype])
-        gates = _cell(operation, "elementwise", "add", dtype, n=n)
+        gates = cell_of(operation, "elementwise", "add", dtype, n=n)
         cells += ((whole, 1.0),)
         if held:  # the states stay on the chip, and one kernel does all steps
             cells += ((gates, _HELD * steps),)
@@ -316,15 +283,15 @@ def _as_measured(operation: Operation, layer: Convolution) -> bool:
 def _layer(operation: Operation, layer: Convolution, dtype: str, case: str) -> Measured:
     """A square layer of as many positions; padding an even kernel by half of it adds one."""
     positions = math.prod(layer.output)
-    side = _whole(math.sqrt(positions))
-    stride = _whole(math.prod(layer.stride) ** (1.0 / len(layer.stride)))
-    kernel = _whole(math.sqrt(math.prod(layer.kernel)))
+    side = whole_size(math.sqrt(positions))
+    stride = whole_size(math.prod(layer.stride) ** (1.0 / len(layer.stride)))
+    kernel = whole_size(math.sqrt(math.prod(layer.kernel)))
     channels = {"channels_in": layer.channels_in, "channels_out": layer.channels_out}
-    return _cell(
+    return cell_of(
         operation,
         "conv2d",
         case,
-        _type(operation, "conv2d", dtype),
+        element_type(operation, "conv2d", dtype),
         batch=layer.batch * positions / side**2,
         image=side * stride - (kernel % 2 == 0),
         kernel=kernel,
@@ -392,14 +359,14 @@ def _attention(operation: Operation) -> Cells:
     if operation.attribute("dropout_p", 0.0) and operation.device == "gpu":
         backward *= _DROPOUT[is_backward]
     width = (sizes.head_dim + sizes.value_dim) / 2.0
-    fused = _type(operation, "attention", dtype)
+    fused = element_type(operation, "attention", dtype)
     if sizes.queries <= _FEW_QUERIES < sizes.keys or ITEM_BYTES[fused] < ITEM_BYTES[dtype]:
         together = sizes.heads // max(sizes.key_heads, 1)
         shape = (sizes.batch * sizes.key_heads, sizes.queries * together)
         scores = _multiplying(operation, dtype, *shape, sizes.keys, sizes.head_dim)
         values = _multiplying(operation, dtype, *shape, sizes.value_dim, sizes.keys)
         return ((scores, backward), (values, backward))
-    cell = _cell(
+    cell = cell_of(
         operation,
         "attention",
         "causal" if sizes.causal else "full",
@@ -433,11 +400,11 @@ def _of_scores_bias(operation: Operation, backward: bool) -> Cells:
 
 def _sum(operation: Operation, x: Tensor, sums: int) -> Cells:
     """Everything read once, ``sums`` numbers written."""
-    dtype = _type(operation, "reduction", x.dtype)
+    dtype = element_type(operation, "reduction", x.dtype)
     n = x.bytes / ITEM_BYTES[dtype]
     if sums <= 1:
-        return ((_cell(operation, "reduction", "sum", dtype, n=n), 1.0),)
-    return ((_cell(operation, "reduction", "row_sum", dtype, rows=sums, cols=n / sums), 1.0),)
+        return ((cell_of(operation, "reduction", "sum", dtype, n=n), 1.0),)
+    return ((cell_of(operation, "reduction", "row_sum", dtype, rows=sums, cols=n / sums), 1.0),)
 
 
 def _sums(operation: Operation) -> Cells:
@@ -475,9 +442,9 @@ def _rows(operation: Operation) -> Cells:
     cols = _side(x, operation.attribute("dim", -1))
     if isinstance(given, tuple) and given:
         cols = int(math.prod(given))
-    dtype = _type(operation, "reduction", x.dtype)
+    dtype = element_type(operation, "reduction", x.dtype)
     n = counted_bytes(operation) / (2 * ITEM_BYTES[dtype])
-    return ((_cell(operation, "reduction", case, dtype, rows=n / max(cols, 1), cols=cols), 1.0),)
+    return ((cell_of(operation, "reduction", case, dtype, rows=n / max(cols, 1), cols=cols), 1.0),)
 
 
 def _taken(operation: Operation) -> Cells:
@@ -492,10 +459,10 @@ def _taken(operation: Operation) -> Cells:
     writes = any(word in operation.kind for word in ("put", "scatter", "copy"))
     moved = others[-1] if writes else (*operation.outputs, table)[0]
     width = max(1.0, moved.count / max(count, 1))
-    dtype = _type(operation, "gather", moved.dtype)
+    dtype = element_type(operation, "gather", moved.dtype)
     wide = width * ITEM_BYTES[moved.dtype] / ITEM_BYTES[dtype]
     rows = table.count / width
-    cell = _cell(operation, "gather", "rows", dtype, rows=rows, width=wide, count=count)
+    cell = cell_of(operation, "gather", "rows", dtype, rows=rows, width=wide, count=count)
     return ((cell, 1.0), *(_of_copy(operation, table) if writes else ()), *_others(operation))
 
 
@@ -532,12 +499,12 @@ def _added(operation: Operation) -> Cells:
     rows = max(1.0, table.count / width)
     if not backward:
         rows = min(rows, float(count))
-    dtype = _type(operation, "scatter_add", source.dtype)
+    dtype = element_type(operation, "scatter_add", source.dtype)
     wide = width * ITEM_BYTES[source.dtype] / ITEM_BYTES[dtype]
     if wide <= 1.0:
-        cell = _cell(operation, "scatter_add", "histogram", dtype, count=count, bins=rows)
+        cell = cell_of(operation, "scatter_add", "histogram", dtype, count=count, bins=rows)
     else:
-        cell = _cell(operation, "scatter_add", "rows", dtype, rows=rows, width=wide, count=count)
+        cell = cell_of(operation, "scatter_add", "rows", dtype, rows=rows, width=wide, count=count)
     copied = () if backward else _of_copy(operation, numbers[0])
     return ((cell, 1.0), *copied, *_others(operation))
 
@@ -567,11 +534,11 @@ def _ordered(operation: Operation) -> Cells:
     tensors = operation.inputs or operation.outputs
     x = tensors[0]
     cols = _side(x, operation.attribute("dim", -1))
-    dtype = _type(operation, "sort", x.dtype)
+    dtype = element_type(operation, "sort", x.dtype)
     if x.count == cols:
-        return ((_cell(operation, "sort", "sort", dtype, n=cols), 1.0),)
+        return ((cell_of(operation, "sort", "sort", dtype, n=cols), 1.0),)
     rows = x.count / max(cols, 1)
-    return ((_cell(operation, "sort", "sort_rows", dtype, rows=rows, cols=cols), 1.0),)
+    return ((cell_of(operation, "sort", "sort_rows", dtype, rows=rows, cols=cols), 1.0),)
 
 
 def _transformed(operation: Operation) -> Cells:
@@ -588,7 +555,7 @@ def _transformed(operation: Operation) -> Cells:
     for dim in dims if isinstance(dims, tuple) else (-1,):
         n = _side(x, dim)
         batch = x.count / max(n, 1)
-        cell = _cell(operation, "fft", "batched_1d", dtype, batch=batch, n=n)
+        cell = cell_of(operation, "fft", "batched_1d", dtype, batch=batch, n=n)
         cells += ((cell, 0.5 if real else 1.0),)
     if operation.attribute("normalization", 0):
         cells += _one_launch(operation, 2 * tensors[-1].bytes)
@@ -602,8 +569,8 @@ def _drawn(operation: Operation) -> Cells:
         return ()
     kind = operation.kind
     case = "normal" if any(word in kind for word in ("normal", "exponential", "randn")) else ""
-    dtype = _type(operation, "random", tensors[0].dtype)
-    return ((_cell(operation, "random", case or "uniform", dtype, n=tensors[0].count), 1.0),)
+    dtype = element_type(operation, "random", tensors[0].dtype)
+    return ((cell_of(operation, "random", case or "uniform", dtype, n=tensors[0].count), 1.0),)
 
 
 def _copied(operation: Operation) -> Cells:
@@ -611,7 +578,7 @@ def _copied(operation: Operation) -> Cells:
     way = "h2d" if operation.kind == COPY_TO_GPU else "d2h"
     memory = "pinned" if operation.attribute("pinned", False) else "pageable"
     count = counted_bytes(operation)
-    return ((_cell(operation, "transfer", f"{way}_{memory}", "float32", bytes=count), 1.0),)
+    return ((cell_of(operation, "transfer", f"{way}_{memory}", "float32", bytes=count), 1.0),)
 
 
 _Way = tuple[Callable[[Operation], Cells], str]

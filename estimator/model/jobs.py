@@ -19,7 +19,8 @@ from estimator.catalogue.instances import shipped_instances
 from estimator.catalogue.names import instance_named
 from estimator.jobs import host
 from estimator.jobs.coverage import covered
-from estimator.jobs.estimate import Ask, Device, JobEstimate, Place, estimate_job
+from estimator.jobs.estimate import Ask, JobEstimate, estimate_job
+from estimator.jobs.place import Device, Place
 from estimator.model.ask import ask
 from estimator.others.scaling import unit_note
 from estimator.others.unanswered import why_unanswered
@@ -29,26 +30,43 @@ if TYPE_CHECKING:
 
 _FORM = ["workload", "case", "dtype", "backend", "device"]
 
+#: library of a job -> device -> the library whose cells answer there
+ANSWERED_BY: Mapping[str, Mapping[Device, str]] = {
+    "torch": {"cuda": "torch", "cpu": "torch"},
+    "numpy": {"cuda": "cupy", "cpu": "numpy"},
+}
+
 
 def predict_job(
     model: Model,
     job: Job,
     machines: Sequence[str] | None = None,
-    backend: str = "torch",
+    backend: str | None = None,
     device: Device | None = None,
 ) -> list[JobEstimate]:
     """``Model.predict_job``."""
     names = sorted(model.types.types) if machines is None else list(machines)
     check_library(job, backend)
-    return estimate_on(model, job, places(model, names, device, backend))
+    devices: list[Device | None] = [device]
+    if device is None and job.library == "numpy":
+        by_library: dict[str, list[Device | None]] = {"cupy": ["cuda"], "numpy": ["cpu"]}
+        devices = by_library.get(backend or "", ["cuda", "cpu"])
+    wanted = [
+        place
+        for one in devices
+        for place in places(model, names, one, job.library)
+        if one == device or not place.reason  # of both devices those that are there
+    ]
+    return estimate_on(model, job, wanted)
 
 
-def check_library(job: Job, backend: str) -> None:
-    """Raises SelectionError for a library that the job is not written in."""
-    if backend != job.library:
+def check_library(job: Job, backend: str | None) -> None:
+    """Raises SelectionError for a library that cannot run the job."""
+    able = set(ANSWERED_BY[job.library].values())
+    if backend is not None and backend not in able:
         raise SelectionError(
             f"--backend {' '.join(backend.split())[:40]}: the job is a program for {job.library}, "
-            "and its operations are no other library's; leave it out"
+            f"which runs with {' or '.join(sorted(able))} only; leave it out"
         )
 
 
@@ -56,7 +74,7 @@ def estimate_on(model: Model, job: Job, wanted: Sequence[Place]) -> list[JobEsti
     """The job on places, in their order."""
 
     ask_model = Ask(
-        predict=partial(_ask_each, model),
+        predict=partial(_ask_or_numpy if job.library == "numpy" else _ask_each, model),
         why=partial(_why, model),
         covered=partial(covered, measured=model.measured),
     )
@@ -75,7 +93,7 @@ def _unit_notes(model: Model, job: Job, estimate: JobEstimate) -> list[str]:
 
 
 def places(
-    model: Model, names: Sequence[str], device: Device | None = None, backend: str = "torch"
+    model: Model, names: Sequence[str], device: Device | None = None, library: str = "torch"
 ) -> list[Place]:
     """The GPU of each machine, or its CPU where it has none or ``device`` asks for it.
 
@@ -92,7 +110,7 @@ def places(
             name,
             model.types.label(name) if name in model.types.of_box else facts_label(model, name),
             chosen,
-            backend,
+            ANSWERED_BY[library][chosen],
             *speeds.get(hosts[name], host.Speed()),
             model.room_bytes(model.types.boxes_of(name, chosen)[0], chosen),
         )
@@ -153,6 +171,17 @@ def _ask_each(model: Model, cells: pd.DataFrame) -> pd.DataFrame:
             continue
     empty = pd.DataFrame(index=cells.index, columns=list(PREDICTION_COLUMNS), dtype=float)
     return pd.concat(parts).reindex(cells.index) if parts else empty
+
+
+def _ask_or_numpy(model: Model, cells: pd.DataFrame) -> pd.DataFrame:
+    """``_ask_each``; what torch has no form of on a CPU is left to NumPy."""
+    found = _ask_each(model, cells)
+    instead = (cells["backend"] == "torch") & found["seconds_p50"].isna()
+    if instead.any():
+        found = found.copy()
+        numpy = _ask_each(model, cells[instead].assign(backend="numpy"))
+        found.loc[instead, numpy.columns] = numpy
+    return found
 
 
 def _why(model: Model, cell: Mapping[str, Any]) -> str:

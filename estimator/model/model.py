@@ -16,7 +16,8 @@ from estimator.answer import PREDICTION_COLUMNS, About
 from estimator.cells.questions import check_forms, used_threads
 from estimator.fitting.fitted import Fitted, group_table
 from estimator.fitting.solver import one_blas_thread
-from estimator.jobs.estimate import Device, JobEstimate
+from estimator.jobs.estimate import JobEstimate
+from estimator.jobs.place import Device
 from estimator.model.jobs import predict_job
 from estimator.others.bounds import bounded, least_seconds
 from estimator.others.choice import with_donors
@@ -89,7 +90,7 @@ class Model(Fitted):
         self,
         job: Job,
         machines: Sequence[str] | None = None,
-        backend: str = "torch",
+        backend: str | None = None,
         device: Device | None = None,
     ) -> list[JobEstimate]:
         """One step of a job on each machine: seconds, what bounds it, memory, what is covered.
@@ -97,7 +98,7 @@ class Model(Fitted):
         ``machines`` are types, boxes, or names of data/hardware.csv or data/instances.csv (None:
         all types); of each its GPU answers, or its CPU where it has none or ``device`` says so.
         A machine that cannot do the job has a ``reason``. Raises SelectionError for a library that
-        is not the job's, or a name that is nobody's.
+        cannot run the job, or a name that is nobody's. A NumPy program is answered on both devices.
         """
         return predict_job(self, job, machines, backend, device)
 

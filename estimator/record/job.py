@@ -82,6 +82,7 @@ def job_of(
             array_s=_seconds(array_ns),
             python_s=_seconds(python_ns),
             import_s=_seconds(log.import_ns),
+            point_s=_seconds(point_s * 1e9),
             calls=calls,
             call_cost_s=_seconds(cost_ns / max(1, calls)),
             processor=processor(),

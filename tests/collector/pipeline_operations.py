@@ -28,6 +28,12 @@ OPERATIONS = [
     ("random", "uniform", {"n": 5001}, "float64"),
     ("random", "normal", {"n": 5001}, "float32"),
     ("random", "normal", {"n": 5001}, "float64"),
+    ("random", "integers", {"n": 5001}, "int64"),
+    ("random", "exponential", {"n": 5001}, "float64"),
+    ("random", "permutation", {"n": 5001}, "int64"),
+    ("random", "legacy_uniform", {"n": 5001}, "float64"),
+    ("random", "legacy_normal", {"n": 5001}, "float64"),
+    ("random", "legacy_integers", {"n": 5001}, "int64"),
     ("image_pipeline", "resize_blur_normalise", {"batch": 2, "image": 22}, "float32"),
     ("image_pipeline", "resize_blur_normalise", {"batch": 1, "image": 2}, "float64"),
 ]

@@ -19,6 +19,7 @@ from collector.jobs import (
     JobMemory,
     Operation,
     Phase,
+    Recording,
     Tensor,
     job_text,
     parse_job,
@@ -72,6 +73,18 @@ _operations = st.builds(
     launches=st.integers(0, 99),
     python_points=st.floats(0, 1e6),
     line=_words,
+    measured_s=st.floats(0, 1e6),
+    reason=_words,
+)
+_recordings = st.builds(
+    Recording,
+    wall_s=st.floats(0, 1e6),
+    array_s=st.floats(0, 1e6),
+    point_s=st.floats(0, 1e-3),
+    calls=st.integers(0, 10**9),
+    processor=_words,
+    threads=st.integers(0, 512),
+    complete=st.booleans(),
 )
 
 
@@ -79,7 +92,13 @@ _operations = st.builds(
 @given(operations=st.lists(_operations, min_size=1, max_size=5), data=st.data())
 def test_what_is_written_is_read_again(operations: list[Operation], data: st.DataObject) -> None:
     sequence = data.draw(st.lists(st.integers(0, len(operations) - 1), min_size=1, max_size=9))
-    job = replace(JOB, operations=tuple(operations), phases=(Phase("step", 2, tuple(sequence)),))
+    job = replace(
+        JOB,
+        operations=tuple(operations),
+        phases=(Phase("step", 2, tuple(sequence)),),
+        scope=data.draw(st.sampled_from(("step", "run"))),
+        recording=data.draw(st.none() | _recordings),
+    )
     assert parse_job(job_text(job).encode()) == job
 
 
@@ -131,6 +150,10 @@ _WRONG = {
     "training": (1, "true or false"),
     "name": ("x" * 301, "at most 300 characters"),
     "library": ("numpi", "is none of"),
+    "scope": ("walk", "is none of step, run"),
+    "recording": ({"wall_s": -1}, "wall_s: a number of at least 0"),
+    "operations.0.measured_s": ("1", "a number of at least 0"),
+    "operations.0.reason": ("a\nb", "printable text"),
 }
 
 

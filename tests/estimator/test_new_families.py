@@ -77,6 +77,7 @@ def test_validation_leaves_them_out_too(opened, monkeypatch):
 def test_larger_sizes_take_longer(every, left_out, fitted, workload):
     """Eight times the first parameter of each case: more time, but not much more than 8^3.
 
+    A volume's transform takes 8^3 times a ratio of logarithms, which is 1.75 of the smallest.
     Where the start of a kernel takes all the time, sizes differ by noise alone: a measured cell
     stands for itself, and what was not measured is held against smaller versions of it.
     """
@@ -103,7 +104,7 @@ def test_larger_sizes_take_longer(every, left_out, fitted, workload):
     assert (after[alone] >= 0.99 * before[alone]).all()
     at_most = estimate["seconds_p95"].to_numpy()[len(rows) :]
     assert (at_most >= before).all()
-    assert (after <= 600.0 * before).all()
+    assert (after <= 1000.0 * before).all()
     width = np.log(estimate["seconds_p95"] / estimate["seconds_p5"]).to_numpy()
     assert (width > 0).all()
 
@@ -123,8 +124,8 @@ def test_a_family_that_nobody_measured_is_one_clear_line(fitted):
         (("launch", "empty_kernel", {}, "float32", "torch", "cuda"), "choose cupy or numba"),
         (("launch", "empty_kernel", {}, "float32", "torch", "cpu"), "no library has one on cpu"),
         (("attention", "causal", None, "float32", "numpy", "cpu"), "choose torch or jax"),
-        (("matmul", "square", {"n": 64}, "int8", "torch", "cpu"), "takes no int8"),
-        (("matmul", "int8_square", {"n": 64}, "float32", "torch", "cpu"), "takes int8 only"),
+        (("matmul", "square", {"n": 64}, "int8", "torch", "cpu"), "takes no int8; choose bfloat16"),
+        (("matmul", "int8_square", {"n": 64}, "float32", "torch", "cpu"), "no float32; choose"),
         (("anchor", "matmul_copy", {"repetition": 1}, "float32", "numpy", "cpu"), "drift"),
     ],
 )

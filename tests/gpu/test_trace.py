@@ -123,7 +123,7 @@ def test_copies_are_those_that_the_gpu_sees(both: tuple[Any, dict[str, Any]]) ->
 
 
 def test_peak_memory_is_within_a_tenth(both: tuple[Any, dict[str, Any]]) -> None:
-    from estimator.jobs.estimate import peak_bytes
+    from estimator.jobs.job_memory import peak_bytes
 
     job, seen = both
     assert peak_bytes(job, "cuda") == pytest.approx(seen["peak_bytes"], rel=0.1, abs=2**26)

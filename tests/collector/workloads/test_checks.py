@@ -14,6 +14,7 @@ OPERATIONS = [
     ("matmul", "square", {"n": 65}, "float64"),
     ("matmul", "square", {"n": 65}, "float32"),
     ("matmul", "skinny", {"m": 65, "n": 12, "k": 130}, "float32"),
+    ("matmul", "skinny", {"m": 65, "n": 1, "k": 130}, "float64"),
     ("matmul", "batched", {"batch": 3, "n": 33}, "float32"),
     ("matmul", "batched", {"batch": 3, "m": 5, "n": 17, "k": 40}, "float32"),
     ("elementwise", "add", {"n": 1001}, "float64"),
@@ -28,9 +29,19 @@ OPERATIONS = [
     ("reduction", "layer_norm", {"rows": 33, "cols": 100}, "float64"),
     ("reduction", "row_sum", {"rows": 33, "cols": 100}, "float32"),
     ("reduction", "sum", {"n": 1001}, "float64"),
+    ("reduction", "column_sum", {"rows": 33, "cols": 100}, "float32"),
+    ("reduction", "column_sum", {"rows": 33, "cols": 100}, "float64"),
+    ("reduction", "variance", {"n": 1001}, "float32"),
+    ("reduction", "variance", {"n": 1001}, "float64"),
     ("fft", "fft2", {"n": 25}, "complex64"),
     ("fft", "fft2", {"n": 32}, "complex128"),
     ("fft", "batched_1d", {"batch": 12, "n": 101}, "complex64"),
+    ("fft", "real_1d", {"batch": 12, "n": 101}, "complex64"),
+    ("fft", "real_1d", {"batch": 1, "n": 100}, "complex128"),
+    ("fft", "real_2d", {"n": 25}, "complex64"),
+    ("fft", "real_2d", {"n": 32}, "complex128"),
+    ("fft", "fft_3d", {"n": 9}, "complex64"),
+    ("fft", "fft_3d", {"n": 8}, "complex128"),
     ("launch", "chain", {"length": 7}, "float32"),
     ("python_loop", "monte_carlo_pi", {"n": 1001}, "float64"),
 ]
@@ -212,6 +223,31 @@ def test_a_sum_that_leaves_a_block_out_is_caught(missing):
     reference, output = compute(*operation)
     assert judge(operation, reference, output).passed
     assert not judge(operation, reference, output - np.sum(values[missing])).passed
+
+
+@pytest.mark.parametrize("name", ["numpy", "torch"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_long_variance_passes_and_one_of_fewer_numbers_is_caught(name, dtype):
+    """The share of one thread of 32; PyTorch updates its variance number by number."""
+    pytest.importorskip(name)
+    operation, backend = (
+        ("reduction", "variance", {"n": 4_000_000}, dtype),
+        open_backend(name, "cpu"),
+    )
+    (values,) = get_workload("reduction").inputs("variance", {"n": 4_000_000}, dtype, SEED)
+    reference, output = compute(*operation, backend)
+    assert judge(operation, reference, output, backend).passed
+    values[: len(values) // 32] = 0
+    assert not judge(operation, reference, np.var(values)).passed
+
+
+def test_a_row_that_is_left_out_of_the_sums_of_columns_is_caught():
+    operation = ("reduction", "column_sum", {"rows": 1000, "cols": 30}, "float32")
+    (values,) = get_workload("reduction").inputs("column_sum", operation[2], "float32", SEED)
+    reference, output = compute(*operation)
+    assert judge(operation, reference, output).passed
+    assert not judge(operation, reference, output - values[500]).passed
+    assert not judge(operation, reference, values.sum(axis=1)).passed
 
 
 def exchanged_rows(spectrum):

@@ -80,7 +80,7 @@ BUDGET = {
     "gather": (8, 14),
     "scatter_add": (8, 14),
     "spmm": (8, 14),
-    "random": (8, 12),
+    "random": (20, 22),
     "image_pipeline": (7, 12),
 }
 

@@ -22,8 +22,13 @@ def test_a_job_holds_its_operands_and_its_result(workload, case, data):
     params = {name: 2 * data.draw(st.integers(8, 2000)) for name in family.signatures[case]}
     if workload == "spmm":
         params["nonzeros_per_row"] = min(params["nonzeros_per_row"], params["rows"])
-    backend, device = data.draw(st.sampled_from(sorted(family.support)))
-    dtype, _ = data.draw(st.sampled_from(family.support[backend, device]))
+    forms = [
+        (place, dtype)
+        for place in sorted(family.support)
+        for dtype, _ in family.support[place]
+        if family.supports(*place, case) and family.takes(case, dtype)
+    ]
+    (backend, device), dtype = data.draw(st.sampled_from(forms))
     complete = family.complete(case, params)
     memory = family.job_memory(case, params, dtype, backend, device)
     assert memory.upper_bytes >= memory.bytes + RUNTIME_BYTES[device]

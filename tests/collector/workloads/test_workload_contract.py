@@ -52,6 +52,9 @@ def check_places(family):
     assert {backend for backend, _ in family.support} <= set(BACKENDS)
     assert {device for _, device in family.support} <= set(DEVICES)
     assert set(family.case_backends) <= set(family.cases)
+    every = {dtype for pairs in family.support.values() for dtype, _ in pairs}
+    assert set(family.case_dtypes) <= set(family.cases)
+    assert every.issuperset(set().union(*family.case_dtypes.values()))
 
 
 def check_start_values(family, measured):
@@ -79,6 +82,7 @@ def check_survey(family):
             assert set(space.ranges) <= set(family.signatures[space.case])
             dtypes = {pair for place in places for pair in family.dtypes(place, device)}
             assert set(space.counts) <= dtypes
+            assert all(family.takes(space.case, dtype) for dtype, _ in space.counts)
             surveyed.add(space.case)
     assert surveyed.isdisjoint(family.unsurveyed)
     assert surveyed | family.unsurveyed == set(family.cases), "survey, or name in unsurveyed"
@@ -176,6 +180,7 @@ def test_a_family_states_all_of_itself(family):
         key = (backend, device, replace(point, modes=()))
         if key not in seen:
             seen.add(key)
+            assert family.takes(point.case, point.dtype), point
             check_shape(family, backend, device, point)
             check_work(family, backend, device, point)
     check_reference(family, measured)

@@ -88,6 +88,19 @@ WORK = [
     ),
     ("reduction", "sum", {"n": MILLION}, "float64", "numpy", "cpu", "hot", 1e6, 8e6, 8, 0, 0, 1),
     (
+        *("reduction", "column_sum", {"rows": 64, "cols": 1000}, "float32"),
+        *("cupy", "cuda", "end_to_end", 64_000, 256_000, 4000, 256_000, 4000, 1),
+    ),
+    # NumPy: a mean, differences, their squares in place, a mean
+    (
+        *("reduction", "variance", {"n": MILLION}, "float64"),
+        *("numpy", "cpu", "hot", 4e6, 32e6, 16e6 + 8, 0, 0, 4),
+    ),
+    (
+        *("reduction", "variance", {"n": MILLION}, "float64"),
+        *("torch", "cuda", "hot", 4e6, 8e6, 8, 0, 0, 1),
+    ),
+    (
         *("reduction", "row_sum", {"rows": 64, "cols": 1000}, "float32"),
         *("torch", "cuda", "end_to_end", 64_000, 256_000, 256, 256_000, 256, 1),
     ),
@@ -218,10 +231,11 @@ def test_a_grid_asks_only_for_cases_that_the_backend_has(workload):
 
 #: cells of the standard suite beside first calls: what fits its eight minutes
 BUDGETS = {
-    "matmul": (80, 170),
+    "matmul": (85, 172),
     "elementwise": (90, 70),
-    "fft": (40, 55),
-    "reduction": (45, 55),
+    "fft": (50, 70),
+    "linear_algebra": (60, 60),
+    "reduction": (50, 58),
     "python_loop": (26, 36),
     "transfer": (0, 40),
 }
@@ -508,7 +522,13 @@ def test_checked_parts_of_a_long_vector_include_both_ends_and_leave_no_long_gap(
 
 
 @pytest.mark.parametrize(
-    ("case", "params"), [("sum", {"n": 999}), ("row_sum", {"rows": 9, "cols": 99})]
+    ("case", "params"),
+    [
+        ("sum", {"n": 999}),
+        ("row_sum", {"rows": 9, "cols": 99}),
+        ("column_sum", {"rows": 9, "cols": 99}),
+        ("variance", {"n": 999}),
+    ],
 )
 def test_the_operands_of_a_sum_are_positive(case, params):
     (values,) = get_workload("reduction").inputs(case, params, "float32", 0)

@@ -60,7 +60,7 @@ def test_every_unit_has_a_finite_rate_of_its_own_row_or_one_of_two_reasons(asked
 @given(questions)
 def test_the_shipped_rows_leave_no_unit_of_a_measured_type_blank(asked):
     spec, dtype, math_mode, matrix = asked
-    if dtype in ("bool", "float8_e4m3fn"):
+    if dtype == "float8_e4m3fn":
         with pytest.raises(UnknownFigureError):
             spec.unit_for(dtype, math_mode, matrix)
     elif (spec.chip, dtype, matrix) == ("GP100", "int8", True):
@@ -107,6 +107,7 @@ def test_pascal_multiplies_float16_on_its_float32_units(name):
         (("A100", "int32", "ieee", False), "INT32 units", 9.75),
         (("A100", "int64", "ieee", False), "INT32 units", 4.875),
         (("A10", "int32", "ieee", False), "INT32 units", 7.8),
+        (("A10", "bool", "ieee", False), "INT32 units", 7.8),
     ],
 )
 def test_the_unit_is_the_one_that_the_white_papers_name(asked, name, tera):

@@ -298,7 +298,7 @@ def test_sixteen_bit_arithmetic_off_the_matrix_units_runs_at_the_float32_rate():
     assert gpu("H100").peak_flop_per_s("float16", matrix=False) == 67e12
 
 
-@pytest.mark.parametrize(("name", "dtype"), [("T4", "float8_e4m3fn"), ("T4", "bool")])
+@pytest.mark.parametrize(("name", "dtype"), [("T4", "float8_e4m3fn"), ("T4", "text")])
 def test_a_rate_that_is_not_known_is_refused_by_name(name, dtype):
     with pytest.raises(EstimateError, match=f"T4: no peak rate for {dtype}"):
         gpu(name).peak_flop_per_s(dtype)

@@ -13,14 +13,9 @@ from hypothesis import strategies as st
 
 from collector.jobs import COPY_TO_GPU, JobMemory, Phase
 from collector.workloads import RUNTIME_BYTES
-from estimator.jobs.estimate import (
-    ALLOCATOR_SHARE,
-    WORKSPACE_BYTES,
-    Ask,
-    Place,
-    as_json,
-    estimate_job,
-)
+from estimator.jobs.estimate import Ask, as_json, estimate_job
+from estimator.jobs.job_memory import ALLOCATOR_SHARE, WORKSPACE_BYTES
+from estimator.jobs.place import Place
 from tests.estimator.made_up_job import make_job, operation, product, tensor, with_operation
 
 GPU = Place("gpu", "a GPU", "cuda", room_bytes=2.0**34)

@@ -394,4 +394,4 @@ def test_traffic_through_memory_is_kept_whatever_the_element_type(kind, dtype, c
     if not answer.exact:
         kept = kind not in ("nll_loss_forward", "nll_loss_backward")  # one of each row
         passes = PASSES.get(kind, 1.0) if kept else 1.0
-        assert moved == pytest.approx(passes * tensor.bytes, abs=24.0 * launches, rel=1e-6)
+        assert moved == pytest.approx(passes * tensor.bytes, abs=40.0 * launches, rel=1e-6)

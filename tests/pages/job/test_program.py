@@ -12,7 +12,8 @@ from app_pages.estimate.program import machine_table, top_table
 from app_pages.job import program
 from collector.errors import JobError
 from collector.jobs import job_text
-from estimator.jobs.estimate import JobEstimate, Place, estimate_job
+from estimator.jobs.estimate import JobEstimate, estimate_job
+from estimator.jobs.place import Place
 from tests.estimator.jobs.test_estimate import Answers
 from tests.estimator.made_up_job import make_job, operation, tensor, with_operation
 from tests.pages.conftest import OpenPage
