@@ -1,1 +1,1 @@
-"""Tests of what is made of jobs."""
+"""Tests of the recorder."""
