@@ -22,6 +22,8 @@ class Answered:
     exact: bool
     known: bool
     words: str
+    #: no cell answers, but what it took where it was recorded
+    recorded: bool = False
 
 
 NOTHING = Answered((), True, True, "nothing on the device")

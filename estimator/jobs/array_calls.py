@@ -31,7 +31,7 @@ from estimator.jobs.array_elements import (
     variance,
 )
 from estimator.jobs.array_maps import MAPS, filled, logical, mapped, moved, remainder, where
-from estimator.jobs.array_operands import plain_name, scaled
+from estimator.jobs.array_operands import alike, plain_name, scaled
 
 #: calls that start nothing on a device: views of arrays, memory set aside, facts about arrays
 NOTHING_CALLS = frozenset(
@@ -57,6 +57,7 @@ def array_call(operation: Operation) -> Answered:
     if way is None:
         return Answered((), False, False, "where it was recorded")
     make, exact = way
+    exact = exact and (kind in _ANY_ORDER or kind.startswith(("linalg.", "fft.")) or alike(tensors))
     cells = make(operation)
     if not cells:
         return Answered((), False, False, "where it was recorded")
@@ -65,6 +66,8 @@ def array_call(operation: Operation) -> Answered:
     return Answered(cells, False, True, "the nearest call of as much work")
 
 
+#: kinds that libraries do as fast in another order
+_ANY_ORDER = frozenset({"matmul", "dot", "inner", "vdot", "tensordot", "copyto"})
 _OF_INDEX = ".at"
 _Way = tuple[Callable[[Operation], Cells], bool]
 

@@ -75,7 +75,22 @@ def mapped(operation: Operation) -> Cells:
     if is_complex(dtype):
         return scaled(_of_complex(operation, case, dtype, n), times)
     dtype = element_type(operation, "map", dtype)
+    if operation.device == "cpu" and n > _NEW_PAGES and _writes_over(operation):
+        if case == "multiply":
+            return scaled(one_cell(operation, "elementwise", "add", dtype, n=n), times)
+        some = one_cell(operation, "map", case, dtype, n=_NEW_PAGES)
+        return scaled(some, times * n / _NEW_PAGES)
     return scaled(laid(operation, case, dtype, n), times)
+
+
+#: elements of a result from which a CPU's system hands out its memory page by page; a map into
+#: memory that is there takes as long for each element as for so many
+_NEW_PAGES = 100_000
+
+
+def _writes_over(operation: Operation) -> bool:
+    """Whether the result goes where an operand was: by the program's wish or NumPy's own."""
+    return bool(operation.attribute("in_place", False) or operation.attribute("reused", False))
 
 
 def laid(operation: Operation, case: str, dtype: str, n: int) -> Cells:

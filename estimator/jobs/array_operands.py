@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from collector.jobs import ITEM_BYTES, Operation, Tensor
 from estimator.jobs.answered import Cells, cell_of
@@ -73,3 +74,20 @@ def plain_name(kind: str) -> str:
         if kind.startswith(prefix):
             return name + kind.removeprefix(prefix)
     return kind
+
+
+def alike(tensors: Sequence[Tensor]) -> bool:
+    """Whether the elements of all lie side by side along the same dimension."""
+    axes = set()
+    for tensor in tensors:
+        wide = [at for at, size in enumerate(tensor.shape) if size > 1]
+        if not wide or (len(tensor.shape) > 1 and tensor.shape[-1] == 1):
+            continue  # one element goes with many
+        if tensor.strides is None:
+            axes.add(wide[-1] - len(tensor.shape))
+            continue
+        beside = [at for at in wide if tensor.strides[at] in (0, 1)]
+        if not beside:
+            return False
+        axes.add(beside[-1] - len(tensor.shape))
+    return len(axes) <= 1 or all(len(tensor.shape) < 2 for tensor in tensors)

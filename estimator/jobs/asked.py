@@ -30,13 +30,11 @@ class AskedJob:
     """The operations of a job and the cells that answer for them on a device.
 
     ``operations`` are all different ones; ``parts`` are what is timed: the step, or all phases of
-    a run; ``before`` the phases that come before a step. ``with_calls``: the cells are asked once
-    more as single calls that are waited for, which say what the host takes for one.
+    a run; ``before`` the phases that come before a step.
     """
 
     def __init__(self, job: Job, device: Device, by_work: frozenset[int] = frozenset()) -> None:
         self.device, self._job = device, job
-        self.with_calls = job.library == "numpy" and device == "cuda"
         index: dict[Operation, int] = {}
         of_job = [index.setdefault(one, len(index)) for one in job.operations]
         self.operations = tuple(index)
@@ -74,7 +72,7 @@ class AskedJob:
         return AskedJob(self._job, self.device, operations)
 
     def table(self, place: Place) -> pd.DataFrame:
-        """The cells as questions to a place: each once, then each as a call that is waited for."""
+        """The cells as questions to a place."""
         return self.cells.assign(machine_id=place.machine_id, backend=place.backend)
 
     def questions(self, place: Place, at: int) -> dict[str, Any]:
@@ -89,13 +87,13 @@ class AskedJob:
             return NOTHING  # the host does it
         here = operation if self.device == "cuda" else _on_cpu(operation)
         if by_work and operation.kind not in COPIES:
-            return self._by_work(here)
-        return answered_by(here)
-
-    def _by_work(self, operation: Operation) -> Answered:
-        if operation.library == "numpy" and self.device == "cpu":
-            return Answered((), False, False, "where it was recorded")
-        return Answered(counted(operation), False, True, "its counted work")
+            found = Answered(counted(here), False, True, "its counted work")
+        else:
+            found = answered_by(here)
+        recorded = self.device == "cpu" and operation.measured_s > 0.0
+        if recorded and not found.exact:  # nearer than what a cell of another kind says
+            return Answered((), False, found.known, "where it was recorded", recorded=True)
+        return found
 
     @cached_property
     def counts(self) -> Array:
@@ -141,9 +139,7 @@ class AskedJob:
             }
             for cell in self.distinct
         ]
-        table = pd.DataFrame(rows, columns=list(_COLUMNS))
-        calls = [table.assign(mode="resident")] if self.with_calls else []
-        return pd.concat([table, *calls], ignore_index=True)
+        return pd.DataFrame(rows, columns=list(_COLUMNS))
 
 
 def over_bus(workload: str, case: str) -> bool:

@@ -215,7 +215,7 @@ def _estimate(
     operations = asked.operations
     times = operation_times(asked, answers, recorded_seconds(job, operations, place.speed))
     copies = np.array([one.kind in COPIES for one in operations], dtype=bool)
-    dispatch, passing_s = _dispatch(job, place, operations, times)
+    dispatch, passing_s = _dispatch(job, place, operations)
 
     def scheduled(parts: Sequence[tuple[int, Array]]) -> _Parts:
         return [
@@ -287,12 +287,10 @@ def _kinds(asked: AskedJob, times: OperationTimes, dispatch: Array) -> tuple[Kin
     return tuple(sorted(found, key=lambda one: -max(one.device_s, one.host_s)))
 
 
-def _dispatch(
-    job: Job, place: Place, operations: Sequence[Operation], times: OperationTimes
-) -> tuple[Array, float]:
+def _dispatch(job: Job, place: Place, operations: Sequence[Operation]) -> tuple[Array, float]:
     """Seconds of this host for each operation, (m,), and to start a backward pass."""
     if job.library == "numpy":
-        spent = array_dispatch_seconds(job, operations, place.device, place.speed, times.asking)
+        spent = array_dispatch_seconds(job, operations, place.device, place.speed)
         return spent, 0.0
     costs = host.costs_of(operations, place.device)
     spent = host.dispatch_seconds(operations, job.training, costs, place.speed)

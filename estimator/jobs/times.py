@@ -25,27 +25,18 @@ _NEAREST_SIGMA = 0.4
 #: the machine measured such sizes, and where not: a stated choice.
 _SHARED_MEASURED, _SHARED_ELSE = 0.5, 0.9
 
-#: A single call that is waited for takes so much longer than the device and the host's part of it:
-#: chains of CuPy's calls on the shipped H200 machines, one call (14 us) against each of 100 (8.5).
-_WAITING_S = 5e-6
-_LEAST_CALL_S = 2e-6
-
 _ENDS = ("seconds_p5", "seconds_p50", "seconds_p95")
 _WORDS = ("basis", "bound")
 
 
 @dataclass(frozen=True)
 class OperationTimes:
-    """Of each operation, (m,): seconds of one call with its ends, deviation, basis and bound.
-
-    ``asking``: what the host takes for one call, where the cells were asked for it, else NaN.
-    """
+    """Of each operation, (m,): seconds of one call with its ends, deviation, basis and bound."""
 
     low: Array
     middle: Array
     sigma: Array
     shared: Array
-    asking: Array
     basis: list[str]
     bound: list[str]
     family: list[str]
@@ -88,22 +79,11 @@ def operation_times(asked: AskedJob, answers: pd.DataFrame, elsewhere: Array) ->
             longest[at], bound[at], family[at] = spent[row, 1], str(columns[1][row]), families[row]
     with np.errstate(divide="ignore", invalid="ignore"):
         sigma = np.where(middle > 0.0, np.log(high / low) / (2.0 * NORMAL_95), 0.0)
-    alone = np.array([not answer.cells and not answer.known for answer in asked.answers])
+    alone = np.array([answer.recorded for answer in asked.answers], dtype=bool)
     low, middle = np.where(alone, elsewhere, low), np.where(alone, elsewhere, middle)
     near = np.array([not answer.exact for answer in asked.answers], dtype=bool) & (middle > 0.0)
     sigma = np.where(near, np.hypot(sigma, _NEAREST_SIGMA), sigma)
     known = np.array([name in WELL_KNOWN for name in basis], dtype=bool)
     shared = np.where(known, _SHARED_MEASURED, _SHARED_ELSE)
     basis = [NEAREST_KIND if away else name for name, away in zip(basis, near, strict=True)]
-    asking = _asking(asked, ends[:, 1]) if asked.with_calls else np.full(count, np.nan)
-    return OperationTimes(low, middle, np.nan_to_num(sigma), shared, asking, basis, bound, family)
-
-
-def _asking(asked: AskedJob, middle: Array) -> Array:
-    """Seconds of the host for a call of each operation, (m,): of its cells each once."""
-    of, cell, _ = asked.cells_of
-    cells = len(asked.distinct)
-    apart = middle[cells:] - middle[:cells] - _WAITING_S
-    least = np.where(np.isfinite(apart), np.maximum(apart, _LEAST_CALL_S), np.nan)
-    found: Array = np.bincount(of, least[cell], len(asked.operations))
-    return np.where(np.isin(np.arange(len(found)), of), found, np.nan)
+    return OperationTimes(low, middle, np.nan_to_num(sigma), shared, basis, bound, family)

@@ -118,6 +118,9 @@ _AS_NUMPY = words(
     "cholesky det eig eigh eigvals eigvalsh inv lstsq norm pinv qr solve svd",
 )
 
+#: what CuPy has under another name or in two calls, as a port would use them
+_BY_OTHERS = words("scipy.linalg.cho_factor scipy.linalg.cho_solve linalg.multi_dot")
+
 #: types of elements that CuPy has
 TYPES = words(
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64",
@@ -127,6 +130,8 @@ TYPES = words(
 
 def lacking(kind: str) -> str:
     """Why CuPy cannot do an operation, by its name; empty where it can."""
+    if kind in _BY_OTHERS:
+        return ""
     module, _, name = kind.rpartition(".")
     if name in _METHODS and module and not module.startswith(("scipy", "random")):
         had = module in _SCATTERED if name == "at" else module == "add" and name == "reduceat"

@@ -216,7 +216,9 @@ def perform(
         return Results(found, plain, False).wrapped(result)
     if outs or call.mutates:
         changed = [one for one in outs or found[:1] if one is not None]
-        if asked and any(one is other for one in outs for other in found):
+        if not asked:
+            attributes += _REUSED
+        elif any(one is other for one in outs for other in found):
             attributes += _IN_PLACE
         LOG.note(call, frame, found, changed, attributes, start, began, ended)
         for one in changed:
@@ -258,6 +260,7 @@ def _among(result: Any, plain: list[Any]) -> bool:
 #: calls that make arrays of others, not of Python's values
 OF_ARRAYS: dict[Call, Call] = {}
 _IN_PLACE: Attributes = (("in_place", True),)
+_REUSED: Attributes = (("reused", True),)  # NumPy writes into a temporary by itself
 
 
 def _left(frame: FrameType, result: Any, wrapped: Any) -> Any:

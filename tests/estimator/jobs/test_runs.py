@@ -7,33 +7,18 @@ from dataclasses import replace
 import pytest
 
 from collector.jobs import COPY_TO_CPU
-from estimator.jobs.array_host import VIEW_S
+from estimator.jobs.cupy_calls import call_seconds
 from estimator.jobs.estimate import estimate_job
 from estimator.jobs.place import Place
 from tests.estimator.jobs.test_estimate import Answers
-from tests.estimator.made_up_run import call, make_run, unfolded
+from tests.estimator.made_up_run import CALLS, call, make_run, unfolded
 
 GPU = Place("gpu", "a GPU", "cuda", "cupy", host_point_s=50e-9)
 CPU = Place("cpu", "a CPU", "cpu", "numpy", host_point_s=50e-9)
 
 
-class Modes(Answers):
-    """Answers that take longer where a single call is waited for."""
-
-    def __init__(self, waiting=20e-6, **how):
-        super().__init__(**how)
-        self.waiting = waiting
-
-    def predict(self, cells):
-        answers = super().predict(cells)
-        alone = (cells["mode"] == "resident") & (cells["workload"] != "transfer")
-        ends = ["seconds_p5", "seconds_p50", "seconds_p95"]
-        answers[ends] = answers[ends].add(self.waiting * alone, axis=0)
-        return answers
-
-
 def estimate(job, place=GPU, **answers):
-    return estimate_job(job, [place], Modes(**answers).ask)[0]
+    return estimate_job(job, [place], Answers(**answers).ask)[0]
 
 
 def test_all_phases_count_each_as_often_as_it_says():
@@ -69,12 +54,28 @@ def test_python_between_calls_stays_on_the_host_as_long_as_its_python_takes(plac
     assert found.host_s >= found.python_s
 
 
-def test_a_call_of_cupy_costs_the_host_what_a_waited_one_takes_beyond_the_kernel():
-    """Of 20 us waiting takes 5; views their own 0.9."""
-    found = estimate(make_run(loops=20), seconds=1e-6)
-    asked = found.host_s - found.python_s
-    assert asked == pytest.approx(22 * 15e-6 + 20 * VIEW_S, rel=1e-6)
+def test_a_call_of_cupy_costs_the_host_what_it_was_measured_to():
+    slow = replace(GPU, host_scale=2.0)
+    found = estimate(make_run(loops=20), slow, seconds=1e-6)
+    draw, exp, view, total, _ = CALLS
+    calls = [(draw, 1), (exp, 20), (view, 20), (total, 1)]
+    asked = 2.0 * sum(count * call_seconds(one) for one, count in calls)
+    assert found.host_s - found.python_s == pytest.approx(asked)
     assert found.bound == "host"
+
+
+@pytest.mark.parametrize(
+    ("dear", "cheap"),
+    [
+        (call("roll", (9, 9), (9, 9)), call("add", (9, 9), (9, 9))),
+        (call("sum", (9, 9), (9,), attributes=(("axis", 0),)), call("sum", (9, 9), ())),
+        (call("scipy.linalg.solve", (9, 9), (9,), (9,)), call("matmul", (9, 9), (9,), (9,))),
+        (call("add", (9,), (9,)), call("view", (9,), (9,), launches=0)),
+    ],
+    ids=["composed", "along an axis", "of SciPy", "no view"],
+)
+def test_calls_that_cupy_makes_of_others_cost_more(dear, cheap):
+    assert call_seconds(dear) > call_seconds(cheap) > 0.0
 
 
 def test_numpy_calls_have_their_own_cost_in_them_but_for_views():
@@ -107,9 +108,17 @@ def test_a_call_that_nobody_knows_takes_on_a_cpu_what_it_took_where_it_was_recor
     assert estimate(replace(make_run(unknown), recording=None), CPU).answered
 
 
-def test_cells_are_asked_as_calls_too_where_the_host_asks_a_gpu():
-    for place, modes in ((GPU, {"hot", "resident"}), (CPU, {"hot"})):
-        answers = Modes()
-        estimate_job(make_run(), [place], answers.ask)
-        assert set(answers.asked[0]["mode"]) == modes
-        assert set(answers.asked[0]["backend"]) == {place.backend}
+def test_what_no_family_measures_takes_on_a_cpu_what_it_took_where_it_was_recorded():
+    """A nearest kind would be further off: here only the device is another."""
+    near = call("gradient", (1000,), (1000,), measured_s=0.3)
+    kinds = {one.kind: one.device_s for one in estimate(make_run(near), CPU).kinds}
+    assert kinds["gradient"] == pytest.approx(0.15)
+    kinds = {one.kind: one.device_s for one in estimate(make_run(near), GPU).kinds}
+    assert kinds["gradient"] == pytest.approx(3e-3)
+
+
+@pytest.mark.parametrize("place", [GPU, CPU], ids=["gpu", "cpu"])
+def test_cells_are_asked_of_the_library_of_the_place(place):
+    answers = Answers()
+    estimate_job(make_run(), [place], answers.ask)
+    assert set(answers.asked[0]["backend"]) == {place.backend}
