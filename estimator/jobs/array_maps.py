@@ -70,7 +70,7 @@ def mapped(operation: Operation) -> Cells:
         case = _EXPONENTS.get(float(exponent), case)
     dtype = computed_in(operation)
     n = result_of(operation).count
-    if case not in ("compare",) and is_whole(dtype):
+    if is_whole(dtype):
         return scaled(_of_whole(operation, case, n), times)
     if is_complex(dtype):
         return scaled(_of_complex(operation, case, dtype, n), times)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from collector.jobs import ITEM_BYTES, Operation, Tensor
+from collector.workloads import FAMILIES
 from estimator.jobs.answered import Cells, cell_of
 
 FLOATS = ("float64", "float32")
@@ -53,6 +54,8 @@ def sides_of(x: Tensor, axis: object) -> tuple[int, int, bool]:
 
 
 def one_cell(operation: Operation, workload: str, case: str, dtype: str, **sizes: float) -> Cells:
+    """A cell, once; in float64 where the case has no such element type."""
+    dtype = dtype if FAMILIES[workload].takes(case, dtype) else "float64"
     return ((cell_of(operation, workload, case, dtype, **sizes), 1.0),)
 
 
