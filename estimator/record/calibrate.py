@@ -17,6 +17,7 @@ from estimator.record.perform import Recorded
 
 _FILE = "<breakeven calibration>"
 _ROUNDS, _CALLS = 5, 400
+_LARGE_BYTES = 32 << 20
 _BODIES = {
     "operator": "a + a",
     "function": "add(a, a)",
@@ -62,6 +63,7 @@ def biases() -> Mapping[str, Bias]:
     passing = _loop("add(2.0)")
     passed = median(_run(passing, 0, number) - _run(passing, 0, real) for _ in range(_ROUNDS))
     LOG.pass_ns = max(0, round(passed / _CALLS))
+    LOG.free_ns = median(_letting_go() for _ in range(_ROUNDS))
     LOG.reset()
     # among others of its kind each finds less in the processor's caches
     added = sum(one.inside_ns + one.outside_ns for one in single.values())
@@ -69,6 +71,14 @@ def biases() -> Mapping[str, Bias]:
     return {
         name: Bias(one.inside_ns * factor, one.outside_ns * factor) for name, one in single.items()
     }
+
+
+def _letting_go() -> float:
+    """Nanoseconds that a byte of a large array takes which nobody needs any more."""
+    array = np.ones(_LARGE_BYTES // 8)
+    start = clock()
+    del array
+    return (clock() - start) / _LARGE_BYTES
 
 
 def _of(loop: Callable[..., None], plain: Any, recorded: Any) -> Bias:

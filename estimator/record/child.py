@@ -54,7 +54,7 @@ class Session:
         drawn = plots.Plots(self._request["frames"], self._notes.append)
         plots.stand_in(drawn)
         modules = Modules()
-        modules.install(drawn.imported, objects.Objects(modules.real).imported)
+        modules.install(objects.Objects(modules.real).imported)
         complete, error = True, None
         try:
             self._program()

@@ -1,11 +1,14 @@
-"""Plots of a recorded program: nothing is shown, animations are driven a few frames."""
+"""Plots of a recorded program: nothing is drawn, animations are driven a few frames.
+
+A plotting library is a stand-in that takes everything, whether it is installed or not: what drawing
+takes is no part of a question for a GPU.
+"""
 
 from __future__ import annotations
 
 import dis
 import importlib.abc
 import importlib.machinery
-import importlib.util
 import itertools
 import sys
 from collections.abc import Callable
@@ -16,65 +19,34 @@ from estimator.record.perform import shown_plain
 
 
 class Plots:
-    """Turns off what waits for a window, once the program has imported it."""
+    """Drives the animations of a program, and says what was left out."""
 
     def __init__(self, frames: int, note: Callable[[str], None]) -> None:
         self._frames = frames
         self._note = note
-        self._seen: set[str] = set()
+        self._told = False
         self._waiting: list[Callable[[], None]] = []
 
-    def imported(self, module: ModuleType) -> None:
-        """A file of the user's has imported this module."""
-        if module.__name__.partition(".")[0] != "matplotlib":
-            return
-        if isinstance(sys.modules.get("matplotlib"), _Nothing):
-            return
-        pyplot = sys.modules.get("matplotlib.pyplot")
-        if pyplot is not None and "pyplot" not in self._seen:
-            self._seen.add("pyplot")
-            pyplot.show = lambda *args, **kwargs: self.show()  # type: ignore[attr-defined]
-            pyplot.pause = lambda *args, **kwargs: None  # type: ignore[attr-defined]
-            self._note("plots are not shown")
-        animation = sys.modules.get("matplotlib.animation")
-        if animation is not None and "animation" not in self._seen:
-            self._seen.add("animation")
-            self._drive(animation)
+    def left_out(self) -> None:
+        """The program has imported a plotting library."""
+        if not self._told:
+            self._told = True
+            self._note("plots are not drawn")
 
     def show(self, *args: Any, **kwargs: Any) -> None:
         waiting, self._waiting = self._waiting, []
         for drive in waiting:
             drive()
 
-    def _drive(self, module: Any) -> None:
-        begin = module.FuncAnimation.__init__
-        plots = self
-
-        def made(
-            self: Any, figure: Any, func: Any, frames: Any = None, init_func: Any = None,
-            fargs: Any = None, *args: Any, **kwargs: Any,
-        ) -> None:  # fmt: skip
-            begin(self, figure, func, frames, init_func, fargs, *args, **kwargs)
-            self._draw_was_started = True  # it is driven here: no warning that it was not
-            plots._waiting.append(lambda: plots._run(func, frames, init_func, fargs or ()))
-
-        module.FuncAnimation.__init__ = made
-        module.FuncAnimation.save = self.show
-        module.FuncAnimation.to_html5_video = module.FuncAnimation.to_jshtml = self._page
-
     def animation(
         self, figure: Any, func: Any, frames: Any = None, init_func: Any = None,
         fargs: Any = None, **kwargs: Any,
     ) -> Any:  # fmt: skip
-        """What stands for FuncAnimation where matplotlib is not installed."""
+        """What stands for FuncAnimation."""
         self._waiting.append(lambda: self._run(func, frames, init_func, fargs or ()))
         made = _Nothing("animation")
-        made.__dict__["save"] = self.show
+        made.__dict__.update(save=self.show, to_html5_video=self.show, to_jshtml=self.show)
         return made
-
-    def _page(self, *args: Any, **kwargs: Any) -> str:
-        self.show()
-        return ""
 
     def _run(self, func: Any, frames: Any, init_func: Any, fargs: Any) -> None:
         numbers = _numbers(frames)
@@ -156,6 +128,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return None
 
     def create_module(self, spec: Any) -> ModuleType:
+        self._plots.left_out()
         module = _Nothing(spec.name)
         module.__dict__.update(show=self._plots.show, savefig=module, pause=module)
         if spec.name == "matplotlib.animation":
@@ -167,7 +140,5 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def stand_in(plots: Plots) -> None:
-    """Put stand-ins where a plotting library is not installed: a recording draws nothing anyway."""
-    missing = tuple(name for name in _PLOTTING if importlib.util.find_spec(name) is None)
-    if missing:
-        sys.meta_path.append(_Finder(missing, plots))
+    """Put stand-ins where a program looks for a plotting library."""
+    sys.meta_path.insert(0, _Finder(_PLOTTING, plots))

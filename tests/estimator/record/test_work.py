@@ -58,8 +58,9 @@ def test_views_cost_nothing_on_a_gpu() -> None:
 
 def test_what_cupy_has_and_lacks() -> None:
     had = ("add", "add.at", "linalg.svd", "random.normal", "fft.rfftn", "scipy.linalg.expm",
-           "scipy.ndimage.gaussian_filter", "scipy.special.erf", "scipy.linalg.eigh")  # fmt: skip
+           "scipy.ndimage.gaussian_filter", "scipy.special.erf", "scipy.linalg.eigh",
+           "scipy.linalg.cho_factor", "linalg.multi_dot")  # fmt: skip
     lacked = ("insert", "multiply.at", "maximum.accumulate", "scipy.optimize.minimize",
-              "scipy.stats.norm.cdf", "linalg.multi_dot")  # fmt: skip
+              "scipy.stats.norm.cdf", "random.permuted")  # fmt: skip
     assert not any(map(lacking, had))
     assert all(lacking(one) == f"CuPy has no {one}" for one in lacked)
