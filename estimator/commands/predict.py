@@ -134,7 +134,7 @@ def predict_job_file(arguments: argparse.Namespace) -> None:
         f"{job_words.coverage_line(best)}\n{job_words.asked_job(job)}\n\n{machines_text}\n\n"
         f"what takes most on {job_words.place_name(best)}:"
     )
-    print("\n".join(job_words.top_lines(best.top)))
+    print("\n".join(job_words.top_lines(best.top, best.scope == "step")))
     for line in lines:
         print(line)
     for note in job.notes:

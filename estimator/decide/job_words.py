@@ -175,12 +175,12 @@ def _gib(count: float) -> str:
     return f"{count / GIB:.3g}"
 
 
-def top_lines(top: Sequence[TopOperation]) -> list[str]:
+def top_lines(top: Sequence[TopOperation], stages: bool = True) -> list[str]:
     """The operations that take most, with what bounds each."""
     header = ("operation", "calls", "device", "host", "bound by")
     rows = [
         (
-            shortened(f"{one.kind} {one.operands} ({one.stage})", 62),
+            shortened(f"{one.kind} {one.operands}" + (f" ({one.stage})" if stages else ""), 62),
             f"{one.calls:,}",
             duration(one.device_s) if one.device_s else "-",
             duration(one.host_s) if one.host_s else "-",

@@ -122,7 +122,7 @@ def _copies(job: Job, counts: Mapping[Operation, int]) -> list[str]:
         if chosen:
             total = sum(chosen.values())
             where = ", ".join(f"{line} ({count:,}x)" for line, count in chosen.most_common(4))
-            lines.append(f"{said}: {total:,} times, {moved / _MIB:,.1f} MiB, at {where}")
+            lines.append(f"{said}: {plural(total, 'time')}, {moved / _MIB:,.1f} MiB, at {where}")
     return lines
 
 

@@ -16,6 +16,7 @@ from estimator.jobs.estimate import JobEstimate, estimate_job
 from estimator.jobs.place import Place
 from tests.estimator.jobs.test_estimate import Answers
 from tests.estimator.made_up_job import make_job, operation, tensor, with_operation
+from tests.estimator.made_up_run import make_run
 from tests.pages.conftest import OpenPage
 
 JOB = with_operation(make_job(), operation("frobnicate", (tensor(4096, 4096),), ()))
@@ -97,3 +98,20 @@ def test_a_file_that_is_no_job_is_refused_and_the_form_stays(open_with_job: Any,
     assert not app.exception
     assert "job.json: no job file" in written(app)
     assert len(app.selectbox)
+
+
+def test_estimate_answers_for_a_recorded_run_on_both_devices_and_says_why(
+    open_with_job: Any,
+) -> None:
+    app = open_with_job("estimate", job_text(make_run()).encode())
+    assert not app.exception
+    assert "one run of sim.py (it took 1 s on a CPU" in written(app)
+    table = next(frame.value for frame in app.dataframe if "Run (ms)" in frame.value)
+    assert "of it Python (ms)" in table
+    assert "CPU" in set(table["Device"])
+
+
+def test_cost_prices_a_recorded_run(open_with_job: Any) -> None:
+    app = open_with_job("cost", job_text(make_run()).encode())
+    assert not app.exception
+    assert "a run of sim.py" in written(app)
