@@ -106,7 +106,9 @@ def test_larger_work_of_one_shape_takes_no_less_time(on_gpus, on_cpus):
 
 
 def test_what_a_gpu_is_refused_for_is_a_unit_that_it_lacks(on_gpus, model):
-    """A refusal is no cure: GPUs of the measured vendor answer all that has a known unit."""
+    """A refusal is no cure: GPUs of the measured vendor answer all that has a known unit, with
+    each library that was measured on one.
+    """
     refused = on_gpus[on_gpus["seconds_p50"].isna() & on_gpus["peak"].notna()]
     comparable = [
         name
@@ -114,8 +116,9 @@ def test_what_a_gpu_is_refused_for_is_a_unit_that_it_lacks(on_gpus, model):
         if model.donors.of(model.donors.facts.get(name) or facts_of_name(name), "cuda")
     ]
     asked = refused[refused["machine_id"].isin(comparable)]
-    measured = model.measured[["workload", "case", "dtype", "math_mode"]].drop_duplicates()
-    missing = asked.merge(measured, on=["workload", "case", "dtype", "math_mode"])
+    form = ["workload", "case", "dtype", "math_mode", "backend", "device"]
+    measured = model.measured[form].drop_duplicates()
+    missing = asked.merge(measured, on=form)
     assert missing.empty, missing[[*SHAPE, "params"]].head().to_string()
 
 

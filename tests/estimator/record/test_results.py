@@ -118,12 +118,19 @@ def test_ctrl_c_leaves_what_there_is(tmp_path: Path) -> None:
         "import numpy as np\na = np.zeros(9)\nopen('started', 'w')\nwhile True: a = a + 1\n"
     )
     command = [sys.executable, "-m", "estimator", "record", "--keep-files", "-o", str(job)]
-    process = subprocess.Popen([*command, "--", str(script)], stdout=subprocess.PIPE, text=True)
-    while not (tmp_path / "started").exists():
-        time.sleep(0.05)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
-    printed, _ = process.communicate(timeout=60)
+    kept = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a job in the background has none
+    try:
+        process = subprocess.Popen([*command, "--", str(script)], stdout=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, kept)
+    with process:
+        while not (tmp_path / "started").exists():
+            time.sleep(0.05)
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        printed, _ = process.communicate(timeout=60)
     assert "note: interrupted" in printed
     assert calls(read_job(job), "add") > 100
 
