@@ -76,10 +76,9 @@ def einsum(operation: Operation) -> Cells:
         right = "".join(sorted(one for one in set(left) - {","} if left.count(one) == 1))
     sizes = _letters(terms, operation)
     if sizes is not None and len(terms) == 3:  # a form of each row, as x' A y
-        n = max(1, min(size for tensor in operation.inputs for size in tensor.shape))
-        return one_cell(
-            operation, "einsum", "bilinear", dtype, batch=max(1.0, operation.flop / 2 / n**2), n=n
-        )
+        side = max(1, min(size for tensor in operation.inputs for size in tensor.shape))
+        rows = max(1.0, operation.flop / 2 / side**2)
+        return one_cell(operation, "einsum", "bilinear", dtype, batch=rows, n=side)
     if sizes is None or len(terms) != 2:
         flop = max(operation.flop, 1.0)
         return one_cell(operation, "einsum", "row_dots", dtype, rows=1, cols=flop / 2)
