@@ -7,6 +7,7 @@ takes is no part of a question for a GPU.
 from __future__ import annotations
 
 import dis
+import importlib
 import importlib.abc
 import importlib.machinery
 import itertools
@@ -136,7 +137,8 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        pass
+        if module.__name__ == "matplotlib":  # of which programs import animation as a name
+            module.__dict__["animation"] = importlib.import_module("matplotlib.animation")
 
 
 def stand_in(plots: Plots) -> None:
